@@ -1,0 +1,105 @@
+// Package bench runs meshnic's experiments: the same work through different
+// systems, interleaved in one run, and writes one document per experiment.
+package bench
+
+// Schema is the "schema" field of every Document.
+const Schema = "meshnic.bench/1"
+
+// Document is what one experiment prints with -o json.
+type Document struct {
+	Schema     string   `json:"schema"`
+	Experiment string   `json:"experiment"`     // "curl", "hop", "bookinfo"
+	Work       string   `json:"work,omitempty"` // bookinfo: "polyglot", "native", "paper"
+	Manifest   Manifest `json:"manifest"`
+	Systems    []System `json:"systems"`
+	Warnings   []string `json:"warnings,omitempty"` // why a figure is not to be trusted (exit code 8)
+}
+
+// Manifest says what ran where, so that a run can be repeated and compared.
+type Manifest struct {
+	Started   string            `json:"started"` // RFC 3339
+	Command   []string          `json:"command"`
+	Seed      uint64            `json:"seed"`
+	Version   string            `json:"version"`
+	Kernel    string            `json:"kernel"`
+	CPU       string            `json:"cpu"`
+	Cores     int               `json:"cores"`
+	MemoryMiB int               `json:"memory_mib"`
+	Load1     float64           `json:"load1"` // load average over one minute when the run began
+	Root      bool              `json:"root"`
+	Repeats   int               `json:"repeats"`
+	Binaries  map[string]Binary `json:"binaries"`  // by program name
+	Files     map[string]string `json:"files"`     // configuration files in the run folder: name to sha256
+	Placement map[string]string `json:"placement"` // process to cores, "0" or "0,1"
+	Notes     []string          `json:"notes,omitempty"`
+}
+
+// Binary identifies a program that took part.
+type Binary struct {
+	Path    string `json:"path"`
+	Version string `json:"version"`
+	SHA256  string `json:"sha256"`
+}
+
+// System is one system at one number of connections: a row of the table.
+type System struct {
+	Name        string `json:"name"`
+	Connections int    `json:"connections"`
+	Hops        int    `json:"hops"`   // proxies or NICs in the path of one request
+	N           uint64 `json:"n"`      // requests measured
+	Errors      uint64 `json:"errors"` // requests that failed or were answered wrongly
+
+	WallUS *Quantiles `json:"wall_us"` // measured here, the emulation's own cost included
+	// Ratio is to the first system of the experiment at the same connections:
+	// the median over repeats of the ratio within a repeat.
+	Ratio   *Ratio   `json:"ratio"`
+	Spread  *Spread  `json:"spread,omitempty"` // of p50 and p90 over the repeats
+	RPS     float64  `json:"requests_per_s"`
+	CPU     *CPU     `json:"cpu_us_per_request"`
+	ModelNS *ModelNS `json:"model_ns"` // cycles of the modelled card over its clock; nil if no card is in the path
+
+	CDF    []Point `json:"cdf,omitempty"` // wall_us against cumulative share
+	Absent *string `json:"absent"`        // why there are no figures
+}
+
+// Quantiles of a latency distribution; the key of the enclosing field has the unit.
+type Quantiles struct {
+	P50  float64 `json:"p50"`
+	P90  float64 `json:"p90"`
+	P99  float64 `json:"p99"`
+	P999 float64 `json:"p999"`
+	Max  float64 `json:"max"`
+}
+
+// Ratio of quantiles to those of the baseline.
+type Ratio struct {
+	P50 float64 `json:"p50"`
+	P90 float64 `json:"p90"`
+}
+
+// Spread is the smallest and largest of a quantile over the repeats, in us.
+type Spread struct {
+	P50Min float64 `json:"p50_min_us"`
+	P50Max float64 `json:"p50_max_us"`
+	P90Min float64 `json:"p90_min_us"`
+	P90Max float64 `json:"p90_max_us"`
+}
+
+// CPU is host CPU time a request, microseconds, by who spent it.
+type CPU struct {
+	Generator float64 `json:"generator"`
+	Proxy     float64 `json:"proxy"`
+	NIC       float64 `json:"nic"`
+	Services  float64 `json:"services"`
+}
+
+// ModelNS is time on the modelled card, ns a frame.
+type ModelNS struct {
+	P50 float64 `json:"p50"`
+}
+
+// Point of a cumulative distribution.
+type Point struct {
+	WallUS float64 `json:"wall_us"`
+	Share  float64 `json:"share"` // 0 to 1
+}

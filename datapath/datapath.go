@@ -1,0 +1,65 @@
+package datapath
+
+import "github.com/meshnic/meshnic/datapath/sim"
+
+// Port numbers a NIC's ports from 0. It fits PortSet.
+type Port uint8
+
+// MaxPorts is the number of ports a PortSet can name.
+const MaxPorts = 64
+
+// PortSet is a set of ports, one bit each.
+type PortSet uint64
+
+// Add returns s with p.
+func (s PortSet) Add(p Port) PortSet { return s | 1<<p }
+
+// Remove returns s without p.
+func (s PortSet) Remove(p Port) PortSet { return s &^ (1 << p) }
+
+// Has reports whether p is in s.
+func (s PortSet) Has(p Port) bool { return s>>p&1 == 1 }
+
+// Verdict is what a stage decides about a packet.
+type Verdict uint8
+
+// The verdicts. Continue hands the packet to the next stage; the others end
+// the pipeline.
+const (
+	Continue Verdict = iota
+	Forward          // send to the ports in Packet.Egress
+	Drop             // lost on purpose, with Packet.Reason
+	Punt             // hand to the host (the slow path)
+)
+
+// Packet is one frame on its way through the pipeline with everything the
+// stages have found out about it. A NIC reuses Packets: a stage keeps no
+// reference to one after Process returns.
+type Packet struct {
+	ID   uint64 // unique in one NIC, from 1
+	Data []byte // the frame without FCS, destination MAC first
+	In   Port   // where it came in
+
+	// CsumPartial: the sender left the L4 checksum to a device, so the field
+	// holds the pseudo-header sum and is not verified. GSOSize > 0: the frame
+	// stands for several segments of that many payload bytes.
+	CsumPartial bool
+	GSOSize     uint16
+
+	PHV PHV // what the parser extracted
+
+	Egress PortSet    // where it goes, written by match-action stages
+	Mirror PortSet    // where a copy goes, whatever the verdict
+	Reason DropReason // why it was dropped
+	Cycles sim.Cycle  // model time spent so far, added up by the NIC
+}
+
+// Stage is one block of the pipeline. Process looks at or changes p and says
+// what becomes of it; time is an argument. Cycles is the block's model latency
+// for p in cycles of the pipeline's clock, first beat in to first beat out; it
+// is called after Process.
+type Stage interface {
+	Name() string
+	Process(now sim.Cycle, p *Packet) Verdict
+	Cycles(p *Packet) sim.Cycle
+}

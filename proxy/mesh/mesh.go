@@ -1,0 +1,51 @@
+// Package mesh is the proxy's brain: what a proxy decides (virtual host, route,
+// cluster, endpoint, header changes), with no sockets and no clock of its own.
+// The host sidecar calls it; so will the NIC.
+package mesh
+
+import "time"
+
+// Config describes one proxy: its listeners and the clusters they reach. It is
+// what the Envoy bootstrap file of the same proxy says, in our words.
+type Config struct {
+	Node      string     `json:"node"`            // node id, shown in stats
+	Admin     string     `json:"admin,omitempty"` // address:port of the admin listener, empty for none
+	Listeners []Listener `json:"listeners"`
+	Clusters  []Cluster  `json:"clusters"`
+}
+
+// Listener accepts downstream connections and routes their requests.
+type Listener struct {
+	Name         string        `json:"name"`
+	Address      string        `json:"address"`     // ip:port
+	StatPrefix   string        `json:"stat_prefix"` // Envoy's http.<prefix>.*
+	VirtualHosts []VirtualHost `json:"virtual_hosts"`
+}
+
+// VirtualHost groups routes by the request's authority.
+type VirtualHost struct {
+	Name    string   `json:"name"`
+	Domains []string `json:"domains"` // exact, "*.suffix", "prefix.*" or "*"; with or without port
+	Routes  []Route  `json:"routes"`  // first match wins
+}
+
+// Route sends the requests it matches to a cluster.
+type Route struct {
+	Prefix  string        `json:"prefix,omitempty"` // path prefix; one of Prefix and Path
+	Path    string        `json:"path,omitempty"`   // whole path
+	Cluster string        `json:"cluster"`
+	Timeout time.Duration `json:"timeout"` // 0 means none; Envoy's default of 15 s is written out by the reader
+}
+
+// Cluster is a set of endpoints balanced by weighted round robin.
+type Cluster struct {
+	Name           string        `json:"name"`
+	ConnectTimeout time.Duration `json:"connect_timeout"` // 0 means Envoy's default, 5 s
+	Endpoints      []Endpoint    `json:"endpoints"`
+}
+
+// Endpoint is one upstream host.
+type Endpoint struct {
+	Address string `json:"address"`          // ip:port
+	Weight  uint32 `json:"weight,omitempty"` // 0 means 1
+}
