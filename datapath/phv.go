@@ -74,6 +74,8 @@ const (
 	DropEgressFull               // the egress port's queue was full
 	DropMirrorFull               // a mirrored copy did not fit; the packet itself went on
 	DropSourceMAC                // source address is multicast or zero
+	DropNoHost                   // punted, and no host is attached to take it
+	DropOffload                  // unfinished work (segmentation, checksum) that the egress port cannot pass on and software cannot do
 	NumDropReasons               // number of reasons, for counter arrays
 )
 
@@ -81,6 +83,7 @@ var dropNames = [NumDropReasons]string{
 	"none", "runt", "overlong", "vlan_truncated", "arp_malformed", "ip_truncated", "ip_version",
 	"ip_header_len", "ip_length", "ip_checksum", "ip_ext_chain", "l4_truncated", "tcp_header_len",
 	"udp_length", "l4_checksum", "table", "no_egress", "egress_full", "mirror_full", "source_mac",
+	"no_host", "offload",
 }
 
 // String returns the counter's name.
