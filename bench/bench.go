@@ -8,7 +8,7 @@ const Schema = "meshnic.bench/1"
 // Document is what one experiment prints with -o json.
 type Document struct {
 	Schema     string   `json:"schema"`
-	Experiment string   `json:"experiment"`     // "curl", "hop", "bookinfo"
+	Experiment string   `json:"experiment"`     // "curl", "link", "hop", "bookinfo"
 	Work       string   `json:"work,omitempty"` // bookinfo: "polyglot", "native", "paper"
 	Manifest   Manifest `json:"manifest"`
 	Systems    []System `json:"systems"`
@@ -55,6 +55,7 @@ type System struct {
 	Ratio   *Ratio   `json:"ratio"`
 	Spread  *Spread  `json:"spread,omitempty"` // of p50 and p90 over the repeats
 	RPS     float64  `json:"requests_per_s"`
+	Gbps    float64  `json:"gbit_per_s,omitempty"` // link: bulk TCP payload, median over repeats
 	CPU     *CPU     `json:"cpu_us_per_request"`
 	ModelNS *ModelNS `json:"model_ns"` // cycles of the modelled card over its clock; nil if no card is in the path
 
