@@ -1,0 +1,68 @@
+// Package ethtool reads and changes the offload settings of an interface, in
+// any network namespace, so that a link may trust the frames it is given: it
+// finds the peer of a veth, turns features off there, and puts every setting
+// back exactly as it was.
+//
+// A Change is written down (Recorder) before it is made. It names its interface
+// by namespace and index, serialises to JSON, and can be undone by another
+// process long after the one that made it was killed.
+package ethtool
+
+import (
+	"errors"
+	"fmt"
+)
+
+// ErrNoPeer means that an interface has no peer whose settings could be
+// changed: it is no veth, or the peer's namespace cannot be reached.
+var ErrNoPeer = errors.New("ethtool: no peer within reach")
+
+// NetNS names a network namespace so that another process can find it again.
+type NetNS struct {
+	// Path opens it, if it still leads there: a bind mount, or an entry of /proc.
+	Path string `json:"path"`
+	// Inode is the namespace's number as in net:[4026531840]. Numbers are
+	// reused, so Cookie decides; it is unique until the next boot (0: unknown).
+	Inode  uint64 `json:"inode"`
+	Cookie uint64 `json:"cookie"`
+}
+
+// Change is one setting of one interface: what it was and what it becomes.
+type Change struct {
+	NetNS   NetNS  `json:"netns"`
+	Iface   string `json:"iface"`   // name when it was changed, for people
+	Ifindex int    `json:"ifindex"` // what it is found by
+	Feature string `json:"feature"` // the kernel's name, as in ethtool -k: "tx-checksum-ip-generic"
+	Was     bool   `json:"was"`     // the requested state before
+	Now     bool   `json:"now"`     // the state asked for
+}
+
+// String says the change in one line.
+func (c Change) String() string {
+	word := map[bool]string{true: "on", false: "off"}
+	return fmt.Sprintf("%s of %s: %s (was %s)", c.Feature, c.Iface, word[c.Now], word[c.Was])
+}
+
+// A Recorder writes a change down before it is made. If it fails, the change is
+// not made.
+type Recorder interface {
+	Record(c Change) error
+}
+
+// Peer is the other end of a veth.
+type Peer struct {
+	NetNS NetNS
+	Name  string
+	Index int
+}
+
+// Features is the state of an interface's features by the kernel's name.
+type Features map[string]Feature
+
+// Feature is the state of one feature (ethtool's GFEATURES).
+type Feature struct {
+	Available bool // may be changed
+	Requested bool // the user's wish, which survives what the kernel forces
+	Active    bool // what holds now
+	Fixed     bool // never changes on this kind of interface
+}
