@@ -1,0 +1,177 @@
+package report
+
+import (
+	"math"
+	"strconv"
+
+	"github.com/meshnic/meshnic/bench"
+)
+
+// column is one figure of a row: the same list serves the terminal, the HTML
+// tables and the CSV, so that a unit is written once.
+type column struct {
+	unit  string // unit and kind: "wall_us", "model_ns"; empty for counts and names
+	name  string
+	left  bool // text, not a number
+	value func(*view, *row) float64
+	text  func(*view, *row) string // instead of value
+	cell  func(*view, float64) string
+	part  part
+	when  func(*view) bool // shown only if true; nil means always
+}
+
+// part says in which of a document's tables a column stands.
+type part int
+
+const (
+	both part = iota
+	latency
+	cost
+)
+
+// heading is the column's header in one line: "wall_us p90".
+func (c column) heading() string {
+	switch {
+	case c.unit == "":
+		return c.name
+	case c.name == "":
+		return c.unit
+	}
+	return c.unit + " " + c.name
+}
+
+func (c column) display(v *view, r *row) string {
+	if c.text != nil {
+		return oneLine(c.text(v, r))
+	}
+	return c.cell(v, c.value(v, r))
+}
+
+func us(_ *view, f float64) string { return fmtUS(f) }
+func ratio(v *view, f float64) string {
+	return fmtRatio(f, ratioDigits(v.Experiment))
+}
+func count(_ *view, f float64) string {
+	if !finite(f) {
+		return none
+	}
+	return strconv.FormatFloat(f, 'f', 0, 64)
+}
+
+func wall(name string, q func(*bench.Quantiles) float64) column {
+	return column{unit: "wall_us", name: name, part: latency, cell: us,
+		value: func(_ *view, r *row) float64 { return q(r.WallUS) }}
+}
+
+func cpu(name string, q func(*bench.CPU) float64) column {
+	return column{unit: "cpu_us/request", name: name, part: cost, cell: us,
+		value: func(_ *view, r *row) float64 {
+			if r.CPU == nil {
+				return math.NaN()
+			}
+			return q(r.CPU)
+		},
+		when: func(v *view) bool { return v.any(func(r row) bool { return r.CPU != nil }) }}
+}
+
+// columns of a document's tables, in order.
+func columns(v *view) []column {
+	toBase := "to " + v.base
+	list := []column{
+		{name: "system", left: true, text: func(_ *view, r *row) string { return r.Name }},
+		{name: "connections", cell: count, value: func(_ *view, r *row) float64 { return float64(r.Connections) }},
+		{name: "hops", cell: count, value: func(_ *view, r *row) float64 { return float64(r.Hops) }},
+		{name: "n", part: latency, cell: count, value: func(_ *view, r *row) float64 { return float64(r.N) }},
+		{name: "errors", part: latency, cell: count, value: func(_ *view, r *row) float64 { return float64(r.Errors) }},
+		wall("p50", func(q *bench.Quantiles) float64 { return q.P50 }),
+		wall("p90", func(q *bench.Quantiles) float64 { return q.P90 }),
+		wall("p99", func(q *bench.Quantiles) float64 { return q.P99 }),
+		wall("p99.9", func(q *bench.Quantiles) float64 { return q.P999 }),
+		wall("max", func(q *bench.Quantiles) float64 { return q.Max }),
+		{unit: "wall_us", name: "p50 min..max of repeats", part: latency, text: spread50, when: hasSpread},
+		{unit: "wall_us", name: "p90 min..max of repeats", part: latency, text: spread90, when: hasSpread},
+		{unit: "ratio p50", name: toBase, part: latency, cell: ratio, value: func(v *view, r *row) float64 { return v.ratioP50(r) }},
+		{unit: "ratio p90", name: toBase, part: latency, cell: ratio, value: func(v *view, r *row) float64 { return v.ratioP90(r) }},
+		{unit: "ratio p90", name: "to " + balancedBase, part: latency, cell: ratio, value: balanced90,
+			when: func(v *view) bool { return v.any(func(r row) bool { return r.Balanced != nil }) }},
+		{unit: "requests/s", part: cost, cell: us, value: func(_ *view, r *row) float64 { return r.RPS }},
+		{unit: "gbit/s", part: cost, cell: us, value: gbps,
+			when: func(v *view) bool { return v.any(func(r row) bool { return r.Gbps > 0 }) }},
+		cpu("generator", func(c *bench.CPU) float64 { return c.Generator }),
+		cpu("proxy", func(c *bench.CPU) float64 { return c.Proxy }),
+		cpu("nic", func(c *bench.CPU) float64 { return c.NIC }),
+		cpu("services", func(c *bench.CPU) float64 { return c.Services }),
+	}
+	return shown(v, append(list, modelColumns()...))
+}
+
+// modelColumns are the two times that are not wall time; in HTML they have a
+// table of their own.
+func modelColumns() []column {
+	return []column{
+		{unit: "model_ns", name: "p50 a frame", part: cost, cell: us, value: modelNS,
+			when: func(v *view) bool { return v.any(func(r row) bool { return r.ModelNS != nil }) }},
+		{unit: "emu_us", name: "p50 a request", part: cost, cell: us, value: emuUS,
+			when: func(v *view) bool { return v.any(func(r row) bool { return finite(emuUS(v, &r)) }) }},
+	}
+}
+
+func shown(v *view, list []column) []column {
+	var out []column
+	for _, c := range list {
+		if c.when == nil || c.when(v) {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+func balanced90(_ *view, r *row) float64 {
+	if r.Balanced == nil {
+		return math.NaN()
+	}
+	return r.Balanced.P90
+}
+
+func gbps(_ *view, r *row) float64 {
+	if r.Gbps == 0 {
+		return math.NaN()
+	}
+	return r.Gbps
+}
+
+func modelNS(_ *view, r *row) float64 {
+	if r.ModelNS == nil {
+		return math.NaN()
+	}
+	return r.ModelNS.P50
+}
+
+// emuUS is what the emulation costs a request that crosses the NIC: only rows
+// with a modelled card in the path have it.
+func emuUS(_ *view, r *row) float64 {
+	if r.ModelNS == nil {
+		return math.NaN()
+	}
+	return r.EmuUS
+}
+
+func hasSpread(v *view) bool {
+	return v.any(func(r row) bool { return r.Spread != nil })
+}
+
+func spread50(_ *view, r *row) string {
+	if r.Spread == nil {
+		return none
+	}
+	return between(r.Spread.P50Min, r.Spread.P50Max)
+}
+
+func spread90(_ *view, r *row) string {
+	if r.Spread == nil {
+		return none
+	}
+	return between(r.Spread.P90Min, r.Spread.P90Max)
+}
+
+func between(low, high float64) string { return fmtUS(low) + ".." + fmtUS(high) }

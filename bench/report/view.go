@@ -1,0 +1,169 @@
+package report
+
+import (
+	"cmp"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/meshnic/meshnic/bench"
+)
+
+// view is a document as the tables and charts read it: measured rows grouped
+// by connections, absent systems apart, and what follows from them.
+type view struct {
+	bench.Document
+	base   string // first system: what Ratio is relative to
+	names  []string
+	conns  []int
+	rows   []row
+	absent []absence
+}
+
+// row is a system with figures, and the figures derived from its neighbours.
+type row struct {
+	bench.System
+	Balanced *bench.Ratio // bookinfo: to without_envoy_balanced, of the medians
+	Added    *added       // hop: beyond the direct path
+	EmuUS    float64      // wall p50 of nic_null minus direct at these connections; NaN if not measured
+}
+
+// added is what the proxies or NICs of a row put on top of the direct path.
+type added struct {
+	TotalUS  float64 // wall p50 minus wall p50 of the first system, same connections
+	PerHopUS float64
+	ToEnvoy  float64 // TotalUS over envoy's with as many hops; NaN without envoy
+}
+
+// absence is a system without figures, with the connections at which it has none.
+type absence struct {
+	Name, Reason string
+	Conns        []int
+}
+
+// Where says at which numbers of connections a system is absent.
+func (a absence) Where() string {
+	if len(a.Conns) == 0 {
+		return "any"
+	}
+	s := make([]string, len(a.Conns))
+	for i, c := range a.Conns {
+		s[i] = strconv.Itoa(c)
+	}
+	return strings.Join(s, ", ")
+}
+
+const balancedBase = "without_envoy_balanced"
+
+func newView(d bench.Document) *view {
+	v := &view{Document: d}
+	if len(d.Systems) > 0 {
+		v.base = d.Systems[0].Name
+	}
+	for _, s := range d.Systems {
+		if !slices.Contains(v.names, s.Name) {
+			v.names = append(v.names, s.Name)
+		}
+		if s.Absent != nil || s.WallUS == nil {
+			v.addAbsent(s)
+			continue
+		}
+		if !slices.Contains(v.conns, s.Connections) {
+			v.conns = append(v.conns, s.Connections)
+		}
+		v.rows = append(v.rows, row{System: s, EmuUS: math.NaN()})
+	}
+	slices.Sort(v.conns)
+	slices.SortStableFunc(v.rows, func(a, b row) int {
+		return cmp.Or(cmp.Compare(a.Connections, b.Connections),
+			cmp.Compare(slices.Index(v.names, a.Name), slices.Index(v.names, b.Name)),
+			cmp.Compare(a.Hops, b.Hops))
+	})
+	v.derive()
+	return v
+}
+
+func (v *view) addAbsent(s bench.System) {
+	reason := "no figures and no reason given"
+	if s.Absent != nil && *s.Absent != "" {
+		reason = *s.Absent
+	}
+	i := slices.IndexFunc(v.absent, func(a absence) bool { return a.Name == s.Name && a.Reason == reason })
+	if i < 0 {
+		v.absent = append(v.absent, absence{Name: s.Name, Reason: reason})
+		i = len(v.absent) - 1
+	}
+	if c := s.Connections; c > 0 && !slices.Contains(v.absent[i].Conns, c) {
+		v.absent[i].Conns = append(v.absent[i].Conns, c)
+	}
+}
+
+func (v *view) derive() {
+	for i := range v.rows {
+		r := &v.rows[i]
+		if b := v.at(balancedBase, r.Connections, -1); v.Experiment == "bookinfo" && b != nil {
+			r.Balanced = &bench.Ratio{P50: r.WallUS.P50 / b.WallUS.P50, P90: r.WallUS.P90 / b.WallUS.P90}
+		}
+		null, direct := v.at("nic_null", r.Connections, -1), v.at("direct", r.Connections, -1)
+		if null != nil && direct != nil {
+			r.EmuUS = null.WallUS.P50 - direct.WallUS.P50
+		}
+		base := v.at(v.base, r.Connections, -1)
+		if v.Experiment != "hop" || r.Hops < 1 || base == nil || r.Name == v.base {
+			continue
+		}
+		r.Added = &added{TotalUS: r.WallUS.P50 - base.WallUS.P50, ToEnvoy: math.NaN()}
+		r.Added.PerHopUS = r.Added.TotalUS / float64(r.Hops)
+		if e := v.at("envoy", r.Connections, r.Hops); e != nil {
+			if d := e.WallUS.P50 - base.WallUS.P50; d > 0 {
+				r.Added.ToEnvoy = r.Added.TotalUS / d
+			}
+		}
+	}
+}
+
+// at returns the measured row of a system, nil if there is none. Hops below 0
+// means any.
+func (v *view) at(name string, conns, hops int) *row {
+	for i := range v.rows {
+		if r := &v.rows[i]; r.Name == name && r.Connections == conns && (hops < 0 || r.Hops == hops) {
+			return r
+		}
+	}
+	return nil
+}
+
+// ratioP50 and ratioP90 are r's ratio to the first system: the one the bench
+// took within repeats if it is there, of the medians otherwise; NaN without either.
+func (v *view) ratioP50(r *row) float64 {
+	if r.Ratio != nil {
+		return r.Ratio.P50
+	}
+	if b := v.at(v.base, r.Connections, -1); b != nil {
+		return r.WallUS.P50 / b.WallUS.P50
+	}
+	return math.NaN()
+}
+
+func (v *view) ratioP90(r *row) float64 {
+	if r.Ratio != nil {
+		return r.Ratio.P90
+	}
+	if b := v.at(v.base, r.Connections, -1); b != nil {
+		return r.WallUS.P90 / b.WallUS.P90
+	}
+	return math.NaN()
+}
+
+// errors is the sum of failed requests over all rows; requests that of all measured.
+func (v *view) totals() (requests, errors uint64) {
+	for _, r := range v.rows {
+		requests += r.N
+		errors += r.Errors
+	}
+	return requests, errors
+}
+
+// any reports whether some measured row satisfies has.
+func (v *view) any(has func(row) bool) bool { return slices.ContainsFunc(v.rows, has) }
