@@ -1,6 +1,7 @@
 // Package wire holds views of protocol headers over the bytes of a frame,
 // checksums, and TCP sequence numbers. A view's Valid is called once, where the
-// bytes enter; its other methods index without checks.
+// bytes enter; its other methods index without checks. Setters change the field
+// alone: checksums are the caller's, with Update16 and Update32.
 package wire
 
 // MAC is an Ethernet address.
