@@ -31,6 +31,7 @@ var Table = []Layer{
 	{"internal/spawn", []string{"internal/failure"}, "starts a process inside namespaces, on given cores"},
 
 	{"hostif", []string{"datapath/wire", "internal/failure"}, "Link: batches of frames in and out"},
+	{"hostif/internal/...", host, "virtio_net_hdr and wake-ups, shared by links"},
 	{"hostif/ethtool", host, "offload settings of an interface and its peer, with undo"},
 	{"hostif/segment", host, "segmentation and checksums in software"},
 	{"hostif/mem", host, "Link in memory"},
@@ -41,6 +42,7 @@ var Table = []Layer{
 	{"hostif/xdp", append([]string{"hostif/ethtool"}, host...), "Link over AF_XDP"},
 	{"hostif/netns", host, "namespaces, veth, nftables; journalled and undone"},
 	{"hostif/attach", []string{"hostif", "hostif/ethtool", "hostif/fault", "hostif/netns", "hostif/packet", "hostif/tap", "hostif/xdp", "internal/failure"}, "opens the links of a NIC's ports"},
+	{"hostif/probe", nil, "what this host lets us do"},
 	{"hostif/hostiftest", []string{"hostif", "hostif/mem", "internal/failure"}, "contract suite of Link; gate for tests with namespaces"},
 
 	{"proxy/http1", []string{"internal/failure"}, "head parser and rewriter, message framing"},
@@ -62,5 +64,5 @@ var Table = []Layer{
 
 var (
 	stage = []string{"datapath", "datapath/wire", "datapath/sim"}
-	host  = []string{"hostif", "datapath/wire", "internal/failure"}
+	host  = []string{"hostif", "hostif/internal/...", "datapath/wire", "internal/failure"}
 )
