@@ -1,0 +1,112 @@
+package bench
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/meshnic/meshnic/proxy/mesh"
+)
+
+// relay describes a proxy that sends everything it gets on listen to upstream:
+// what each proxy of the hop experiment does.
+func relay(node, listen, upstream string) mesh.Config {
+	return mesh.Config{
+		Node: node,
+		Listeners: []mesh.Listener{{
+			Name: node, Address: listen, StatPrefix: node,
+			VirtualHosts: []mesh.VirtualHost{toCluster("any", []string{"*"}, "upstream")},
+		}},
+		Clusters: []mesh.Cluster{cluster("upstream", upstream)},
+	}
+}
+
+func toCluster(name string, domains []string, cluster string) mesh.VirtualHost {
+	return mesh.VirtualHost{Name: name, Domains: domains, Routes: []mesh.Route{{Prefix: "/", Cluster: cluster}}}
+}
+
+func cluster(name string, endpoints ...string) mesh.Cluster {
+	c := mesh.Cluster{Name: name, ConnectTimeout: 5 * time.Second}
+	for _, e := range endpoints {
+		c.Endpoints = append(c.Endpoints, mesh.Endpoint{Address: e})
+	}
+	return c
+}
+
+// haproxyConf is relay for haproxy: one thread, keep-alive on both sides, the
+// headers Envoy adds, no log.
+func haproxyConf(listen, upstream string) string {
+	return fmt.Sprintf(`global
+    nbthread 1
+    maxconn 4096
+defaults
+    mode http
+    timeout connect 5s
+    timeout client 1h
+    timeout server 1h
+    option http-keep-alive
+    http-reuse always
+    unique-id-format %%[uuid()]
+frontend in
+    bind %s
+    http-request set-header x-forwarded-proto http
+    http-request set-header x-request-id %%[unique-id]
+    default_backend upstream
+backend upstream
+    server one %s
+`, listen, upstream)
+}
+
+// haproxyTCPConf is a haproxy that copies bytes.
+func haproxyTCPConf(listen, upstream string) string {
+	return fmt.Sprintf(`global
+    nbthread 1
+    maxconn 4096
+defaults
+    mode tcp
+    timeout connect 5s
+    timeout client 1h
+    timeout server 1h
+listen relay
+    bind %s
+    server one %s
+`, listen, upstream)
+}
+
+// nginxConf is relay for nginx: one worker, keep-alive on both sides, the
+// headers Envoy adds, no log. dir is where it may write.
+func nginxConf(dir, listen, upstream string) string {
+	return strings.NewReplacer("DIR", dir, "LISTEN", listen, "UPSTREAM", upstream).Replace(`daemon off;
+worker_processes 1;
+user root;
+pid DIR/nginx.pid;
+error_log DIR/nginx.err error;
+events { worker_connections 4096; }
+http {
+    access_log off;
+    client_body_temp_path DIR/body;
+    proxy_temp_path DIR/proxy;
+    fastcgi_temp_path DIR/fastcgi;
+    uwsgi_temp_path DIR/uwsgi;
+    scgi_temp_path DIR/scgi;
+    keepalive_requests 1000000000;
+    keepalive_timeout 1h;
+    upstream one {
+        server UPSTREAM;
+        keepalive 128;
+        keepalive_requests 1000000000;
+    }
+    server {
+        listen LISTEN;
+        location / {
+            proxy_pass http://one;
+            proxy_http_version 1.1;
+            proxy_set_header Connection "";
+            proxy_set_header Host $http_host;
+            proxy_set_header X-Forwarded-Proto http;
+            proxy_set_header X-Request-Id $request_id;
+        }
+    }
+}
+`)
+}
