@@ -1,0 +1,84 @@
+package xdp
+
+import (
+	"errors"
+	"slices"
+
+	"github.com/meshnic/meshnic/hostif/ethtool"
+	"github.com/meshnic/meshnic/internal/failure"
+)
+
+// txChecksum are the features that leave an L4 checksum to the device. Without
+// them the kernel also does without TSO.
+var txChecksum = []string{
+	"tx-checksum-ipv4", "tx-checksum-ipv6", "tx-checksum-ip-generic", "tx-checksum-sctp", "tx-checksum-fcoe-crc",
+}
+
+// settlePeer sees to it that frames arrive with finished checksums: by turning
+// transmit checksumming off on the peer, or else by finishing them here.
+func (l *Link) settlePeer(p *port) error {
+	cfg := &l.g.cfg
+	peer, err := ethtool.FindPeer(-1, l.iface.Name) // we are in its namespace
+	p.peer, p.hasPeer = peer, err == nil
+	if cfg.RecomputeChecksums {
+		l.finish = true
+		cfg.logf("xdp: %s: unfinished checksums are finished on receive, as asked", l.iface.Name)
+		return nil
+	}
+	if err != nil {
+		l.finish = true
+		cfg.logf("xdp: %s: unfinished checksums are finished on receive: %v", l.iface.Name, err)
+		return nil
+	}
+	plan, err := ethtool.Plan(peer, false, txChecksum...)
+	for _, c := range plan {
+		if cfg.Recorder != nil {
+			if err := cfg.Recorder.Record(c); err != nil {
+				return failure.Wrap(failure.Unexpected, err, "xdp: write down the settings of "+peer.Name+" before changing them", "")
+			}
+		}
+		if err = ethtool.Apply(c); err != nil {
+			break
+		}
+		l.changes = append(l.changes, c)
+	}
+	if err != nil {
+		l.finish = true
+		cfg.logf("xdp: %s: unfinished checksums are finished on receive: %v", l.iface.Name, err)
+		return l.restorePeer()
+	}
+	if len(plan) > 0 {
+		cfg.logf("xdp: %s: transmit checksum offload of its peer %s is off while attached", l.iface.Name, peer.Name)
+	}
+	return nil
+}
+
+// verifyPeer looks whether the peer will still hand over frames larger than its
+// MTU: the program must have turned that off.
+func (l *Link) verifyPeer(p *port) error {
+	if !p.hasPeer {
+		return nil
+	}
+	f, err := p.peer.Features()
+	if err != nil {
+		return nil // it was there a moment ago: no reason to fail
+	}
+	for _, name := range []string{"tx-tcp-segmentation", "tx-tcp6-segmentation"} {
+		if f[name].Active {
+			return failure.New(failure.Unsupported, "xdp: attach to "+l.iface.Name,
+				name+" of its peer "+p.peer.Name+" is still on: segments of 64 KB would be lost",
+				"ethtool -K "+p.peer.Name+" tso off")
+		}
+	}
+	return nil
+}
+
+// restorePeer puts the peer's settings back, the last change first.
+func (l *Link) restorePeer() error {
+	var errs []error
+	for _, c := range slices.Backward(l.changes) {
+		errs = append(errs, ethtool.Undo(c))
+	}
+	l.changes = nil
+	return errors.Join(errs...)
+}
