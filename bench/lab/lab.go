@@ -1,0 +1,159 @@
+package lab
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/meshnic/meshnic/hostif/netns"
+	"github.com/meshnic/meshnic/internal/failure"
+	"github.com/meshnic/meshnic/internal/spawn"
+)
+
+// Lab is a network that is up.
+type Lab struct {
+	spec    Spec
+	journal *netns.Journal
+	starter *spawn.Starter
+
+	mu    sync.Mutex
+	procs []*Process
+	down  bool
+}
+
+// Up makes the lab that spec describes, all of it or nothing: after an error,
+// or when ctx ends meanwhile, what was made has been undone. A lab of the same
+// name is a failure.Conflict.
+func Up(ctx context.Context, spec Spec) (*Lab, error) { return up(ctx, spec, nil) }
+
+// up is Up with a function called around each step.
+func up(ctx context.Context, spec Spec, observe func(point string)) (*Lab, error) {
+	spec, err := spec.complete()
+	if err != nil {
+		return nil, err
+	}
+	if err := netns.Probe(); err != nil {
+		return nil, fmt.Errorf("lab: make lab %s: %w", spec.Name, err)
+	}
+	j, err := netns.Create(spec.Name, observe)
+	if err != nil {
+		return nil, err
+	}
+	l := &Lab{spec: spec, journal: j}
+	for _, st := range spec.steps(j.Dir()) {
+		if err = ctx.Err(); err == nil {
+			err = j.Step(st.entry, st.do)
+		}
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("lab: make lab %s: %w", spec.Name, err), l.undo())
+		}
+	}
+	l.starter = spawn.NewStarter()
+	return l, nil
+}
+
+func (l *Lab) undo() error {
+	err := l.journal.Close()
+	_, undoErr := netns.Undo(l.spec.Name, netns.UndoOptions{})
+	return errors.Join(err, undoErr)
+}
+
+// stopGrace is how long Down waits after SIGTERM for programs to end.
+const stopGrace = 500 * time.Millisecond
+
+// Down ends the lab's programs and removes the lab. It may be called again.
+func (l *Lab) Down() error {
+	l.mu.Lock()
+	if l.down {
+		l.mu.Unlock()
+		return nil
+	}
+	l.down = true
+	procs := l.procs
+	l.mu.Unlock()
+	var wg sync.WaitGroup
+	for _, p := range procs {
+		wg.Go(func() { p.Stop(stopGrace) })
+	}
+	wg.Wait()
+	l.starter.Close()
+	return l.undo()
+}
+
+// Spec returns the lab's description, with everything chosen that was left
+// open.
+func (l *Lab) Spec() Spec { return l.spec }
+
+// IP returns a host's address.
+func (l *Lab) IP(host string) string {
+	i, err := l.spec.index(host)
+	if err != nil {
+		return ""
+	}
+	return l.spec.Hosts[i].IP
+}
+
+// Journal returns the lab's journal, for what others change on the lab's
+// behalf.
+func (l *Lab) Journal() *netns.Journal { return l.journal }
+
+// Namespace returns the file of a host's network namespace, or of the switch's
+// (SwitchHost).
+func (l *Lab) Namespace(host string) string { return netns.Path(l.spec.ns(host)) }
+
+// Do calls fn inside a host's network namespace: see netns.Do.
+func (l *Lab) Do(host string, fn func() error) error {
+	if host != SwitchHost {
+		if _, err := l.spec.index(host); err != nil {
+			return err
+		}
+	}
+	return netns.Do(l.spec.ns(host), fn)
+}
+
+// SwitchPorts returns where the NIC's ports go, in the order of the hosts. The
+// fabrics Direct and Bridge have none.
+func (l *Lab) SwitchPorts() []PortRef {
+	if l.spec.Fabric != Ports && l.spec.Fabric != Taps {
+		return nil
+	}
+	var refs []PortRef
+	for i, h := range l.spec.Hosts {
+		r := PortRef{Host: h.Name, IfName: HostIf, NSPath: l.Namespace(h.Name),
+			PeerIf: HostIf, PeerNSPath: l.Namespace(h.Name), PeerMAC: l.spec.mac(i)}
+		if l.spec.Fabric == Ports {
+			r.IfName, r.NSPath = l.spec.port(i), l.Namespace(SwitchHost)
+		}
+		refs = append(refs, r)
+	}
+	return refs
+}
+
+// ConfigureTap gives a host's interface its hardware address, MTU and address,
+// and brings it up, after the NIC has made it (fabric Taps).
+func (l *Lab) ConfigureTap(host string) error {
+	i, err := l.spec.index(host)
+	if err != nil {
+		return err
+	}
+	if l.spec.Fabric != Taps {
+		return failure.New(failure.Usage, "configure "+HostIf+" of "+host, "the lab's fabric is "+string(l.spec.Fabric)+", not taps", "")
+	}
+	ns := l.spec.ns(host)
+	b := &builder{Spec: l.spec}
+	b.inner(ns, fmt.Sprintf("ip -n %s link set %s address %s mtu %d", ns, HostIf, l.spec.mac(i), l.spec.MTU), func() error {
+		return errors.Join(netns.SetMAC(ns, HostIf, l.spec.mac(i)), netns.SetMTU(ns, HostIf, l.spec.MTU))
+	})
+	b.address(i)
+	for _, st := range b.steps {
+		if err := l.journal.Step(st.entry, st.do); err != nil {
+			return fmt.Errorf("lab: %w", err)
+		}
+	}
+	return nil
+}
+
+func (l *Lab) hostsPath(host string) string { return filepath.Join(l.journal.Dir(), "hosts-"+host) }

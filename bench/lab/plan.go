@@ -1,0 +1,188 @@
+package lab
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/meshnic/meshnic/hostif/netns"
+)
+
+// step is one thing to make: what the journal says, what a person would type,
+// and the doing.
+type step struct {
+	entry netns.Entry
+	do    func() error
+}
+
+// Plan returns what Up would make, as the commands of iproute2 and nftables
+// that make the same by hand.
+func Plan(spec Spec) (string, error) {
+	spec, err := spec.complete()
+	if err != nil {
+		return "", err
+	}
+	var b strings.Builder
+	for _, st := range spec.steps("") {
+		if st.entry.Text != "" {
+			b.WriteString(st.entry.Text + "\n")
+		}
+	}
+	return b.String(), nil
+}
+
+// builder collects steps.
+type builder struct {
+	Spec
+	steps []step
+}
+
+func (b *builder) add(e netns.Entry, do func() error) { b.steps = append(b.steps, step{e, do}) }
+
+// inner adds a step inside one of the lab's namespaces.
+func (b *builder) inner(ns, text string, do func() error) {
+	b.add(netns.Entry{Kind: netns.KindInner, NS: ns, Text: text}, do)
+}
+
+// steps compiles a complete Spec. dir is the lab's directory.
+func (s Spec) steps(dir string) []step {
+	b := &builder{Spec: s}
+	change, _ := json.Marshal(s) // a Spec holds nothing that JSON cannot
+	b.add(netns.Entry{Kind: netns.KindSpec, Change: change}, func() error { return nil })
+	if s.Fabric == Bridge || s.Fabric == Ports {
+		b.namespace(SwitchHost)
+	}
+	for _, h := range s.Hosts {
+		b.namespace(h.Name)
+	}
+	if s.Fabric == Bridge {
+		b.bridge()
+	}
+	switch s.Fabric {
+	case Direct:
+		b.veth(netns.End{NS: s.ns(s.Hosts[0].Name), Name: HostIf, MAC: s.mac(0)},
+			netns.End{NS: s.ns(s.Hosts[1].Name), Name: HostIf, MAC: s.mac(1)})
+	case Bridge, Ports:
+		for i := range s.Hosts {
+			b.port(i)
+		}
+	}
+	for i := range s.Hosts {
+		if s.Fabric != Taps {
+			b.address(i)
+		}
+		b.balance(i)
+		file := filepath.Join(dir, "hosts-"+s.Hosts[i].Name)
+		b.add(netns.Entry{Kind: netns.KindFile, Path: file}, func() error {
+			return os.WriteFile(file, []byte(s.hostsFile(i)), 0o644)
+		})
+	}
+	return b.steps
+}
+
+// namespace makes one with loopback up and without IPv6 on any interface but
+// that: neighbour discovery and multicast reports would run through the links
+// under measurement.
+func (b *builder) namespace(host string) {
+	ns := b.ns(host)
+	b.add(netns.Entry{Kind: netns.KindNetns, Name: ns, Text: "ip netns add " + ns}, func() error { return netns.New(ns) })
+	b.inner(ns, "ip -n "+ns+" link set lo up", func() error { return netns.SetUp(ns, "lo") })
+	const noIPv6 = "net.ipv6.conf.default.disable_ipv6"
+	b.inner(ns, "ip netns exec "+ns+" sysctl -qw "+noIPv6+"=1", func() error { return netns.Sysctl(ns, noIPv6, "1") })
+}
+
+func (b *builder) bridge() {
+	ns := b.ns(SwitchHost)
+	b.inner(ns, fmt.Sprintf("ip -n %s link add %s mtu %d type bridge mcast_snooping 0", ns, bridgeIf, b.MTU),
+		func() error { return netns.Bridge(ns, bridgeIf, b.MTU) })
+	b.up(ns, bridgeIf)
+}
+
+func (b *builder) up(ns, name string) {
+	b.inner(ns, "ip -n "+ns+" link set "+name+" up", func() error { return netns.SetUp(ns, name) })
+}
+
+func (b *builder) veth(x, y netns.End) {
+	end := func(e netns.End) string {
+		s := fmt.Sprintf("%s netns %s mtu %d", e.Name, e.NS, b.MTU)
+		if e.MAC != "" {
+			s += " address " + e.MAC
+		}
+		return s
+	}
+	b.inner(x.NS, fmt.Sprintf("ip -n %s link add %s type veth peer name %s", x.NS, end(x), end(y)),
+		func() error { return netns.Veth(x, y, b.MTU) })
+}
+
+// port joins host i to the switch.
+func (b *builder) port(i int) {
+	sw, name := b.ns(SwitchHost), b.Spec.port(i)
+	b.veth(netns.End{NS: b.ns(b.Hosts[i].Name), Name: HostIf, MAC: b.mac(i)}, netns.End{NS: sw, Name: name})
+	if b.Fabric == Bridge {
+		b.inner(sw, "ip -n "+sw+" link set "+name+" master "+bridgeIf, func() error { return netns.Enslave(sw, name, bridgeIf) })
+	}
+	b.up(sw, name)
+}
+
+// address gives host i its address, and what needs the interface to be up.
+func (b *builder) address(i int) {
+	ns, h := b.ns(b.Hosts[i].Name), b.Hosts[i]
+	addr := netip.PrefixFrom(netip.MustParseAddr(h.IP), 24)
+	b.inner(ns, fmt.Sprintf("ip -n %s addr add %v dev %s", ns, addr, HostIf), func() error { return netns.AddAddr(ns, HostIf, addr) })
+	b.up(ns, HostIf)
+	if b.StaticNeighbours {
+		for k, o := range b.Hosts {
+			if k == i {
+				continue
+			}
+			ip, mac := netip.MustParseAddr(o.IP), b.mac(k)
+			b.inner(ns, fmt.Sprintf("ip -n %s neigh add %v lladdr %s dev %s", ns, ip, mac, HostIf),
+				func() error { return netns.AddNeigh(ns, HostIf, ip, mac) })
+		}
+	}
+	// A balanced address outside the network needs a route for the connection to
+	// get as far as the rule that changes its destination.
+	routed := map[netip.Addr]bool{}
+	for _, v := range h.Balance {
+		ip := netip.MustParseAddrPort(v.Addr).Addr()
+		if b.net().Contains(ip) || routed[ip] {
+			continue
+		}
+		routed[ip] = true
+		dst := netip.PrefixFrom(ip, 32)
+		b.inner(ns, fmt.Sprintf("ip -n %s route add %v dev %s", ns, dst, HostIf),
+			func() error { return netns.AddRoute(ns, HostIf, dst, netip.Addr{}) })
+	}
+}
+
+// balance adds the NAT rules of host i.
+func (b *builder) balance(i int) {
+	ns, h := b.ns(b.Hosts[i].Name), b.Hosts[i]
+	if len(h.Balance) == 0 {
+		return
+	}
+	nft := "ip netns exec " + ns + " nft "
+	text := []string{
+		fmt.Sprintf("%sadd table ip %s", nft, netns.BalanceTable),
+		fmt.Sprintf("%sadd chain ip %s %s '{ type nat hook output priority -100; }'", nft, netns.BalanceTable, netns.BalanceChain),
+	}
+	for _, v := range h.Balance {
+		to := netip.MustParseAddrPort(v.Addr)
+		for k, backend := range v.Backends {
+			chance := ""
+			if n := len(v.Backends) - k; n > 1 {
+				chance = fmt.Sprintf(" numgen random mod %d 0", n)
+			}
+			text = append(text, fmt.Sprintf("%sadd rule ip %s %s ip daddr %v tcp dport %d%s dnat to %s",
+				nft, netns.BalanceTable, netns.BalanceChain, to.Addr(), to.Port(), chance, backend))
+		}
+	}
+	b.inner(ns, strings.Join(text, "\n"), func() error { return netns.Balance(ns, h.Balance) })
+}
+
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

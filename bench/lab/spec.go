@@ -1,0 +1,210 @@
+// Package lab builds a small network for an experiment and takes it down
+// again: one network namespace per host and one for the switch between them,
+// programs in the hosts, and nothing in the namespace the caller lives in.
+// Programs that use it call spawn.Dispatch (internal/spawn) first in main and
+// TestMain.
+package lab
+
+import (
+	"fmt"
+	"hash/fnv"
+	"maps"
+	"net/netip"
+	"strings"
+
+	"github.com/meshnic/meshnic/hostif/netns"
+	"github.com/meshnic/meshnic/internal/failure"
+)
+
+// Fabric is what lies between the hosts.
+type Fabric string
+
+// The fabrics.
+const (
+	Direct Fabric = "direct" // two hosts, one veth pair from one to the other
+	Bridge Fabric = "bridge" // a veth pair per host to a Linux bridge in the switch namespace
+	Ports  Fabric = "ports"  // a veth pair per host to the switch namespace, where a NIC takes the ends (SwitchPorts)
+	Taps   Fabric = "taps"   // a NIC makes each host's interface as a TAP device (SwitchPorts, ConfigureTap)
+)
+
+// Names inside a lab.
+const (
+	SwitchHost = "switch" // namespace of the switch; no host can have the name
+	HostIf     = "eth0"   // interface of each host
+	bridgeIf   = "br0"
+)
+
+// Spec describes a lab.
+type Spec struct {
+	Name   string `json:"name"` // a-z, 0-9, _
+	Hosts  []Host `json:"hosts"`
+	Fabric Fabric `json:"fabric"`
+	MTU    int    `json:"mtu,omitempty"` // bytes of an IP packet; 0 is 1500
+	// StaticNeighbours tells every host the hardware address of every other, so
+	// that no ARP disturbs a measurement.
+	StaticNeighbours bool `json:"static_neighbours,omitempty"`
+}
+
+// Host is one machine of a lab.
+type Host struct {
+	Name string `json:"name"` // a-z, 0-9, -
+	// IP is the host's IPv4 address in the lab's /24. Empty: chosen, from
+	// 10.77.N.10 up, with N made from the lab's name.
+	IP string `json:"ip,omitempty"`
+	// Hosts are names and addresses for /etc/hosts of its programs, besides
+	// those of all hosts of the lab.
+	Hosts map[string]string `json:"hosts,omitempty"`
+	// Balance are addresses whose connections from this host are spread.
+	Balance []VIP `json:"balance,omitempty"`
+}
+
+// VIP is an address whose connections go to one of several backends, at random
+// for each connection.
+type VIP = netns.VIP
+
+// PortRef is a place for a port of the NIC.
+type PortRef struct {
+	Host string `json:"host"`
+	// IfName is the interface to attach to (Ports) or to make (Taps), NSPath
+	// the file of the namespace it is in.
+	IfName string `json:"interface"`
+	NSPath string `json:"namespace"`
+	// PeerIf and PeerNSPath are the host's end of a veth; the same as above
+	// for a TAP.
+	PeerIf     string `json:"peer_interface"`
+	PeerNSPath string `json:"peer_namespace"`
+	PeerMAC    string `json:"peer_mac"`
+}
+
+// Subnet returns the /24 a lab of this name chooses addresses from.
+func Subnet(name string) netip.Prefix {
+	h := fnv.New32a()
+	h.Write([]byte(name))
+	return netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 77, byte(h.Sum32()%254) + 1, 0}), 24)
+}
+
+// complete checks s and returns it with everything chosen that was left open.
+func (s Spec) complete() (Spec, error) {
+	if err := netns.CheckLab(s.Name); err != nil {
+		return s, err
+	}
+	what := "lab " + s.Name
+	bad := func(format string, args ...any) (Spec, error) {
+		return s, failure.New(failure.Usage, what, fmt.Sprintf(format, args...), "")
+	}
+	if s.MTU == 0 {
+		s.MTU = 1500
+	}
+	if s.MTU < 68 || s.MTU > 65535 {
+		return bad("MTU is %d, want 68 to 65535", s.MTU)
+	}
+	switch s.Fabric {
+	case Direct:
+		if len(s.Hosts) != 2 {
+			return bad("a direct fabric joins two hosts, not %d", len(s.Hosts))
+		}
+	case Bridge, Ports, Taps:
+		if len(s.Hosts) == 0 {
+			return bad("it has no hosts")
+		}
+	default:
+		return bad("fabric is %q, want %s, %s, %s or %s", s.Fabric, Direct, Bridge, Ports, Taps)
+	}
+	if len(s.Hosts) > 200 {
+		return bad("it has %d hosts, want at most 200", len(s.Hosts))
+	}
+	names, ips := map[string]bool{SwitchHost: true}, map[string]string{}
+	s.Hosts = append([]Host(nil), s.Hosts...)
+	for i := range s.Hosts {
+		h := &s.Hosts[i]
+		if err := netns.CheckHost(h.Name); err != nil {
+			return s, err
+		}
+		if names[h.Name] {
+			return bad("host name %q is taken", h.Name)
+		}
+		names[h.Name] = true
+		if h.IP == "" {
+			a := Subnet(s.Name).Addr().As4()
+			a[3] = byte(10 + i)
+			h.IP = netip.AddrFrom4(a).String()
+		}
+		ip, err := netip.ParseAddr(h.IP)
+		if err != nil || !ip.Is4() {
+			return bad("address %q of host %s is not IPv4", h.IP, h.Name)
+		}
+		if other := ips[h.IP]; other != "" {
+			return bad("hosts %s and %s have the same address %s", other, h.Name, h.IP)
+		}
+		ips[h.IP] = h.Name
+		if !s.net().Contains(ip) {
+			return bad("address %s of host %s is not in %v, the network of %s", h.IP, h.Name, s.net(), s.Hosts[0].Name)
+		}
+		for name, ip := range h.Hosts {
+			if _, err := netip.ParseAddr(ip); err != nil || name == "" || strings.ContainsAny(name, " \t\n#") {
+				return bad("host %s: names: %q is %q, want a name and an address", h.Name, name, ip)
+			}
+		}
+		for _, v := range h.Balance {
+			if err := netns.CheckVIP(v); err != nil {
+				return s, err
+			}
+		}
+	}
+	return s, nil
+}
+
+// net is the /24 of the first host.
+func (s Spec) net() netip.Prefix {
+	ip, err := netip.ParseAddr(s.Hosts[0].IP)
+	if err != nil {
+		return netip.Prefix{}
+	}
+	p, _ := ip.Prefix(24)
+	return p
+}
+
+func (s Spec) ns(host string) string { return netns.Name(s.Name, host) }
+
+// mac returns the hardware address of host i: locally administered, the same
+// in every run.
+func (s Spec) mac(i int) string {
+	a := netip.MustParseAddr(s.Hosts[i].IP).As4()
+	return fmt.Sprintf("02:6e:%02x:%02x:%02x:%02x", a[0], a[1], a[2], a[3])
+}
+
+// port is the name of the switch's interface to host i.
+func (s Spec) port(i int) string {
+	const maxIfName = 15
+	if name := "p-" + s.Hosts[i].Name; len(name) <= maxIfName {
+		return name
+	}
+	return fmt.Sprintf("p%d", i)
+}
+
+func (s Spec) index(host string) (int, error) {
+	var names []string
+	for i, h := range s.Hosts {
+		if h.Name == host {
+			return i, nil
+		}
+		names = append(names, h.Name)
+	}
+	return 0, failure.New(failure.Usage, fmt.Sprintf("lab %s: host %q", s.Name, host),
+		"there is no such host", "choose one of "+strings.Join(names, ", "))
+}
+
+// hostsFile is /etc/hosts for the programs of host i.
+func (s Spec) hostsFile(i int) string {
+	names := map[string]string{}
+	for _, h := range s.Hosts {
+		names[h.Name] = h.IP
+	}
+	maps.Copy(names, s.Hosts[i].Hosts)
+	var b strings.Builder
+	b.WriteString("127.0.0.1 localhost\n::1 localhost\n")
+	for _, name := range sortedKeys(names) {
+		fmt.Fprintf(&b, "%s %s\n", names[name], name)
+	}
+	return b.String()
+}

@@ -1,0 +1,198 @@
+package spawn
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"runtime"
+	"slices"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/meshnic/meshnic/internal/failure"
+)
+
+// Starter starts programs from one OS thread of its own. A program is killed
+// when the thread that started it ends, so the thread has to last as long as
+// they do, whatever Go does with its other threads.
+type Starter struct {
+	calls chan func()
+	done  chan struct{}
+}
+
+// NewStarter returns a Starter. Close ends it.
+func NewStarter() *Starter {
+	s := &Starter{calls: make(chan func()), done: make(chan struct{})}
+	go func() {
+		defer close(s.done)
+		runtime.LockOSThread() // and never unlock: the thread ends with the goroutine
+		for call := range s.calls {
+			call()
+		}
+	}()
+	return s
+}
+
+// Close ends the thread and with it, by SIGKILL, every program that it started
+// and that still runs.
+func (s *Starter) Close() {
+	close(s.calls)
+	<-s.done
+}
+
+// Start starts cfg's program with cmd's standard streams. It sets everything
+// else of cmd. Once the copy exists, and before it becomes the program, record
+// is called with its pid; if that fails the copy ends without a trace. Start
+// returns when the program runs.
+func (s *Starter) Start(cmd *exec.Cmd, cfg Config, record func(pid int) error) error {
+	if err := checkGuard(); err != nil {
+		return err
+	}
+	config, configW, err := os.Pipe()
+	if err != nil {
+		return fmt.Errorf("spawn: %w", err)
+	}
+	defer configW.Close()
+	status, statusW, err := os.Pipe()
+	if err != nil {
+		config.Close()
+		return fmt.Errorf("spawn: %w", err)
+	}
+	defer status.Close()
+	cmd.Path, cmd.Args = "/proc/self/exe", []string{cfg.Args[0], Verb}
+	cmd.Env = append(slices.Clone(cfg.Env), guard+"=1")
+	cmd.ExtraFiles = []*os.File{config, statusW}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	ran := make(chan error)
+	s.calls <- func() { ran <- cmd.Start() }
+	err = <-ran
+	config.Close()
+	statusW.Close()
+	if err != nil {
+		return fmt.Errorf("spawn: start a copy of this program: %w", err)
+	}
+	abandon := func(err error) error {
+		configW.Close()
+		cmd.Process.Kill()
+		cmd.Wait()
+		return err
+	}
+	if err := record(cmd.Process.Pid); err != nil {
+		return abandon(err)
+	}
+	b, err := json.Marshal(cfg)
+	if err != nil {
+		return abandon(fmt.Errorf("spawn: %w", err))
+	}
+	if _, err := configW.Write(b); err != nil && !errors.Is(err, unix.EPIPE) {
+		return abandon(fmt.Errorf("spawn: %w", err))
+	}
+	configW.Close()
+	why, err := io.ReadAll(status)
+	if err != nil {
+		return abandon(fmt.Errorf("spawn: %w", err))
+	}
+	if len(why) > 0 {
+		return abandon(explain(cfg, string(why)))
+	}
+	return nil
+}
+
+func explain(cfg Config, why string) error {
+	kind, text, ok := strings.Cut(why, "\n")
+	if !ok {
+		return fmt.Errorf("spawn: %s: %s", cfg.Path, why)
+	}
+	e := &failure.Error{Kind: failure.Unexpected, What: "start " + cfg.Path, Why: text}
+	switch kind {
+	case "cores":
+		e.Kind, e.Next = failure.Usage, fmt.Sprintf("choose cores below %d", runtime.NumCPU())
+	case "exec":
+		e.Kind, e.Next = failure.Unsupported, "ls -l "+cfg.Path
+	case "rights":
+		e.Kind = failure.Privilege
+	}
+	return e
+}
+
+// become turns this process into the program it is told on configFd.
+func become() {
+	runtime.LockOSThread()
+	unix.CloseOnExec(configFd)
+	unix.CloseOnExec(statusFd)
+	var cfg Config
+	in := os.NewFile(configFd, "config")
+	if in == nil {
+		os.Exit(127)
+	}
+	b, err := io.ReadAll(in)
+	if len(bytes.TrimSpace(b)) == 0 {
+		os.Exit(127) // the starter is gone
+	}
+	if err == nil {
+		err = json.Unmarshal(b, &cfg)
+	}
+	if err != nil {
+		fail("other\n%v", err)
+	}
+	if kind, err := prepare(cfg); err != nil {
+		if errors.Is(err, unix.EPERM) && kind != "cores" {
+			kind = "rights"
+		}
+		fail("%s\n%v", kind, err)
+	}
+	err = syscall.Exec(cfg.Path, cfg.Args, cfg.Env)
+	fail("exec\n%v", err)
+}
+
+// prepare gives the calling thread, the one that will exec, its surroundings.
+func prepare(cfg Config) (kind string, err error) {
+	if len(cfg.Cores) > 0 {
+		var set unix.CPUSet
+		for _, c := range cfg.Cores {
+			set.Set(c)
+		}
+		if err := unix.SchedSetaffinity(0, &set); err != nil {
+			return "cores", fmt.Errorf("cores %v: %w", cfg.Cores, err)
+		}
+	}
+	if cfg.Nice != 0 {
+		if err := unix.Setpriority(unix.PRIO_PROCESS, 0, cfg.Nice); err != nil {
+			return "nice", fmt.Errorf("nice %d: %w", cfg.Nice, err)
+		}
+	}
+	if cfg.NS != "" {
+		fd, err := unix.Open(cfg.NS, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+		if err == nil {
+			err = unix.Setns(fd, unix.CLONE_NEWNET)
+		}
+		if err != nil {
+			return "ns", fmt.Errorf("enter %s: %w", cfg.NS, err)
+		}
+	}
+	if cfg.HostsFile != "" {
+		if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
+			return "mount", fmt.Errorf("make a mount namespace: %w", err)
+		}
+		// Slave: what the host unmounts later (the namespaces) goes here too,
+		// what is mounted here stays here.
+		if err := unix.Mount("", "/", "", unix.MS_SLAVE|unix.MS_REC, ""); err != nil {
+			return "mount", fmt.Errorf("make mounts private: %w", err)
+		}
+		if err := unix.Mount(cfg.HostsFile, "/etc/hosts", "", unix.MS_BIND, ""); err != nil {
+			return "mount", fmt.Errorf("put a hosts file in place: %w", err)
+		}
+	}
+	if cfg.Dir != "" {
+		if err := unix.Chdir(cfg.Dir); err != nil {
+			return "dir", fmt.Errorf("%s: %w", cfg.Dir, err)
+		}
+	}
+	return "", nil
+}
