@@ -1,0 +1,224 @@
+package report
+
+import (
+	"fmt"
+	"html/template"
+	"strconv"
+
+	"github.com/meshnic/meshnic/bench/reference"
+)
+
+// htmlTable is a document's table with a body a number of connections.
+type htmlTable struct {
+	Caption string
+	Columns []htmlColumn
+	Groups  [][]htmlRow
+	Absent  []htmlAbsent
+	Span    int // columns beyond the first
+}
+
+type htmlColumn struct {
+	Unit, Name string
+	Left       bool
+}
+
+type htmlRow struct {
+	Glyph template.HTML
+	Cells []htmlCell
+}
+
+type htmlCell struct {
+	Text string
+	Left bool
+}
+
+type htmlAbsent struct {
+	Glyph         template.HTML
+	Name, Message string
+}
+
+func (v *view) tables() []htmlTable {
+	var out []htmlTable
+	for _, t := range []struct {
+		part    part
+		caption string
+	}{{latency, "Latency"}, {cost, "Throughput and host CPU"}} {
+		out = append(out, v.htmlTable(t.part, t.caption))
+	}
+	if t, ok := v.addedTable(); ok {
+		out = append(out, t)
+	}
+	return out
+}
+
+func (v *view) htmlTable(p part, caption string) htmlTable {
+	var cols []column
+	for _, c := range columns(v) {
+		if c.unit != "model_ns" && c.unit != "emu_us" && (c.part == both || c.part == p) {
+			cols = append(cols, c)
+		}
+	}
+	t := v.fill(caption, cols, func(*row) bool { return true })
+	if p != latency {
+		return t
+	}
+	for _, a := range v.absent {
+		at := ""
+		if len(a.Conns) > 0 {
+			at = " (at " + a.Where() + " connections)"
+		}
+		t.Absent = append(t.Absent, htmlAbsent{glyph(a.Name), a.Name, "absent: " + a.Reason + at})
+	}
+	return t
+}
+
+// fill makes the rows that keep wants.
+func (v *view) fill(caption string, cols []column, keep func(*row) bool) htmlTable {
+	t := htmlTable{Caption: caption, Span: len(cols) - 1}
+	for _, c := range cols {
+		t.Columns = append(t.Columns, htmlColumn{c.unit, c.name, c.left})
+	}
+	last := -1
+	for i := range v.rows {
+		r := &v.rows[i]
+		if !keep(r) {
+			continue
+		}
+		if r.Connections != last {
+			t.Groups = append(t.Groups, nil)
+			last = r.Connections
+		}
+		h := htmlRow{Glyph: glyph(r.Name)}
+		for _, c := range cols {
+			h.Cells = append(h.Cells, htmlCell{c.display(v, r), c.left})
+		}
+		g := &t.Groups[len(t.Groups)-1]
+		*g = append(*g, h)
+	}
+	return t
+}
+
+// addedTable is hop's own: what a hop adds, and how that compares to envoy's.
+func (v *view) addedTable() (htmlTable, bool) {
+	if !v.any(func(r row) bool { return r.Added != nil }) {
+		return htmlTable{}, false
+	}
+	add := func(name string, f func(*added) float64, cell func(*view, float64) string) column {
+		unit := "added wall_us"
+		if name == "to envoy's" {
+			unit = "ratio"
+		}
+		return column{unit: unit, name: name, cell: cell, value: func(_ *view, r *row) float64 { return f(r.Added) }}
+	}
+	cols := append(columns(v)[:3:3],
+		add("p50 in all", func(a *added) float64 { return a.TotalUS }, us),
+		add("p50 a hop", func(a *added) float64 { return a.PerHopUS }, us),
+		add("to envoy's", func(a *added) float64 { return a.ToEnvoy }, ratio))
+	return v.fill("Added latency: p50 minus that of "+v.base+" at the same connections, of the medians", cols,
+		func(r *row) bool { return r.Added != nil }), true
+}
+
+// glyph is a system's marker for use in text.
+func glyph(name string) template.HTML {
+	st := styleOf(name)
+	c := newCanvas(12, 12)
+	c.open("k-" + st.slot)
+	c.marker(st, 6, 6, 3.6, "")
+	c.close()
+	return template.HTML(`<svg class="chart glyph" viewBox="0 0 12 12" width="12" height="12" aria-hidden="true">` + c.b.String() + `</svg>`)
+}
+
+// modelRow is a line of the table of times that are not wall time.
+type modelRow struct {
+	Glyph                     template.HTML
+	Experiment, Name          string
+	Connections, Hops         string
+	ModelNS, EmuUS, EmuReason string
+}
+
+func modelRows(v *view) []modelRow {
+	var out []modelRow
+	for i := range v.rows {
+		r := &v.rows[i]
+		if r.ModelNS == nil {
+			continue
+		}
+		m := modelRow{glyph(r.Name), label(v.Document), r.Name, strconv.Itoa(r.Connections), strconv.Itoa(r.Hops), fmtUS(r.ModelNS.P50), fmtUS(r.EmuUS), ""}
+		if !finite(r.EmuUS) {
+			m.EmuReason = "no nic_null in this experiment"
+		}
+		out = append(out, m)
+	}
+	return out
+}
+
+// paperTable sets the paper's ratios beside ours.
+type paperTable struct {
+	Works []string
+	Rows  []paperRow
+}
+
+type paperRow struct {
+	Glyph              template.HTML
+	Name, What         string
+	PaperMS, PaperX    string
+	Ours               []string // by work
+	OursMS             []string
+	Single, SingleWall string // curl: one figure for all works
+}
+
+func newPaperTable(run Run) paperTable {
+	var t paperTable
+	views := map[string]*view{}
+	for _, w := range works() {
+		if v := run.find("bookinfo", w); v != nil {
+			t.Works = append(t.Works, w)
+			views[w] = v
+		}
+	}
+	for _, p := range reference.Paper() {
+		if p.Experiment != "bookinfo" {
+			continue
+		}
+		r := paperRow{Glyph: glyph(p.System), Name: p.System, What: "P90 over " + p.Baseline, PaperMS: tickLabel(p.LatencyMS), PaperX: fixed(p.Ratio, 2)}
+		for _, w := range t.Works {
+			x, ms := none, none
+			if a, b := views[w].at(p.System, 1, -1), views[w].at(p.Baseline, 1, -1); a != nil {
+				ms = fmtUS(a.WallUS.P90 / 1e3)
+				if b != nil {
+					x = fmtRatio(a.WallUS.P90/b.WallUS.P90, 2)
+				}
+				if p.Baseline == views[w].base {
+					x = fmtRatio(views[w].ratioP90(a), 2)
+				}
+			}
+			r.Ours, r.OursMS = append(r.Ours, x), append(r.OursMS, ms)
+		}
+		t.Rows = append(t.Rows, r)
+	}
+	if v := run.find("curl", ""); v != nil {
+		t.Rows = append(t.Rows, curlPaperRows(v, len(t.Works))...)
+	}
+	return t
+}
+
+func curlPaperRows(v *view, columns int) []paperRow {
+	var out []paperRow
+	for _, p := range reference.Paper() {
+		if p.Experiment != "curl" {
+			continue
+		}
+		name := p.System
+		if v.at(name, 1, -1) == nil {
+			name += "_xdp"
+		}
+		r := v.at(name, 1, -1)
+		if r == nil || columns == 0 {
+			continue
+		}
+		row := paperRow{Glyph: glyph(name), Name: name, What: "curl p50 over " + p.Baseline, PaperMS: tickLabel(p.LatencyMS), PaperX: fixed(p.Ratio, 3),
+			Single: fmt.Sprintf("%s (wall %s ms)", fmtRatio(v.ratioP50(r), 3), fmtUS(r.WallUS.P50/1e3))}
+		out = append(out, row)
+	}
+	return out
+}
