@@ -56,6 +56,14 @@ func (b *Bell) Fd() int {
 	return b.fds.epoll
 }
 
+// WaitFds adds the bell's own descriptor to fds: polling these is the same as
+// polling Fd, and cheaper (a Waiter does it).
+func (b *Bell) WaitFds(fds ...int) []int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return append(fds, b.fds.event)
+}
+
 // Ring makes the bell readable for good.
 func (b *Bell) Ring() {
 	b.mu.Lock()
