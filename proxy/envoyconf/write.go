@@ -1,0 +1,190 @@
+// Package envoyconf writes a mesh.Config as an Envoy bootstrap file and reads
+// the same subset of a bootstrap file back, both with Envoy's own types, so
+// that the host sidecar and the real Envoy run from the very same file.
+package envoyconf
+
+import (
+	"bytes"
+	"fmt"
+	"net/netip"
+	"time"
+
+	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
+	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
+	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	routerv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/router/v3"
+	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	yaml "go.yaml.in/yaml/v3"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/anypb"
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+
+	"github.com/meshnic/meshnic/proxy/mesh"
+)
+
+// Envoy's names of the two filters that the bootstrap uses.
+const (
+	hcmName    = "envoy.filters.network.http_connection_manager"
+	routerName = "envoy.filters.http.router"
+)
+
+// Bootstrap returns the Envoy bootstrap file (YAML) of the proxy that cfg
+// describes: for every listener an HTTP connection manager with the router
+// filter alone and no access log, for every cluster static endpoints balanced
+// by ROUND_ROBIN. The same cfg always gives the same bytes. An error is a
+// mistake in cfg (see mesh.Config.Validate).
+func Bootstrap(cfg mesh.Config) ([]byte, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, fmt.Errorf("envoyconf: write: %w", err)
+	}
+	b := &bootstrapv3.Bootstrap{StaticResources: &bootstrapv3.Bootstrap_StaticResources{}}
+	if cfg.Node != "" {
+		b.Node = &corev3.Node{Id: cfg.Node, Cluster: cfg.Node}
+	}
+	if cfg.Admin != "" {
+		b.Admin = &bootstrapv3.Admin{Address: address(cfg.Admin)}
+	}
+	for i := range cfg.Listeners {
+		l, err := listener(&cfg.Listeners[i])
+		if err != nil {
+			return nil, err
+		}
+		b.StaticResources.Listeners = append(b.StaticResources.Listeners, l)
+	}
+	for i := range cfg.Clusters {
+		b.StaticResources.Clusters = append(b.StaticResources.Clusters, cluster(&cfg.Clusters[i]))
+	}
+	return toYAML(b)
+}
+
+func listener(l *mesh.Listener) (*listenerv3.Listener, error) {
+	router, err := anypb.New(&routerv3.Router{})
+	if err != nil {
+		return nil, fmt.Errorf("envoyconf: router: %w", err)
+	}
+	rc := &routev3.RouteConfiguration{Name: l.Name}
+	for i := range l.VirtualHosts {
+		rc.VirtualHosts = append(rc.VirtualHosts, virtualHost(&l.VirtualHosts[i]))
+	}
+	manager, err := anypb.New(&hcmv3.HttpConnectionManager{
+		// Not AUTO: an HTTP/2 preface is a bad request to the sidecar, so it
+		// must be one to Envoy.
+		CodecType:      hcmv3.HttpConnectionManager_HTTP1,
+		StatPrefix:     l.StatPrefix,
+		RouteSpecifier: &hcmv3.HttpConnectionManager_RouteConfig{RouteConfig: rc},
+		HttpFilters: []*hcmv3.HttpFilter{{
+			Name:       routerName,
+			ConfigType: &hcmv3.HttpFilter_TypedConfig{TypedConfig: router},
+		}},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("envoyconf: listener %s: %w", l.Name, err)
+	}
+	return &listenerv3.Listener{
+		Name:    l.Name,
+		Address: address(l.Address),
+		FilterChains: []*listenerv3.FilterChain{{
+			Filters: []*listenerv3.Filter{{
+				Name:       hcmName,
+				ConfigType: &listenerv3.Filter_TypedConfig{TypedConfig: manager},
+			}},
+		}},
+	}, nil
+}
+
+func virtualHost(h *mesh.VirtualHost) *routev3.VirtualHost {
+	out := &routev3.VirtualHost{Name: h.Name, Domains: h.Domains}
+	for _, r := range h.Routes {
+		m := &routev3.RouteMatch{PathSpecifier: &routev3.RouteMatch_Prefix{Prefix: r.Prefix}}
+		if r.Path != "" {
+			m.PathSpecifier = &routev3.RouteMatch_Path{Path: r.Path}
+		}
+		out.Routes = append(out.Routes, &routev3.Route{
+			Match: m,
+			Action: &routev3.Route_Route{Route: &routev3.RouteAction{
+				ClusterSpecifier: &routev3.RouteAction_Cluster{Cluster: r.Cluster},
+				// Always written: left out it would mean 15 s.
+				Timeout: durationpb.New(r.Timeout),
+			}},
+		})
+	}
+	return out
+}
+
+func cluster(c *mesh.Cluster) *clusterv3.Cluster {
+	eps := &endpointv3.LocalityLbEndpoints{}
+	for _, e := range c.Endpoints {
+		lb := &endpointv3.LbEndpoint{
+			HostIdentifier: &endpointv3.LbEndpoint_Endpoint{Endpoint: &endpointv3.Endpoint{Address: address(e.Address)}},
+		}
+		if e.Weight != 0 {
+			lb.LoadBalancingWeight = wrapperspb.UInt32(e.Weight)
+		}
+		eps.LbEndpoints = append(eps.LbEndpoints, lb)
+	}
+	la := &endpointv3.ClusterLoadAssignment{ClusterName: c.Name}
+	if len(eps.LbEndpoints) > 0 {
+		la.Endpoints = append(la.Endpoints, eps)
+	}
+	return &clusterv3.Cluster{
+		Name:                 c.Name,
+		ClusterDiscoveryType: &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STATIC},
+		ConnectTimeout:       duration(c.ConnectTimeout),
+		LbPolicy:             clusterv3.Cluster_ROUND_ROBIN,
+		LoadAssignment:       la,
+	}
+}
+
+func duration(d time.Duration) *durationpb.Duration {
+	if d == 0 {
+		return nil
+	}
+	return durationpb.New(d)
+}
+
+// address converts a validated ip:port.
+func address(s string) *corev3.Address {
+	ap := netip.MustParseAddrPort(s)
+	return &corev3.Address{Address: &corev3.Address_SocketAddress{SocketAddress: &corev3.SocketAddress{
+		Address:       ap.Addr().String(),
+		PortSpecifier: &corev3.SocketAddress_PortValue{PortValue: uint32(ap.Port())},
+	}}}
+}
+
+// toYAML renders m in block style, fields in the order of Envoy's definition.
+// protojson varies its white space from build to build on purpose; going
+// through YAML nodes, which keep order and drop white space, undoes that.
+func toYAML(m proto.Message) ([]byte, error) {
+	j, err := protojson.MarshalOptions{UseProtoNames: true}.Marshal(m)
+	if err != nil {
+		return nil, fmt.Errorf("envoyconf: encode: %w", err)
+	}
+	var n yaml.Node
+	if err := yaml.Unmarshal(j, &n); err != nil {
+		return nil, fmt.Errorf("envoyconf: encode: %w", err)
+	}
+	block(&n)
+	var out bytes.Buffer
+	enc := yaml.NewEncoder(&out)
+	enc.SetIndent(2)
+	if err := enc.Encode(&n); err != nil {
+		return nil, fmt.Errorf("envoyconf: encode: %w", err)
+	}
+	return out.Bytes(), nil
+}
+
+// block takes JSON's flow style and needless quotes off n and what is below it.
+func block(n *yaml.Node) {
+	n.Style = 0
+	if len(n.Content) == 0 && (n.Kind == yaml.MappingNode || n.Kind == yaml.SequenceNode) {
+		n.Style = yaml.FlowStyle
+	}
+	for _, c := range n.Content {
+		block(c)
+	}
+}

@@ -1,0 +1,134 @@
+package mesh
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+)
+
+// PathError says which part of a Config is wrong, in the words of its JSON
+// form: "listeners[0].virtual_hosts[1].domains[0]".
+type PathError struct {
+	Path string
+	Why  string
+}
+
+// Error renders "mesh: path: why".
+func (e *PathError) Error() string { return "mesh: " + e.Path + ": " + e.Why }
+
+// Validate reports every mistake in c that would keep a proxy from running it,
+// each as a *PathError, joined. It resolves nothing and opens nothing.
+func (c *Config) Validate() error {
+	v := validator{clusters: map[string]bool{}}
+	for i := range c.Clusters {
+		v.cluster(fmt.Sprintf("clusters[%d]", i), &c.Clusters[i])
+	}
+	if len(c.Listeners) == 0 {
+		v.fail("listeners", "is empty, want at least one")
+	}
+	names, addrs := map[string]bool{}, map[string]string{}
+	if c.Admin != "" && v.address("admin", c.Admin) {
+		addrs[c.Admin] = "admin"
+	}
+	for i := range c.Listeners {
+		l, path := &c.Listeners[i], fmt.Sprintf("listeners[%d]", i)
+		v.unique(path+".name", l.Name, names)
+		if v.address(path+".address", l.Address) && !strings.HasSuffix(l.Address, ":0") {
+			if owner, dup := addrs[l.Address]; dup {
+				v.fail(path+".address", "%s is also the address of %s", l.Address, owner)
+			}
+			addrs[l.Address] = path
+		}
+		if l.StatPrefix == "" {
+			v.fail(path+".stat_prefix", "is empty; it names the counters http.<prefix>.*")
+		}
+		v.virtualHosts(path, l.VirtualHosts)
+	}
+	return errors.Join(v.errs...)
+}
+
+type validator struct {
+	clusters map[string]bool
+	errs     []error
+}
+
+func (v *validator) fail(path, format string, args ...any) {
+	v.errs = append(v.errs, &PathError{Path: path, Why: fmt.Sprintf(format, args...)})
+}
+
+func (v *validator) unique(path, name string, seen map[string]bool) {
+	switch {
+	case name == "":
+		v.fail(path, "is empty")
+	case seen[name]:
+		v.fail(path, "%q is used twice", name)
+	}
+	seen[name] = true
+}
+
+func (v *validator) address(path, s string) bool {
+	if _, err := netip.ParseAddrPort(s); err != nil {
+		v.fail(path, "%q is not ip:port", s)
+		return false
+	}
+	return true
+}
+
+func (v *validator) cluster(path string, c *Cluster) {
+	v.unique(path+".name", c.Name, v.clusters)
+	if c.ConnectTimeout < 0 {
+		v.fail(path+".connect_timeout", "is %v, want 0 (5 s) or more", c.ConnectTimeout)
+	}
+	var sum uint64
+	for i, e := range c.Endpoints {
+		p := fmt.Sprintf("%s.endpoints[%d].address", path, i)
+		if v.address(p, e.Address) && strings.HasSuffix(e.Address, ":0") {
+			v.fail(p, "%s has port 0", e.Address)
+		}
+		sum += uint64(max(e.Weight, 1))
+	}
+	// Envoy's limit on the sum of a locality's weights.
+	if sum > 1<<32-1 {
+		v.fail(path+".endpoints", "weights add up to %d, want at most %d", sum, uint32(1<<32-1))
+	}
+}
+
+func (v *validator) virtualHosts(listener string, hosts []VirtualHost) {
+	names, domains := map[string]bool{}, map[string]bool{}
+	for i := range hosts {
+		h, path := &hosts[i], fmt.Sprintf("%s.virtual_hosts[%d]", listener, i)
+		v.unique(path+".name", h.Name, names)
+		if len(h.Domains) == 0 {
+			v.fail(path+".domains", "is empty, want at least one")
+		}
+		for j, d := range h.Domains {
+			p := fmt.Sprintf("%s.domains[%d]", path, j)
+			v.unique(p, strings.ToLower(d), domains)
+			if strings.Contains(strings.TrimSuffix(strings.TrimPrefix(d, "*"), "*"), "*") ||
+				len(d) > 1 && strings.HasPrefix(d, "*") && strings.HasSuffix(d, "*") {
+				v.fail(p, "%q has a * that is neither its first nor its last character alone", d)
+			}
+		}
+		for j := range h.Routes {
+			v.route(fmt.Sprintf("%s.routes[%d]", path, j), &h.Routes[j])
+		}
+	}
+}
+
+func (v *validator) route(path string, r *Route) {
+	switch {
+	case (r.Prefix == "") == (r.Path == ""):
+		v.fail(path, "has prefix %q and path %q, want one of them", r.Prefix, r.Path)
+	case r.Prefix != "" && r.Prefix[0] != '/':
+		v.fail(path+".prefix", "%q does not begin with /", r.Prefix)
+	case r.Path != "" && (r.Path[0] != '/' || strings.ContainsAny(r.Path, "?#")):
+		v.fail(path+".path", "%q does not begin with / or has a query or fragment", r.Path)
+	}
+	if !v.clusters[r.Cluster] {
+		v.fail(path+".cluster", "no cluster is named %q", r.Cluster)
+	}
+	if r.Timeout < 0 {
+		v.fail(path+".timeout", "is %v, want 0 (none) or more", r.Timeout)
+	}
+}
