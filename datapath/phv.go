@@ -18,6 +18,9 @@ const (
 	HdrUDP
 	HdrTCP
 	HdrFragment // an IP fragment other than the first: no L4 header
+
+	HdrMoreFragments // an IP fragment that another follows: its L4 checksum covers more than it
+	HdrSourceRoute   // an IP source route with hops to go: the L4 checksum covers another address than IPDst
 )
 
 // PHV is the packet header vector: what the parser extracted, in host byte
@@ -43,6 +46,8 @@ type PHV struct {
 	TCPFlags         wire.TCPFlags
 	TCPSeq, TCPAck   wire.Seq
 	TCPWindow        uint16 // as on the wire, not scaled
+
+	Dirty FieldSet // fields that differ from the bytes, for the deparser to write
 }
 
 // Has reports whether all headers in h were found.
@@ -76,6 +81,7 @@ const (
 	DropSourceMAC                // source address is multicast or zero
 	DropNoHost                   // punted, and no host is attached to take it
 	DropOffload                  // unfinished work (segmentation, checksum) that the egress port cannot pass on and software cannot do
+	DropNoRoom                   // the frame's memory cannot take a pushed VLAN tag
 	NumDropReasons               // number of reasons, for counter arrays
 )
 
@@ -83,7 +89,7 @@ var dropNames = [NumDropReasons]string{
 	"none", "runt", "overlong", "vlan_truncated", "arp_malformed", "ip_truncated", "ip_version",
 	"ip_header_len", "ip_length", "ip_checksum", "ip_ext_chain", "l4_truncated", "tcp_header_len",
 	"udp_length", "l4_checksum", "table", "no_egress", "egress_full", "mirror_full", "source_mac",
-	"no_host", "offload",
+	"no_host", "offload", "no_room",
 }
 
 // String returns the counter's name.
