@@ -48,7 +48,7 @@ func (b barChart) draw() *canvas {
 	const width, pad, gap = 1180.0, 8.0, 22.0
 	labels, legendH := 0.0, 0.0
 	for _, r := range b.rows {
-		labels = max(labels, textWidth(clip(r.label, labelSize, 200), labelSize)+24)
+		labels = max(labels, textWidth(clip(r.label, labelSize, 200), labelSize)+32)
 	}
 	if len(b.legend) > 0 {
 		legendH = legendHeight(b.legend, width-2*pad)

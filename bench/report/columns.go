@@ -79,7 +79,7 @@ func columns(v *view) []column {
 	toBase := "to " + v.base
 	list := []column{
 		{name: "system", left: true, text: func(_ *view, r *row) string { return r.Name }},
-		{name: "connections", cell: count, value: func(_ *view, r *row) float64 { return float64(r.Connections) }},
+		{name: "conns", cell: count, value: func(_ *view, r *row) float64 { return float64(r.Connections) }},
 		{name: "hops", cell: count, value: func(_ *view, r *row) float64 { return float64(r.Hops) }},
 		{name: "n", part: latency, cell: count, value: func(_ *view, r *row) float64 { return float64(r.N) }},
 		{name: "errors", part: latency, cell: count, value: func(_ *view, r *row) float64 { return float64(r.Errors) }},
@@ -88,8 +88,8 @@ func columns(v *view) []column {
 		wall("p99", func(q *bench.Quantiles) float64 { return q.P99 }),
 		wall("p99.9", func(q *bench.Quantiles) float64 { return q.P999 }),
 		wall("max", func(q *bench.Quantiles) float64 { return q.Max }),
-		{unit: "wall_us", name: "p50 min..max of repeats", part: latency, text: spread50, when: hasSpread},
-		{unit: "wall_us", name: "p90 min..max of repeats", part: latency, text: spread90, when: hasSpread},
+		{unit: "wall_us", name: "p50 min..max", part: latency, text: spread50, when: hasSpread},
+		{unit: "wall_us", name: "p90 min..max", part: latency, text: spread90, when: hasSpread},
 		{unit: "ratio p50", name: toBase, part: latency, cell: ratio, value: func(v *view, r *row) float64 { return v.ratioP50(r) }},
 		{unit: "ratio p90", name: toBase, part: latency, cell: ratio, value: func(v *view, r *row) float64 { return v.ratioP90(r) }},
 		{unit: "ratio p90", name: "to " + balancedBase, part: latency, cell: ratio, value: balanced90,

@@ -49,6 +49,15 @@ func fixed(v float64, digits int) string {
 	return s
 }
 
+// group writes a count with narrow no-break spaces between thousands.
+func group(v uint64) string {
+	s := fmtUint(v)
+	for i := len(s) - 3; i > 0 && v >= 10000; i -= 3 {
+		s = s[:i] + "\u202f" + s[i:]
+	}
+	return s
+}
+
 func fmtUint(v uint64) string { return strconv.FormatUint(v, 10) }
 
 // oneLine makes text safe for a terminal line: control characters, which could

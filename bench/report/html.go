@@ -17,7 +17,7 @@ var pageCSS string
 // HTML writes the report of a run as one file: style sheet and figures inline,
 // no script, nothing fetched. The same run gives the same bytes.
 func HTML(w io.Writer, run Run) error {
-	t, err := template.New("report").Parse(pageTemplate)
+	t, err := template.New("report").Funcs(template.FuncMap{"group": group}).Parse(pageTemplate)
 	if err != nil {
 		return wrap("parse the built-in template", err)
 	}

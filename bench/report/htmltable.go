@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"html/template"
 	"strconv"
+	"strings"
 
 	"github.com/meshnic/meshnic/bench/reference"
 )
@@ -18,8 +19,9 @@ type htmlTable struct {
 }
 
 type htmlColumn struct {
-	Unit, Name string
-	Left       bool
+	Unit template.HTML
+	Name template.HTML // may break after an underscore
+	Left bool
 }
 
 type htmlRow struct {
@@ -76,7 +78,7 @@ func (v *view) htmlTable(p part, caption string) htmlTable {
 func (v *view) fill(caption string, cols []column, keep func(*row) bool) htmlTable {
 	t := htmlTable{Caption: caption, Span: len(cols) - 1}
 	for _, c := range cols {
-		t.Columns = append(t.Columns, htmlColumn{c.unit, c.name, c.left})
+		t.Columns = append(t.Columns, htmlColumn{breakable(c.unit), breakable(c.name), c.left})
 	}
 	last := -1
 	for i := range v.rows {
@@ -116,6 +118,19 @@ func (v *view) addedTable() (htmlTable, bool) {
 		add("to envoy's", func(a *added) float64 { return a.ToEnvoy }, ratio))
 	return v.fill("Added latency: p50 minus that of "+v.base+" at the same connections, of the medians", cols,
 		func(r *row) bool { return r.Added != nil }), true
+}
+
+// breakable escapes a heading and lets it break after underscores and slashes.
+func breakable(s string) template.HTML {
+	return template.HTML(strings.NewReplacer("_", "_<wbr>", "/", "/<wbr>").Replace(escape(s)))
+}
+
+// paperMS keeps the decimals that the paper gives, at least one.
+func paperMS(p reference.Point) string {
+	if s := tickLabel(p.LatencyMS); strings.Contains(s, ".") {
+		return s
+	}
+	return fixed(p.LatencyMS, 1)
 }
 
 // glyph is a system's marker for use in text.
@@ -180,7 +195,7 @@ func newPaperTable(run Run) paperTable {
 		if p.Experiment != "bookinfo" {
 			continue
 		}
-		r := paperRow{Glyph: glyph(p.System), Name: p.System, What: "P90 over " + p.Baseline, PaperMS: tickLabel(p.LatencyMS), PaperX: fixed(p.Ratio, 2)}
+		r := paperRow{Glyph: glyph(p.System), Name: p.System, What: "P90 over " + p.Baseline, PaperMS: paperMS(p), PaperX: fixed(p.Ratio, 2)}
 		for _, w := range t.Works {
 			x, ms := none, none
 			if a, b := views[w].at(p.System, 1, -1), views[w].at(p.Baseline, 1, -1); a != nil {
@@ -216,7 +231,7 @@ func curlPaperRows(v *view, columns int) []paperRow {
 		if r == nil || columns == 0 {
 			continue
 		}
-		row := paperRow{Glyph: glyph(name), Name: name, What: "curl p50 over " + p.Baseline, PaperMS: tickLabel(p.LatencyMS), PaperX: fixed(p.Ratio, 3),
+		row := paperRow{Glyph: glyph(name), Name: name, What: "curl p50 over " + p.Baseline, PaperMS: paperMS(p), PaperX: fixed(p.Ratio, 3),
 			Single: fmt.Sprintf("%s (wall %s ms)", fmtRatio(v.ratioP50(r), 3), fmtUS(r.WallUS.P50/1e3))}
 		out = append(out, row)
 	}

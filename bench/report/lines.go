@@ -126,7 +126,7 @@ func (p linePanel) drawElsewhere(c *canvas, values scale, left, bottom float64) 
 		x := left + 12
 		c.title("k-"+m.st.slot, p.elsewhereAt+": "+m.name+" "+m.label)
 		c.path("lead", "M"+num(x+6)+" "+num(want[i])+"L"+num(x+14)+" "+num(y))
-		c.path("open dash", outline(m.st.shape, x, want[i], 4))
+		c.path("open dash", outline(m.st.shape, x, want[i], 4.6))
 		c.text("small", x+17, y, start, m.name+" "+m.label)
 		c.close()
 	}

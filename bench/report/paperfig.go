@@ -24,13 +24,14 @@ func paperFigureLabel(v *view) string {
 
 // paperFigure draws both panels; what a system lacks is left out.
 func paperFigure(v *view) *canvas {
-	const width, height, pad, gap = 1180, 430, 8, 18
+	const width, height, pad, gap = 1180.0, 440.0, 8.0, 18.0
 	c := newCanvas(width, height)
-	half := float64(width-2*pad-gap) / 2
-	latency := linePanel{x: pad, y: pad, w: half, h: height - 2*pad, log: true, conns: v.conns,
+	const half = (width - 2*pad - gap) / 2
+	const wide = half + 36 // the left panel has the longer labels
+	latency := linePanel{x: pad, y: pad, w: wide, h: height - 2*pad, log: true, conns: v.conns,
 		title: "P90 of GET /productpage, wall ms (log), " + v.Work + " work",
 		sub:   fmt.Sprintf("median of %d repeats; whiskers: smallest and largest repeat", v.Manifest.Repeats)}
-	ratio := linePanel{x: pad + half + gap, y: pad, w: half, h: height - 2*pad, one: true, conns: v.conns,
+	ratio := linePanel{x: pad + wide + gap, y: pad, w: 2*half - wide, h: height - 2*pad, one: true, conns: v.conns,
 		title: "P90 over that of " + v.base + ", ratio", sub: "at the same connections; median over repeats of the ratio within a repeat"}
 	for _, name := range v.lineNames() {
 		a, b := series{name: name, st: styleOf(name)}, series{name: name, st: styleOf(name)}
@@ -50,7 +51,7 @@ func paperFigure(v *view) *canvas {
 		if p.Experiment != "bookinfo" || p.Connections != 1 {
 			continue
 		}
-		latency.elsewhere = append(latency.elsewhere, mark{p.System, styleOf(p.System), p.LatencyMS, tickLabel(p.LatencyMS)})
+		latency.elsewhere = append(latency.elsewhere, mark{p.System, styleOf(p.System), p.LatencyMS, paperMS(p)})
 		if p.Baseline == "without_envoy" && p.System != p.Baseline {
 			ratio.elsewhere = append(ratio.elsewhere, mark{p.System, styleOf(p.System), p.Ratio, fixed(p.Ratio, 2)})
 		}

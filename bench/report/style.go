@@ -162,7 +162,7 @@ const chartCSS = `.chart{font:12px system-ui,-apple-system,"Segoe UI",Roboto,"He
 .chart .line{stroke:currentColor;fill:none;stroke-width:2;stroke-linejoin:round;stroke-linecap:round}
 .chart .thin{stroke:currentColor;fill:none;stroke-width:1.25}
 .chart .lead{stroke:currentColor;fill:none;stroke-width:1;opacity:.45}
-.chart .dash{stroke-dasharray:3 2.5}
+.chart .dash{stroke-dasharray:2.4 1.3}
 .chart .full{fill:currentColor;stroke:var(--surface);stroke-width:1}
 .chart .open{fill:var(--surface);stroke:currentColor;stroke-width:1.75}
 .chart .onbar{fill:var(--surface)}

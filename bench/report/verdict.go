@@ -36,12 +36,13 @@ const (
 // Verdicts returns what a run says about the paper's claims and this project's
 // own bounds, the headline first. A claim without its figures is left out.
 func Verdicts(run Run) []Verdict {
-	var out []Verdict
+	var views []*view // of bookinfo, by work
 	for _, work := range works() {
 		if v := run.find("bookinfo", work); v != nil {
-			out = append(out, v.bookinfoVerdicts()...)
+			views = append(views, v)
 		}
 	}
+	out := append(paperRatios(views), convergence(views)...)
 	if v := run.find("hop", ""); v != nil {
 		out = append(out, v.hopVerdicts()...)
 	}
@@ -54,41 +55,68 @@ func Verdicts(run Run) []Verdict {
 	return out
 }
 
-func (v *view) bookinfoVerdicts() []Verdict {
+const unproxied = "without_envoy" // the paper's baseline
+
+// paperRatios says per system what the paper's headline says, for each work.
+func paperRatios(views []*view) []Verdict {
 	var out []Verdict
-	for _, name := range []string{"envoy", "envoy_inbound", "sidecar", "nic_passthrough"} {
-		base, r := v.at("without_envoy", 1, -1), v.at(name, 1, -1)
-		if base == nil || r == nil {
+	for _, name := range []string{"envoy", "envoy_inbound", "sidecar", "sidecar_inbound", "nic_passthrough"} {
+		var works, blurred []string
+		for _, v := range views {
+			base, r := v.at(unproxied, 1, -1), v.at(name, 1, -1)
+			if base == nil || r == nil {
+				continue
+			}
+			q := r.WallUS.P90 / base.WallUS.P90
+			if v.base == unproxied {
+				q = v.ratioP90(r)
+			}
+			s := fmt.Sprintf("%sx %s with %s work", fmtRatio(q, 2), unproxied, v.Work)
+			if r.Balanced != nil {
+				s += fmt.Sprintf(" (%sx %s)", fmtRatio(r.Balanced.P90, 2), balancedBase)
+			}
+			works = append(works, s)
+			if overlap(base, r) {
+				blurred = append(blurred, v.Work)
+			}
+		}
+		if len(works) == 0 {
 			continue
 		}
-		q := r.WallUS.P90 / base.WallUS.P90
-		if v.base == "without_envoy" {
-			q = v.ratioP90(r)
+		text := name + " P90 at 1 connection is " + strings.Join(works, ", ")
+		if p, ok := reference.Lookup("bookinfo", name, 1); ok && p.Baseline == unproxied {
+			text += fmt.Sprintf("; the paper has %sx", fixed(p.Ratio, 2))
 		}
-		text := fmt.Sprintf("%s work: %s P90 at 1 connection is %sx without_envoy", v.Work, name, fmtRatio(q, 2))
-		if p, ok := reference.Lookup("bookinfo", name, 1); ok && p.Baseline == "without_envoy" {
-			text += fmt.Sprintf(" (paper %sx)", fixed(p.Ratio, 2))
+		if len(blurred) > 0 {
+			text += fmt.Sprintf("; with %s work its repeats overlap those of %s, so this run does not tell the two apart", strings.Join(blurred, " and "), unproxied)
 		}
-		if r.Balanced != nil {
-			text += fmt.Sprintf(" and %sx %s", fmtRatio(r.Balanced.P90, 2), balancedBase)
-		}
-		out = append(out, Verdict{Text: text + overlap(base, r)})
+		out = append(out, Verdict{Text: text})
 	}
-	return append(out, v.convergence()...)
+	return out
 }
 
-// convergence is the paper's second claim.
-func (v *view) convergence() []Verdict {
-	a, b, c := v.at("without_envoy", 8, -1), v.at("envoy_inbound", 8, -1), v.at("envoy", 8, -1)
-	if a == nil || b == nil || c == nil {
+// convergence is the paper's second claim, judged by the headline's work.
+func convergence(views []*view) []Verdict {
+	var parts []string
+	var holds *bool
+	for _, v := range views {
+		a, b, c := v.at(unproxied, 8, -1), v.at("envoy_inbound", 8, -1), v.at("envoy", 8, -1)
+		if a == nil || b == nil || c == nil {
+			continue
+		}
+		p := []float64{a.WallUS.P90, b.WallUS.P90, c.WallUS.P90}
+		lo, hi := bounds(p, true)
+		if ok := hi/lo <= convergedWithin; holds == nil {
+			holds = &ok
+		}
+		parts = append(parts, fmt.Sprintf("1 : %s : %s with %s work", fmtRatio(p[1]/p[0], 2), fmtRatio(p[2]/p[0], 2), v.Work))
+	}
+	if len(parts) == 0 {
 		return nil
 	}
-	p := []float64{a.WallUS.P90, b.WallUS.P90, c.WallUS.P90}
-	lo, hi := bounds(p, true)
-	ok := hi/lo <= convergedWithin
-	return []Verdict{{Holds: &ok, Text: fmt.Sprintf(
-		"%s work: at 8 connections P90 of without_envoy, envoy_inbound and envoy is 1 : %s : %s; the paper reports that they converge (rule: within %sx of each other)",
-		v.Work, fmtRatio(p[1]/p[0], 2), fmtRatio(p[2]/p[0], 2), fixed(convergedWithin, 2))}}
+	return []Verdict{{Holds: holds, Text: fmt.Sprintf(
+		"At 8 connections P90 of %s, envoy_inbound and envoy is %s; the paper reports that they converge (rule: within %sx of each other)",
+		unproxied, strings.Join(parts, ", "), fixed(convergedWithin, 2))}}
 }
 
 func (v *view) hopVerdicts() []Verdict {
@@ -110,7 +138,7 @@ func (v *view) hopVerdicts() []Verdict {
 			parts = append(parts, s)
 		}
 		if len(parts) > 0 {
-			out = append(out, Verdict{Text: fmt.Sprintf("one hop at %s adds, wall_us p50: %s", plural(conns, "connection"), strings.Join(parts, ", "))})
+			out = append(out, Verdict{Text: fmt.Sprintf("One hop at %s adds, wall_us p50: %s", plural(conns, "connection"), strings.Join(parts, ", "))})
 		}
 	}
 	return out
@@ -147,20 +175,18 @@ func (v *view) linkVerdicts() []Verdict {
 	return out
 }
 
-// overlap warns where the repeats of two systems cover each other, so that
-// the run does not tell them apart.
-func overlap(a, b *row) string {
-	if a.Name == b.Name || a.Spread == nil || b.Spread == nil ||
-		a.Spread.P90Max < b.Spread.P90Min || b.Spread.P90Max < a.Spread.P90Min {
-		return ""
-	}
-	return "; their repeats overlap, so this run does not tell them apart"
+// overlap reports whether the repeats of two systems cover each other at P90,
+// so that the run does not tell them apart.
+func overlap(a, b *row) bool {
+	return a.Spread != nil && b.Spread != nil &&
+		a.Spread.P90Max >= b.Spread.P90Min && b.Spread.P90Max >= a.Spread.P90Min
 }
 
+// overlap50 says the same of P50, as the end of a sentence.
 func overlap50(a, b *row) string {
 	if a.Spread == nil || b.Spread == nil ||
 		a.Spread.P50Max < b.Spread.P50Min || b.Spread.P50Max < a.Spread.P50Min {
 		return ""
 	}
-	return "; their repeats overlap, so this run does not tell them apart"
+	return fmt.Sprintf("; the repeats of %s and %s overlap, so this run does not tell the two apart", a.Name, b.Name)
 }
