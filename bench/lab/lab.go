@@ -66,21 +66,39 @@ const stopGrace = 500 * time.Millisecond
 
 // Down ends the lab's programs and removes the lab. It may be called again.
 func (l *Lab) Down() error {
-	l.mu.Lock()
-	if l.down {
-		l.mu.Unlock()
+	if !l.end() {
 		return nil
 	}
+	return l.undo()
+}
+
+// end ends the lab's programs and lets no others start. It reports false if
+// that has been done before.
+func (l *Lab) end() bool {
+	l.mu.Lock()
+	was := l.down
 	l.down = true
 	procs := l.procs
 	l.mu.Unlock()
+	if was {
+		return false
+	}
 	var wg sync.WaitGroup
 	for _, p := range procs {
 		wg.Go(func() { p.Stop(stopGrace) })
 	}
 	wg.Wait()
 	l.starter.Close()
-	return l.undo()
+	return true
+}
+
+// Leave ends the lab's programs but leaves the network standing, for programs
+// that come later, until somebody takes it down by name.
+func (l *Lab) Leave() error {
+	if !l.end() {
+		return nil
+	}
+	return l.journal.Close()
 }
 
 // Spec returns the lab's description, with everything chosen that was left

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 
 	"github.com/meshnic/meshnic/hostif/netns"
@@ -100,6 +101,10 @@ func Clean(force bool, undo Undoers) (removed []string, err error) {
 	}
 	var errs []error
 	for _, n := range names {
+		if st, err := netns.Load(n); err == nil && st.Alive && st.Owner.Pid == os.Getpid() && !force {
+			errs = append(errs, failure.New(failure.Conflict, fmt.Sprintf("remove lab %q", n), "this process is using it", ""))
+			continue
+		}
 		found, err := Down(n, force, undo)
 		switch {
 		case err != nil:

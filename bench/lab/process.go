@@ -28,6 +28,7 @@ type Cmd struct {
 	Dir   string   // empty: this process's
 	Cores []int    // where it may run; empty: everywhere
 	Nice  int
+	Stdin []byte // nil: nothing
 	// Stdout and Stderr are files that output is appended to. Empty: stdout is
 	// thrown away, of stderr the end is kept for error messages.
 	Stdout, Stderr string
@@ -47,14 +48,16 @@ type Process struct {
 	closer []io.Closer
 }
 
-// Start starts a program in a host and returns when it runs.
+// Start starts a program in a host, or in the switch's namespace (SwitchHost),
+// and returns when it runs.
 func (l *Lab) Start(host string, c Cmd) (*Process, error) { return l.start(host, c, nil) }
 
 // start is Start with a place for standard output.
 func (l *Lab) start(host string, c Cmd, stdout io.Writer) (_ *Process, err error) {
-	i, err := l.spec.index(host)
-	if err != nil {
-		return nil, err
+	if host != SwitchHost {
+		if _, err := l.spec.index(host); err != nil {
+			return nil, err
+		}
 	}
 	path, err := exec.LookPath(c.Path)
 	if err == nil {
@@ -75,10 +78,13 @@ func (l *Lab) start(host string, c Cmd, stdout io.Writer) (_ *Process, err error
 	if err := p.output(c, stdout); err != nil {
 		return nil, err
 	}
-	cfg := spawn.Config{NS: l.Namespace(host), HostsFile: l.hostsPath(host), Cores: c.Cores, Nice: c.Nice, Dir: c.Dir,
+	cfg := spawn.Config{NS: l.Namespace(host), Cores: c.Cores, Nice: c.Nice, Dir: c.Dir,
 		Path: path, Args: append([]string{c.Path}, c.Args...), Env: c.Env}
 	if cfg.Env == nil {
 		cfg.Env = os.Environ()
+	}
+	if host != SwitchHost {
+		cfg.HostsFile = l.hostsPath(host)
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -90,7 +96,7 @@ func (l *Lab) start(host string, c Cmd, stdout io.Writer) (_ *Process, err error
 		if err != nil {
 			return err
 		}
-		return l.journal.Step(netns.Entry{Kind: netns.KindProcess, Name: p.Name, NS: l.spec.ns(l.spec.Hosts[i].Name), Pid: pid, Start: start,
+		return l.journal.Step(netns.Entry{Kind: netns.KindProcess, Name: p.Name, NS: l.spec.ns(host), Pid: pid, Start: start,
 			Text: "ip netns exec " + l.spec.ns(host) + " " + strings.Join(cfg.Args, " ")}, func() error { return nil })
 	})
 	if err != nil {
@@ -119,6 +125,9 @@ func (p *Process) output(c Cmd, stdout io.Writer) error {
 		return f, nil
 	}
 	p.cmd.WaitDelay = time.Second // what outlives the program must not hold its pipes
+	if c.Stdin != nil {
+		p.cmd.Stdin = bytes.NewReader(c.Stdin)
+	}
 	p.cmd.Stdout = stdout
 	if c.Stdout != "" {
 		f, err := open(c.Stdout)

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"encoding/binary"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"net/netip"
 	"os"
@@ -37,6 +38,10 @@ func (p *Process) CPU() (time.Duration, error) {
 		return p.finalCPU(), nil
 	}
 	t, err := cpuTime(p.Pid)
+	if errors.Is(err, unix.ESRCH) || errors.Is(err, unix.EINVAL) { // it has ended this moment
+		<-p.done
+		return p.finalCPU(), nil
+	}
 	if err != nil {
 		return 0, fmt.Errorf("lab: CPU time of %s: %w", p.Name, err)
 	}

@@ -56,30 +56,29 @@ func EnterPrivate(args []string) (code int, err error) {
 	})
 }
 
-// The switches by which systems deny user namespaces to users.
-const (
-	sysMaxUserNS = "/proc/sys/user/max_user_namespaces"
-	sysClone     = "/proc/sys/kernel/unprivileged_userns_clone"             // Debian, Ubuntu
-	sysAppArmor  = "/proc/sys/kernel/apparmor_restrict_unprivileged_userns" // Ubuntu 23.10 and later
-)
+// userNSSwitch is a file by whose value a system denies user namespaces.
+type userNSSwitch struct{ file, key, denies, allows string }
+
+func userNSSwitches() []userNSSwitch {
+	return []userNSSwitch{
+		{"/proc/sys/user/max_user_namespaces", "user.max_user_namespaces", "0", "10000"},
+		{"/proc/sys/kernel/unprivileged_userns_clone", "kernel.unprivileged_userns_clone", "0", "1"},                         // Debian, Ubuntu
+		{"/proc/sys/kernel/apparmor_restrict_unprivileged_userns", "kernel.apparmor_restrict_unprivileged_userns", "1", "0"}, // Ubuntu 23.10 and later
+	}
+}
 
 // userNamespaces reports the switch by which this system denies them, if any.
-func userNamespaces() error {
-	for _, s := range []struct{ file, denies, next string }{
-		{sysMaxUserNS, "0", "run it as root, or: sudo sysctl user.max_user_namespaces=10000"},
-		{sysClone, "0", "run it as root, or: sudo sysctl kernel.unprivileged_userns_clone=1"},
-		{sysAppArmor, "1", "run it as root, or: sudo sysctl kernel.apparmor_restrict_unprivileged_userns=0"},
-	} {
+func userNamespaces() error { return denied(userNSSwitches()) }
+
+func denied(switches []userNSSwitch) error {
+	for _, s := range switches {
 		b, err := os.ReadFile(s.file)
 		if err != nil || strings.TrimSpace(string(b)) != s.denies {
 			continue
 		}
-		if s.file == sysAppArmor && os.Geteuid() == 0 {
-			continue
-		}
-		key := strings.ReplaceAll(strings.TrimPrefix(s.file, "/proc/sys/"), "/", ".")
 		return failure.New(failure.Privilege, "make a user namespace",
-			"this system does not let users: "+key+" is "+s.denies, s.next)
+			"this system does not let users: "+s.key+" is "+s.denies,
+			"run it as root, or: sudo sysctl "+s.key+"="+s.allows)
 	}
 	return nil
 }
@@ -94,6 +93,7 @@ func enter(how string, args []string, attr *syscall.SysProcAttr) (int, error) {
 	}
 	defer status.Close()
 	attr.Pdeathsig = syscall.SIGKILL
+	attr.Setpgid = true // so that Ctrl-C reaches the program once, by way of us
 	cmd := exec.Command("/proc/self/exe")
 	cmd.Args = append([]string{os.Args[0], InitVerb}, args...)
 	cmd.Env = append(os.Environ(), enteredVar+"="+how)

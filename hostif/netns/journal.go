@@ -211,8 +211,14 @@ func RunDir() (string, error) {
 	if writable("/run") {
 		return "/run/meshnic", nil
 	}
+	return userRunDir()
+}
+
+func userRunDir() (string, error) {
 	if x := os.Getenv("XDG_RUNTIME_DIR"); filepath.IsAbs(x) && writable(x) {
-		return filepath.Join(x, "meshnic"), nil
+		if fi, err := os.Stat(x); err == nil && privateDir(fi) {
+			return filepath.Join(x, "meshnic"), nil
+		}
 	}
 	dir := filepath.Join(os.TempDir(), fmt.Sprintf("meshnic-%d", os.Getuid()))
 	if fi, err := os.Lstat(dir); err == nil && !privateDir(fi) {

@@ -141,7 +141,7 @@ func privilege(err error, what string) error {
 		return &failure.Error{Kind: failure.Unsupported, What: what, Err: fmt.Errorf("%w: %w", hostif.ErrNotSupported, err)}
 	case errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EMFILE), errors.Is(err, unix.ENOMEM):
 		return &failure.Error{Kind: failure.Unsupported, What: what, Err: err,
-			Next: "sysctl user.max_net_namespaces; ulimit -n; meshnic clean"}
+			Next: "meshnic clean, or raise user.max_net_namespaces (sysctl) and the number of open files (ulimit -n)"}
 	}
 	return &failure.Error{Kind: failure.Unexpected, What: what, Err: err}
 }

@@ -21,7 +21,7 @@ import (
 // other network namespaces than the caller's. Two snapshots of an untouched
 // host are the same text. Counters and addresses of neighbours are left out.
 func Snapshot() (string, error) {
-	var s snapshot
+	var s snapshotter
 	for _, part := range []func() error{s.namespaces, s.labs, s.links, s.routes, s.tables, s.processes} {
 		if err := part(); err != nil {
 			return "", fmt.Errorf("netns: snapshot: %w", err)
@@ -31,13 +31,13 @@ func Snapshot() (string, error) {
 	return strings.Join(s.lines, "\n") + "\n", nil
 }
 
-type snapshot struct{ lines []string }
+type snapshotter struct{ lines []string }
 
-func (s *snapshot) add(format string, args ...any) {
+func (s *snapshotter) add(format string, args ...any) {
 	s.lines = append(s.lines, fmt.Sprintf(format, args...))
 }
 
-func (s *snapshot) namespaces() error {
+func (s *snapshotter) namespaces() error {
 	if fileExists(Dir) {
 		s.add("dir %s", Dir)
 	}
@@ -52,7 +52,7 @@ func (s *snapshot) namespaces() error {
 	return nil
 }
 
-func (s *snapshot) labs() error {
+func (s *snapshotter) labs() error {
 	run, err := RunDir()
 	if err != nil {
 		return err
@@ -68,7 +68,7 @@ func (s *snapshot) labs() error {
 	})
 }
 
-func (s *snapshot) links() error {
+func (s *snapshotter) links() error {
 	links, err := netlink.LinkList()
 	if err != nil {
 		return err
@@ -88,7 +88,7 @@ func (s *snapshot) links() error {
 	return nil
 }
 
-func (s *snapshot) routes() error {
+func (s *snapshotter) routes() error {
 	list, err := netlink.RouteListFiltered(netlink.FAMILY_ALL, &netlink.Route{Table: unix.RT_TABLE_UNSPEC}, netlink.RT_FILTER_TABLE)
 	if err != nil {
 		return err
@@ -106,7 +106,7 @@ func (s *snapshot) routes() error {
 	return nil
 }
 
-func (s *snapshot) tables() error {
+func (s *snapshotter) tables() error {
 	c, err := nftables.New()
 	if err != nil {
 		return err
@@ -135,7 +135,7 @@ func (s *snapshot) tables() error {
 	return nil
 }
 
-func (s *snapshot) processes() error {
+func (s *snapshotter) processes() error {
 	home, _ := nsInode("/proc/self/ns/net")
 	list, err := pids()
 	if err != nil {
