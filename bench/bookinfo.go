@@ -1,0 +1,285 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/meshnic/meshnic/bench/lab"
+	"github.com/meshnic/meshnic/bench/load"
+	"github.com/meshnic/meshnic/nic"
+	"github.com/meshnic/meshnic/proxy/envoyconf"
+	"github.com/meshnic/meshnic/proxy/mesh"
+)
+
+// bookinfoWindow is how long one repeat of a cell lasts; at one connection it
+// is twice that, for there a window holds the fewest requests.
+const bookinfoWindow = 450 * time.Millisecond
+
+// bookinfoPort is where every service of Bookinfo listens.
+const bookinfoPort = 9080
+
+// reviewsVIP is the address that stands for reviews where the network balances. It
+// is on the pods' own network, so that a route to it exists.
+const reviewsVIP = bookinfoNet + "100"
+
+// topology is who stands where in one system of the Bookinfo experiment.
+type topology struct {
+	name, short string
+	passes      int    // proxies or NICs that a page with stars passes, one after the other
+	program     string // "sidecar", "envoy", or empty
+	outbound    bool   // a proxy also on the caller's side
+	balanced    bool   // without a proxy: the network picks a version of reviews for each connection
+	nic         bool
+}
+
+var topologies = []topology{
+	{name: "without_envoy", short: "none"},
+	{name: "without_envoy_balanced", short: "nft", balanced: true},
+	{name: "sidecar_inbound", short: "scin", passes: 4, program: "sidecar"},
+	{name: "sidecar", short: "sc", passes: 7, program: "sidecar", outbound: true},
+	{name: "envoy_inbound", short: "envin", passes: 4, program: "envoy"},
+	{name: "envoy", short: "env", passes: 7, program: "envoy", outbound: true},
+	{name: "nic_passthrough", short: "nic", passes: 4, balanced: true, nic: true},
+}
+
+// pods of Bookinfo: the version of the image is in the name.
+var pods = []string{"productpage", "details", "ratings", "reviews-v1", "reviews-v2", "reviews-v3"}
+
+// Bookinfo measures the paper's main experiment: GET /productpage against the
+// number of connections, behind nothing, host proxies and the NIC.
+func Bookinfo(ctx context.Context, r *Run) (Document, error) {
+	s := &rigs{run: r}
+	cells, err := bookinfoCells(ctx, r, s)
+	if err != nil {
+		s.down()
+		return Document{}, err
+	}
+	r.Manifest.Placement["bookinfo: everything"] = "any core"
+	file := "bookinfo"
+	if r.Work != "polyglot" {
+		file += "_" + r.Work
+	}
+	return s.finish(ctx, file, Document{Experiment: "bookinfo", Work: r.Work}, cells)
+}
+
+func bookinfoCells(ctx context.Context, r *Run, s *rigs) ([]cell, error) {
+	var cells []cell
+	for _, t := range topologies {
+		if t.name != topologies[0].name && !r.wanted(t.name) {
+			continue
+		}
+		g, absent, err := s.bookinfo(ctx, t)
+		if err != nil {
+			return nil, err
+		}
+		for _, c := range r.connections(1, 2, 4, 8, 16) {
+			row := cell{name: t.name, connections: c, hops: t.passes, absent: absent}
+			if absent == "" {
+				row.measure = g.page(t, c, r.pageWindow(c))
+			}
+			cells = append(cells, row)
+		}
+	}
+	for _, name := range []string{"k8s_without_istio", "k8s_with_istio", "nic_offload"} {
+		for _, c := range r.connections(1, 2, 4, 8, 16) {
+			cells = append(cells, cell{name: name, connections: c, absent: notBuilt})
+		}
+	}
+	return append(cells, s.floor(r)...), nil
+}
+
+func (r *Run) pageWindow(connections int) time.Duration {
+	w := bookinfoWindow
+	if r.Work == "native" {
+		w /= 2
+	}
+	if connections == 1 {
+		w *= 2
+	}
+	return r.window(w)
+}
+
+// floor is the generator against the null server beside it.
+func (s *rigs) floor(r *Run) []cell {
+	g := s.all[0]
+	var cells []cell
+	started := false
+	for _, c := range r.connections(1, 2, 4, 8, 16) {
+		w := g.http("client", "127.0.0.1:8080", c, r.window(hopWindow/2), load.Check{Body: load.NullBody()}, "/")
+		cells = append(cells, cell{name: "floor", connections: c, measure: func(ctx context.Context) (sample, error) {
+			if !started {
+				started = true
+				if err := g.nullServer("client", "127.0.0.1:8080"); err != nil {
+					return sample{}, err
+				}
+			}
+			return g.measure(ctx, w)
+		}})
+	}
+	return cells
+}
+
+// page measures GET /productpage. The page must hold what it is made of: the
+// book's details, and reviews; where every page has stars, those too.
+func (g *rig) page(t topology, connections int, window time.Duration) func(context.Context) (sample, error) {
+	check := load.Check{Contains: pageParts}
+	if t.name == "without_envoy" {
+		check.Contains = append([]string{pageStars}, pageParts...)
+	}
+	w := g.http("client", fmt.Sprintf("%s:%d", g.lab.IP("productpage"), bookinfoPort), connections, window, check, "/productpage")
+	return func(ctx context.Context) (sample, error) { return g.measure(ctx, w) }
+}
+
+// What a complete page contains, and what one with stars contains besides.
+var pageParts = []string{"ISBN-10", "Reviewer1", "Reviewer2", "</html>"}
+
+const pageStars = "glyphicon-star"
+
+// bookinfo makes the lab of one system and starts what runs in it.
+func (s *rigs) bookinfo(ctx context.Context, t topology) (g *rig, absent string, err error) {
+	program := ""
+	if t.program == "envoy" {
+		if program, absent = s.run.program("envoy"); absent != "" {
+			return nil, absent, nil
+		}
+	}
+	fabric := lab.Bridge
+	if t.nic {
+		fabric = lab.Ports
+	}
+	short := "bi" + s.run.Work[:1] + "_" + t.short
+	g, err = s.up(ctx, func(ctx context.Context) (*rig, error) {
+		return s.run.rig(ctx, short, fabric, t.hosts(), nil)
+	}, func(g *rig) error {
+		if t.nic {
+			if err := g.startNIC(ctx, s.run.nicMode(), nic.Passthrough); err != nil {
+				return err
+			}
+		}
+		if err := g.services(t); err != nil {
+			return err
+		}
+		return g.sidecars(t, program)
+	})
+	return g, "", err
+}
+
+// address is the last part of each host's address; the rest is the lab's.
+var address = map[string]int{"client": 10, "productpage": 11, "details": 12, "ratings": 13,
+	"reviews-v1": 14, "reviews-v2": 15, "reviews-v3": 16, "reviews": 17}
+
+// outboundIP is where a pod's outbound listener is, on the pod's loopback.
+const outboundIP = "127.0.2.1"
+
+const bookinfoNet = "10.77.90."
+
+func ip(host string) string { return fmt.Sprintf("%s%d", bookinfoNet, address[host]) }
+
+func at(ip string) string { return fmt.Sprintf("%s:%d", ip, bookinfoPort) }
+
+// hosts are the pods, the client, and where the proxies are inbound only, a
+// front proxy that balances reviews. The names that services call are in each
+// pod's /etc/hosts.
+func (t topology) hosts() []lab.Host {
+	names := map[string]string{"reviews": ip("reviews-v3")}
+	var balance []lab.VIP
+	switch {
+	case t.outbound:
+		names = map[string]string{"details": outboundIP, "ratings": outboundIP, "reviews": outboundIP}
+	case t.program != "":
+		names = map[string]string{"reviews": ip("reviews")}
+	case t.balanced:
+		names = map[string]string{"reviews": reviewsVIP}
+		balance = []lab.VIP{{Addr: at(reviewsVIP), Backends: []string{at(ip("reviews-v1")), at(ip("reviews-v2")), at(ip("reviews-v3"))}}}
+	}
+	hosts := []lab.Host{{Name: "client", IP: ip("client")}}
+	for _, p := range pods {
+		h := lab.Host{Name: p, IP: ip(p), Hosts: names}
+		if p == "productpage" {
+			h.Balance = balance
+		}
+		hosts = append(hosts, h)
+	}
+	if t.program != "" && !t.outbound {
+		hosts = append(hosts, lab.Host{Name: "reviews", IP: ip("reviews")})
+	}
+	return hosts
+}
+
+// services starts the six pods of Bookinfo: on the pod's address, or on its
+// loopback where a proxy has the address.
+func (g *rig) services(t topology) error {
+	for _, p := range pods {
+		listen := at(ip(p))
+		if t.program != "" {
+			listen = at("127.0.0.1")
+		}
+		cmd := g.self(nil, "bookinfo", p, "--listen", listen, "--work", g.run.Work)
+		cmd.Env = append(os.Environ(), "HOSTNAME="+p)
+		if err := g.start(service, p, p, listen, cmd); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sidecars starts a proxy in every pod and, where they are inbound only, the
+// front of reviews. Envoy and the sidecar read the same file.
+func (g *rig) sidecars(t topology, program string) error {
+	if t.program == "" {
+		return nil
+	}
+	for _, h := range g.lab.Spec().Hosts {
+		if h.Name == "client" {
+			continue
+		}
+		yaml, err := envoyconf.Bootstrap(t.mesh(h.Name))
+		if err != nil {
+			return err
+		}
+		file, err := g.run.file("bookinfo/"+t.name+"/"+h.Name+".yaml", yaml)
+		if err != nil {
+			return err
+		}
+		if err := g.start(proxy, h.Name, t.program, at(ip(h.Name)), g.meshProxy(t.program, program, file, 2)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// mesh describes the proxy of one pod.
+func (t topology) mesh(pod string) mesh.Config {
+	service, _, _ := strings.Cut(pod, "-")
+	upstream := at("127.0.0.1")
+	inbound := cluster("inbound", upstream)
+	if pod == "reviews" { // the front: no service of its own
+		inbound = cluster("inbound", at(ip("reviews-v1")), at(ip("reviews-v2")), at(ip("reviews-v3")))
+	}
+	cfg := mesh.Config{
+		Node: pod,
+		Listeners: []mesh.Listener{{Name: "inbound", Address: at(ip(pod)), StatPrefix: "inbound",
+			VirtualHosts: []mesh.VirtualHost{toCluster(service, []string{"*"}, "inbound")}}},
+		Clusters: []mesh.Cluster{inbound},
+	}
+	if !t.outbound || (service != "productpage" && service != "reviews") {
+		return cfg
+	}
+	out := mesh.Listener{Name: "outbound", Address: at(outboundIP), StatPrefix: "outbound"}
+	for _, to := range []struct {
+		service   string
+		endpoints []string
+	}{
+		{"details", []string{at(ip("details"))}},
+		{"ratings", []string{at(ip("ratings"))}},
+		{"reviews", []string{at(ip("reviews-v1")), at(ip("reviews-v2")), at(ip("reviews-v3"))}},
+	} {
+		out.VirtualHosts = append(out.VirtualHosts, toCluster(to.service, []string{to.service, fmt.Sprintf("%s:%d", to.service, bookinfoPort)}, to.service))
+		cfg.Clusters = append(cfg.Clusters, cluster(to.service, to.endpoints...))
+	}
+	cfg.Listeners = append(cfg.Listeners, out)
+	return cfg
+}

@@ -1,0 +1,5 @@
+//go:build !linux
+
+package bench
+
+func lastCore() int { return 0 }

@@ -1,0 +1,137 @@
+package bench
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/meshnic/meshnic/bench/lab"
+	"github.com/meshnic/meshnic/bench/load"
+	"github.com/meshnic/meshnic/nic"
+)
+
+// curlRequests is how many requests each system answers over all repeats.
+const curlRequests = 300
+
+// path is one way from a client to a server: what the curl and the link
+// experiment compare.
+type path struct {
+	name    string
+	short   string // of its lab
+	fabric  lab.Fabric
+	mode    string // of the NIC, empty without one
+	program nic.Program
+	hops    int
+}
+
+// paths from a client to a server, the baseline first.
+func (r *Run) paths() []path {
+	all := []path{
+		{"direct", "direct", lab.Direct, "", "", 0},
+		{"linux_bridge", "bridge", lab.Bridge, "", "", 0},
+		{"nic_null", "null", lab.Ports, r.nicMode(), nic.Null, 1},
+		{"nic_passthrough_xdp", "xdp", lab.Ports, "xdp", nic.Passthrough, 1},
+		{"nic_passthrough_tap", "tap", lab.Taps, "tap", nic.Passthrough, 1},
+		{"nic_passthrough_packet", "packet", lab.Ports, "packet", nic.Passthrough, 1},
+	}
+	var out []path
+	for _, p := range all {
+		if p.name == "direct" || r.wanted(p.name) {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+// upPath makes the lab of one path, with serve started in the server's host.
+// It returns why the path is absent, if it is.
+func (s *rigs) upPath(ctx context.Context, experiment string, p path, cores []int, serve func(*rig) error) (g *rig, absent string, err error) {
+	if p.mode != "" {
+		if absent = s.run.modeAbsent(p.mode); absent != "" {
+			return nil, absent, nil
+		}
+	}
+	hosts := []lab.Host{{Name: "client"}, {Name: "server"}}
+	g, err = s.up(ctx, func(ctx context.Context) (*rig, error) {
+		return s.run.rig(ctx, experiment+"_"+p.short, p.fabric, hosts, cores)
+	}, func(g *rig) error {
+		if p.mode != "" {
+			if err := g.startNIC(ctx, p.mode, p.program); err != nil {
+				return err
+			}
+		}
+		return serve(g)
+	})
+	return g, "", err
+}
+
+// Curl measures the paper's second experiment: python3 -m http.server and one
+// curl process a request, directly and through the NIC.
+func Curl(ctx context.Context, r *Run) (Document, error) {
+	s := &rigs{run: r}
+	cells, err := curlCells(ctx, r, s)
+	if err != nil {
+		s.down()
+		return Document{}, err
+	}
+	r.Manifest.Placement["curl: everything"] = "any core"
+	return s.finish(ctx, "curl", Document{Experiment: "curl"}, cells)
+}
+
+func curlCells(ctx context.Context, r *Run, s *rigs) ([]cell, error) {
+	python, noPython := r.program("python3")
+	curl, noCurl := r.program("curl")
+	missing := noPython + noCurl
+	body := bytes.Repeat([]byte("meshnic "), 25) // 200 bytes
+	file, err := r.file("curl/www/index.txt", body)
+	if err != nil {
+		return nil, err
+	}
+	serve := func(g *rig) error {
+		return g.start(service, "server", "http.server", "0.0.0.0:8000", lab.Cmd{Path: python,
+			Args: []string{"-m", "http.server", "8000", "--bind", "0.0.0.0", "--directory", filepath.Dir(file)},
+			Env:  append(os.Environ(), "PYTHONUNBUFFERED=1")})
+	}
+	n := max(curlRequests/r.Repeats, 1)
+	if r.Quick {
+		n = 20
+	}
+	length := int64(len(body))
+	var cells []cell
+	add := func(g *rig, p path, url string, absent string) {
+		c := cell{name: p.name, connections: 1, hops: p.hops, absent: absent}
+		if absent == "" {
+			w := work{"client", "curl", load.CurlConfig{Command: []string{curl}, URL: url, N: n, Warmup: 3, BodyLen: &length}}
+			c.measure = func(ctx context.Context) (sample, error) { return g.measure(ctx, w) }
+		}
+		cells = append(cells, c)
+	}
+	var direct *rig
+	for _, p := range r.paths() {
+		if missing != "" {
+			add(nil, p, "", missing)
+			continue
+		}
+		g, absent, err := s.upPath(ctx, "curl", p, nil, serve)
+		if err != nil {
+			return nil, err
+		}
+		if direct == nil {
+			direct = g
+		}
+		url := ""
+		if absent == "" {
+			url = fmt.Sprintf("http://%s:8000/index.txt", g.lab.IP("server"))
+		}
+		add(g, p, url, absent)
+	}
+	if direct != nil && r.wanted("floor") {
+		if err := direct.nullServer("client", "127.0.0.1:8080"); err != nil {
+			return nil, err
+		}
+		add(direct, path{name: "floor"}, "http://127.0.0.1:8080/", "")
+	}
+	return cells, nil
+}

@@ -1,0 +1,159 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"github.com/meshnic/meshnic/bench/lab"
+	"github.com/meshnic/meshnic/bench/load"
+	"github.com/meshnic/meshnic/nic"
+	"github.com/meshnic/meshnic/proxy/envoyconf"
+)
+
+// hopWindow is how long one repeat of a cell lasts.
+const hopWindow = 300 * time.Millisecond
+
+// hopProxies are the proxies of the hop experiment, and the port each listens
+// on with one hop; with two, the outer one listens on the port after it.
+var hopProxies = []struct {
+	name string
+	port int
+}{{"sidecar", 8110}, {"envoy", 8120}, {"haproxy", 8130}, {"nginx", 8140}}
+
+// Hop measures what one and two proxies in front of one small static backend
+// cost. A proxy stands where a sidecar stands, in the server's namespace; the
+// second one in the client's. One worker each, and everything on one core: a
+// wake-up across cores costs more than what is measured.
+func Hop(ctx context.Context, r *Run) (Document, error) {
+	s := &rigs{run: r}
+	cells, err := hopCells(ctx, r, s)
+	if err != nil {
+		s.down()
+		return Document{}, err
+	}
+	r.Manifest.Placement["hop: everything"] = fmt.Sprint(oneCore())
+	return s.finish(ctx, "hop", Document{Experiment: "hop"}, cells)
+}
+
+func hopCells(ctx context.Context, r *Run, s *rigs) ([]cell, error) {
+	core := oneCore()
+	hosts := []lab.Host{{Name: "client"}, {Name: "server"}}
+	direct, err := s.up(ctx, func(ctx context.Context) (*rig, error) { return r.rig(ctx, "hop", lab.Direct, hosts, core) },
+		func(g *rig) error { return g.nullServer("server", "0.0.0.0:8080") })
+	if err != nil {
+		return nil, err
+	}
+	if err := direct.nullServer("client", "127.0.0.1:8080"); err != nil {
+		return nil, err
+	}
+	server := direct.lab.IP("server")
+	one := func(g *rig, name string, hops int, target string) []cell {
+		var cells []cell
+		for _, c := range r.connections(1, 8, 64) {
+			w := g.http("client", target, c, r.window(hopWindow), load.Check{Body: load.NullBody()}, "/")
+			cells = append(cells, cell{name: name, connections: c, hops: hops,
+				measure: func(ctx context.Context) (sample, error) { return g.measure(ctx, w) }})
+		}
+		return cells
+	}
+	cells := one(direct, "direct", 0, server+":8080")
+
+	if r.wanted("nic_passthrough") {
+		through, err := s.up(ctx, func(ctx context.Context) (*rig, error) { return r.rig(ctx, "hopnic", lab.Ports, hosts, core) },
+			func(g *rig) error {
+				if err := g.startNIC(ctx, r.nicMode(), nic.Passthrough); err != nil {
+					return err
+				}
+				return g.nullServer("server", "0.0.0.0:8080")
+			})
+		if err != nil {
+			return nil, err
+		}
+		cells = append(cells, one(through, "nic_passthrough", 1, through.lab.IP("server")+":8080")...)
+	}
+	for _, p := range hopProxies {
+		if !r.wanted(p.name) {
+			continue
+		}
+		inbound := fmt.Sprintf("%s:%d", server, p.port)
+		outbound := fmt.Sprintf("127.0.0.1:%d", p.port+1)
+		absent, err := direct.relays(p.name, inbound, outbound)
+		if err != nil {
+			return nil, err
+		}
+		for hops, target := range []string{inbound, outbound} {
+			group := one(direct, p.name, hops+1, target)
+			for i := range group {
+				group[i].absent = absent
+			}
+			cells = append(cells, group...)
+		}
+	}
+	cells = append(cells, one(direct, "floor", 0, "127.0.0.1:8080")...)
+	for _, c := range r.connections(1, 8, 64) {
+		cells = append(cells, cell{name: "nic_offload", connections: c, hops: 1, absent: notBuilt})
+	}
+	return cells, nil
+}
+
+// relays starts a proxy's two instances: inbound in the server's namespace in
+// front of the backend, outbound in the client's in front of inbound. It
+// returns why the proxy is absent, if it is.
+func (g *rig) relays(name, inbound, outbound string) (absent string, err error) {
+	program, absent := "", ""
+	if name != "sidecar" {
+		if program, absent = g.run.program(name); absent != "" {
+			return absent, nil
+		}
+	}
+	for _, x := range []struct{ host, listen, upstream string }{
+		{"server", inbound, "127.0.0.1:8080"},
+		{"client", outbound, inbound},
+	} {
+		cmd, err := g.relay(name, program, x.host, x.listen, x.upstream)
+		if err != nil {
+			return "", err
+		}
+		if err := g.start(proxy, x.host, name, x.listen, cmd); err != nil {
+			return "", err
+		}
+	}
+	return "", nil
+}
+
+// relay writes the configuration of one proxy and returns how it is started.
+func (g *rig) relay(name, program, host, listen, upstream string) (lab.Cmd, error) {
+	switch name {
+	case "haproxy":
+		file, err := g.run.file("hop/haproxy-"+host+".cfg", []byte(haproxyConf(listen, upstream)))
+		return lab.Cmd{Path: program, Args: []string{"-db", "-f", file}}, err
+	case "nginx":
+		dir := filepath.Join(g.lab.Journal().Dir(), "nginx-"+host)
+		file, err := g.run.file("hop/nginx-"+host+".conf", []byte(nginxConf(dir, listen, upstream)))
+		return lab.Cmd{Path: program, Args: []string{"-e", "stderr", "-p", dir, "-c", file}}, err
+	}
+	yaml, err := envoyconf.Bootstrap(relay(name+"-"+host, listen, upstream))
+	if err != nil {
+		return lab.Cmd{}, err
+	}
+	file, err := g.run.file("hop/"+name+"-"+host+".yaml", yaml)
+	if err != nil {
+		return lab.Cmd{}, err
+	}
+	return g.meshProxy(name, program, file, 1), nil
+}
+
+// meshProxy starts Envoy or the sidecar on a bootstrap file.
+func (g *rig) meshProxy(name, program, file string, workers int) lab.Cmd {
+	if name == "envoy" {
+		return lab.Cmd{Path: program, Args: []string{"-c", file, "--concurrency", fmt.Sprint(workers),
+			"--disable-hot-restart", "--log-level", "error"}}
+	}
+	return g.self(nil, "sidecar", "--config", file, "--concurrency", fmt.Sprint(workers))
+}
+
+// oneCore is where an experiment on one core runs: the last one, which the
+// host's own work uses least.
+func oneCore() []int { return []int{lastCore()} }

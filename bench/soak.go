@@ -1,0 +1,124 @@
+package bench
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/meshnic/meshnic/bench/load"
+	"github.com/meshnic/meshnic/internal/failure"
+	"github.com/meshnic/meshnic/nic"
+	"github.com/meshnic/meshnic/nic/control"
+)
+
+// SoakSchema is the "schema" field of a SoakResult.
+const SoakSchema = "meshnic.soak/1"
+
+// SoakResult is what a long run of Bookinfo through the NIC ended with.
+type SoakResult struct {
+	Schema      string       `json:"schema"`
+	Manifest    Manifest     `json:"manifest"`
+	Fault       string       `json:"fault"`
+	Connections int          `json:"connections"`
+	DurationS   float64      `json:"duration_s"`
+	N           uint64       `json:"n"`      // right answers
+	Errors      load.Errors  `json:"errors"` // by kind
+	WallUS      *Quantiles   `json:"wall_us"`
+	MemoryKiB   Memory       `json:"nic_memory_kib"`
+	NIC         nic.Snapshot `json:"nic"`
+}
+
+// Memory is the NIC process's resident memory, KiB: after a tenth of the run,
+// at its end, and at most.
+type Memory struct {
+	Early int64 `json:"early"`
+	End   int64 `json:"end"`
+	Max   int64 `json:"max"`
+}
+
+// memoryGrowth is how much the NIC's memory may grow from a tenth of the run to
+// its end, as a share: its tables are allocated up front, and touched as flows come.
+const memoryGrowth = 0.10
+
+// Soak runs Bookinfo through the NIC for a long time, with r.Fault injected on
+// its ports. It is a failure.Gate if an answer was wrong or missing, or if the
+// NIC's memory grew; the result is valid nevertheless.
+func Soak(ctx context.Context, r *Run, connections int, duration time.Duration) (res SoakResult, err error) {
+	s := &rigs{run: r}
+	defer func() {
+		if e := s.down(); err == nil {
+			err = e
+		}
+	}()
+	t := topologies[len(topologies)-1] // nic_passthrough
+	g, absent, err := s.bookinfo(ctx, t)
+	if err != nil {
+		return res, err
+	}
+	if absent != "" {
+		return res, failure.New(failure.Unsupported, "soak", absent, "meshnic doctor")
+	}
+	w := g.http("client", at(ip("productpage")), connections, duration, load.Check{Contains: pageParts, Excludes: pageFailures}, "/productpage")
+	cfg := w.config.(load.Config)
+	cfg.Warmup, cfg.Timeout = 0, 30*time.Second
+	cmd := g.self(cfg, "__load", w.verb)
+	cmd.Name = "load"
+
+	memory := make(chan Memory)
+	stop := make(chan struct{})
+	go func() { memory <- g.watchMemory(duration, stop) }()
+	out, runErr := g.lab.Run(ctx, w.host, cmd)
+	close(stop)
+	res = SoakResult{Schema: SoakSchema, Manifest: r.Manifest, Fault: r.Fault, Connections: connections, MemoryKiB: <-memory}
+	if runErr != nil {
+		return res, runErr
+	}
+	result, err := load.DecodeResult(bytes.NewReader(out.Stdout))
+	if err != nil {
+		return res, err
+	}
+	q := Quantiles(result.WallUS)
+	res.N, res.Errors, res.WallUS, res.DurationS = result.N, result.Errors, &q, result.Elapsed
+	if res.NIC, err = control.Get(ctx, g.sock); err != nil {
+		return res, err
+	}
+	for kind, text := range result.Examples {
+		r.Log("first error of kind %s: %s", kind, text)
+	}
+	return res, res.gate()
+}
+
+// pageFailures is what a page shows whose details, reviews or ratings were not to be had.
+var pageFailures = []string{"Error fetching", "currently unavailable"}
+
+func (res SoakResult) gate() error {
+	if bad := res.Errors.Total(); bad > 0 {
+		return failure.New(failure.Gate, "soak", fmt.Sprintf("%d of %d answers were wrong or missing: %+v", bad, bad+res.N, res.Errors), "look at the logs in the run folder")
+	}
+	if m := res.MemoryKiB; float64(m.End) > float64(m.Early)*(1+memoryGrowth) {
+		return failure.New(failure.Gate, "soak", fmt.Sprintf("the NIC's memory grew from %d to %d KiB", m.Early, m.End), "profile it")
+	}
+	return nil
+}
+
+// watchMemory samples the NIC's memory until stop.
+func (g *rig) watchMemory(duration time.Duration, stop <-chan struct{}) (m Memory) {
+	began := time.Now()
+	tick := time.NewTicker(max(duration/200, 50*time.Millisecond))
+	defer tick.Stop()
+	for {
+		if rss, err := g.nic.RSS(); err == nil {
+			m.End = rss / 1024
+			m.Max = max(m.Max, m.End)
+			if time.Since(began) < duration/10 || m.Early == 0 {
+				m.Early = m.End
+			}
+		}
+		select {
+		case <-stop:
+			return m
+		case <-tick.C:
+		}
+	}
+}

@@ -1,0 +1,188 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/meshnic/meshnic/hostif/attach"
+	"github.com/meshnic/meshnic/internal/failure"
+	"github.com/meshnic/meshnic/nic"
+	"github.com/meshnic/meshnic/nic/control"
+)
+
+type attachFlags struct {
+	ports    []string
+	netns    string
+	mode     string
+	program  string
+	fault    string
+	seed     uint64
+	static   []string
+	control  string
+	spin     bool
+	hairpin  bool
+	skipSums bool
+	duration time.Duration
+	output   string
+}
+
+func newAttach() *cobra.Command {
+	var f attachFlags
+	cmd := &cobra.Command{
+		Use:   "attach --port NAME=IF[@NETNS] --port NAME=IF[@NETNS] ...",
+		Short: "Put the NIC between interfaces until interrupted",
+		Long: `attach puts the NIC between existing interfaces, usually the host's ends of veth pairs,
+and carries their traffic until it is interrupted; then it prints its counters and restores
+every setting it changed.
+
+  meshnic attach --port a=veth0 --port b=veth1
+  meshnic attach --port a=eth0@blue --port b=eth0@green --mode tap
+  meshnic attach --port a=veth0 --port b=veth1 --fault loss=1%,dup=1%,reorder=1% --seed 7
+
+In mode tap the interfaces are made, and are gone when attach ends.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return runAttach(cmd, f) },
+	}
+	fl := cmd.Flags()
+	fl.StringArrayVar(&f.ports, "port", nil, "a port: NAME=INTERFACE, or NAME=INTERFACE@NETNS; two or more")
+	fl.StringVar(&f.netns, "netns", "", "network namespace of the interfaces: a name under /run/netns, or a path")
+	fl.StringVar(&f.mode, "mode", "auto", "auto, xdp, tap or packet; auto is xdp where this host can, else packet")
+	fl.StringVar(&f.program, "program", string(nic.Passthrough), "null (a wire) or passthrough (learning switch, TCP tracker)")
+	fl.StringVar(&f.fault, "fault", "", "faults injected on every port: loss=1%,dup=1%,reorder=1%,corrupt=0.1%,delay=2ms")
+	fl.Uint64Var(&f.seed, "seed", 1, "seed of the faults")
+	fl.StringArrayVar(&f.static, "static", nil, "an eSwitch entry that is never learned over: MAC=PORT, or MAC@VLAN=PORT")
+	fl.StringVar(&f.control, "control", "", "Unix socket that answers each connection with the counters as JSON")
+	fl.BoolVar(&f.spin, "spin", false, "poll instead of sleeping: takes a core")
+	fl.BoolVar(&f.hairpin, "hairpin", false, "let frames leave by the port they came in on")
+	fl.BoolVar(&f.skipSums, "skip-checksums", false, "pass frames with wrong checksums on instead of dropping them")
+	fl.DurationVar(&f.duration, "for", 0, "end by itself after this long")
+	fl.StringVarP(&f.output, "output", "o", "table", "table or json")
+	return cmd
+}
+
+func runAttach(cmd *cobra.Command, f attachFlags) error {
+	if err := oneOf("output", f.output, "table", "json"); err != nil {
+		return err
+	}
+	mode, err := attach.ParseMode(f.mode)
+	if err != nil {
+		return err
+	}
+	var specs []attach.PortSpec
+	for _, s := range f.ports {
+		p, err := attach.ParsePort(s, f.netns)
+		if err != nil {
+			return err
+		}
+		specs = append(specs, p)
+	}
+	cfg := nic.DefaultConfig()
+	cfg.Program, cfg.Hairpin, cfg.SkipChecksums = nic.Program(f.program), f.hairpin, f.skipSums
+	for _, s := range f.static {
+		e, err := nic.ParseStatic(s)
+		if err != nil {
+			return err
+		}
+		cfg.Static = append(cfg.Static, e)
+	}
+
+	log := func(format string, args ...any) { fmt.Fprintf(cmd.ErrOrStderr(), format+"\n", args...) }
+	set, err := attach.Open(specs, attach.Options{Mode: mode, Fault: f.fault, Seed: f.seed, Log: log})
+	if err != nil {
+		return err
+	}
+	err = carry(cmd.Context(), set, specs, cfg, f, cmd.OutOrStdout(), log)
+	return errors.Join(err, set.Close())
+}
+
+// carry builds the NIC on the open links and runs it until ctx ends.
+func carry(ctx context.Context, set *attach.Set, specs []attach.PortSpec, cfg nic.Config, f attachFlags, stdout io.Writer, log func(string, ...any)) error {
+	var ports []nic.Port
+	for i, l := range set.Links {
+		ports = append(ports, nic.Port{Name: specs[i].Name, Link: l})
+	}
+	n, err := nic.New(cfg, ports)
+	if err != nil {
+		return err
+	}
+	if f.duration > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, f.duration)
+		defer cancel()
+	}
+	inner, stop := context.WithCancel(ctx)
+	defer stop()
+	served := make(chan error, 1)
+	if f.control != "" {
+		go func() {
+			err := control.Serve(inner, f.control, n)
+			stop() // a control socket that cannot be served ends the NIC
+			served <- err
+		}()
+	} else {
+		served <- nil
+	}
+	why := ""
+	if set.Why != "" {
+		why = ": " + set.Why
+	}
+	log("carrying frames between %d ports, mode %s%s; interrupt to end", len(ports), set.Mode, why)
+	err = n.Run(inner, nic.RunOptions{Spin: f.spin})
+	stop()
+	err = errors.Join(err, <-served)
+	return errors.Join(err, printSnapshot(stdout, n.Counters(), string(set.Mode), f.output))
+}
+
+func printSnapshot(w io.Writer, s nic.Snapshot, mode, format string) error {
+	if format == "json" {
+		enc := json.NewEncoder(w)
+		enc.SetIndent("", "  ")
+		return enc.Encode(struct {
+			nic.Snapshot
+			Mode string `json:"mode"`
+		}{s, mode})
+	}
+	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(tw, "mode\t%s\nprogram\t%s\n", mode, s.Program)
+	if s.ModelNS != nil {
+		fmt.Fprintf(tw, "model_ns\tp50 %.0f, p90 %.0f, p99 %.0f, max %.0f\n", s.ModelNS.P50, s.ModelNS.P90, s.ModelNS.P99, s.ModelNS.Max)
+	}
+	fmt.Fprintln(tw, "\nport\trx_frames\trx_bytes\ttx_frames\ttx_bytes\tlost_by_link")
+	for _, name := range sortedKeys(s.Ports) {
+		p := s.Ports[name]
+		lost := p.TxDropFull + p.TxDropSize + p.TxDropError + p.RxDropFull + p.RxDropBad
+		fmt.Fprintf(tw, "%s\t%d\t%d\t%d\t%d\t%d\n", name, p.RxFrames, p.RxBytes, p.TxFrames, p.TxBytes, lost)
+	}
+	fmt.Fprintln(tw, "\ncounter\tvalue")
+	for _, name := range sortedKeys(s.Counters) {
+		if v := s.Counters[name]; v > 0 {
+			fmt.Fprintf(tw, "%s\t%d\n", name, v)
+		}
+	}
+	return tw.Flush()
+}
+
+func sortedKeys[V any](m map[string]V) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+// oneOf checks a flag that takes one of a few words.
+func oneOf(flag, got string, want ...string) error {
+	if slices.Contains(want, got) {
+		return nil
+	}
+	return failure.Usagef("--%s %q: want one of %v", flag, got, want)
+}

@@ -1,0 +1,91 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/meshnic/meshnic/examples/bookinfo"
+	"github.com/meshnic/meshnic/internal/failure"
+	"github.com/meshnic/meshnic/proxy/envoyconf"
+	"github.com/meshnic/meshnic/proxy/sidecar"
+)
+
+func newSidecar() *cobra.Command {
+	var config string
+	var concurrency int
+	cmd := &cobra.Command{
+		Use:   "sidecar --config BOOTSTRAP",
+		Short: "Run the host sidecar on an Envoy bootstrap file",
+		Long: `sidecar reads an Envoy bootstrap file (v3, YAML or JSON), listens, routes and balances as
+Envoy would, and drains when it is interrupted. What it does not carry of the file it refuses,
+by its path in the file.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if config == "" {
+				return failure.New(failure.Usage, "sidecar needs a bootstrap file", "", "meshnic sidecar --config envoy.yaml")
+			}
+			if concurrency < 0 {
+				return failure.Usagef("--concurrency %d: want 0 (one a core) or more", concurrency)
+			}
+			b, err := os.ReadFile(config)
+			if err != nil {
+				return failure.Wrap(failure.BadFile, err, "read bootstrap file", "name an Envoy bootstrap file")
+			}
+			cfg, err := envoyconf.Read(b, config)
+			if err != nil {
+				return err
+			}
+			if concurrency > 0 {
+				runtime.GOMAXPROCS(concurrency)
+			}
+			s, err := sidecar.New(cfg, sidecar.Options{Log: cmd.ErrOrStderr()})
+			if err != nil {
+				return err
+			}
+			return s.Run(cmd.Context())
+		},
+	}
+	cmd.Flags().StringVarP(&config, "config", "c", "", "Envoy bootstrap file")
+	cmd.Flags().IntVar(&concurrency, "concurrency", 0, "worker threads; 0 is one a core")
+	return cmd
+}
+
+func newBookinfo() *cobra.Command {
+	var listen, work string
+	cmd := &cobra.Command{
+		Use:   "bookinfo SERVICE",
+		Short: "Run one service of Bookinfo: productpage, details, ratings, reviews",
+		Long: `bookinfo runs one of the four services. Everything but the address comes from the
+environment, by the originals' variables. A version can be part of the name: reviews-v3.
+
+  meshnic bookinfo productpage --listen :9080
+  meshnic bookinfo ratings-v-faulty --listen :9080`,
+		ValidArgs: bookinfo.Services(),
+		Args:      cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			w, err := bookinfo.ParseWork(work)
+			if err != nil {
+				return err
+			}
+			s, err := bookinfo.New(bookinfo.Options{Service: args[0], Listen: listen, Work: w, Getenv: os.Getenv, Log: cmd.ErrOrStderr()})
+			if err != nil {
+				return err
+			}
+			err = s.Run(cmd.Context())
+			if errors.Is(err, context.Canceled) {
+				return nil
+			}
+			return err
+		},
+	}
+	cmd.Flags().StringVar(&listen, "listen", bookinfo.DefaultListen, "address:port")
+	cmd.Flags().StringVar(&work, "work", "native", "CPU burnt a request: native (none), polyglot (as measured on the original) or paper")
+	cmd.SetUsageTemplate(cmd.UsageTemplate() + fmt.Sprintf("\nServices: %s\n", strings.Join(bookinfo.Services(), ", ")))
+	return cmd
+}

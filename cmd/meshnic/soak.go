@@ -1,0 +1,66 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/meshnic/meshnic/bench"
+	"github.com/meshnic/meshnic/hostif/netns"
+	"github.com/meshnic/meshnic/internal/failure"
+)
+
+func newSoak() *cobra.Command {
+	var f benchFlags
+	var connections int
+	cmd := &cobra.Command{
+		Use:   "soak",
+		Short: "Run Bookinfo through the NIC for a long time, with faults; exit 7 if an answer was wrong or missing",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if f.duration <= 0 || connections < 1 {
+				return failure.Usagef("--duration and --connections must be above 0")
+			}
+			if !netns.Privileged() {
+				return reenter(cmd)
+			}
+			dir, err := runFolder(f.dir)
+			if err != nil {
+				return err
+			}
+			opt, err := f.options(cmd, dir)
+			if err != nil {
+				return err
+			}
+			opt.Repeats = 1
+			r, err := bench.NewRun(cmd.Context(), opt)
+			if err != nil {
+				return err
+			}
+			res, soakErr := bench.Soak(cmd.Context(), r, connections, f.duration)
+			if res.Schema != "" {
+				b, err := json.MarshalIndent(res, "", "  ")
+				if err != nil {
+					return err
+				}
+				if err := os.WriteFile(filepath.Join(dir, "soak.json"), append(b, '\n'), 0o644); err != nil {
+					return err
+				}
+				fmt.Fprintln(cmd.OutOrStdout(), string(b))
+			}
+			return soakErr
+		},
+	}
+	fl := cmd.Flags()
+	fl.DurationVar(&f.duration, "duration", 10*time.Minute, "how long")
+	fl.IntVarP(&connections, "connections", "c", 8, "connections")
+	fl.StringVar(&f.fault, "fault", "loss=1%,dup=1%,reorder=1%", "faults on every port of the NIC")
+	fl.StringVar(&f.work, "work", "polyglot", "CPU burnt a request: polyglot, native or paper")
+	fl.StringVar(&f.dir, "dir", "", "run folder (default: runs/<time>)")
+	fl.Uint64Var(&f.seed, "seed", 1, "seed of the faults")
+	return cmd
+}

@@ -1,0 +1,186 @@
+package nic
+
+import (
+	"context"
+	"errors"
+	"io"
+	"math/bits"
+	"net"
+	"runtime"
+	"time"
+
+	"github.com/meshnic/meshnic/datapath"
+	"github.com/meshnic/meshnic/datapath/sim"
+	"github.com/meshnic/meshnic/hostif"
+	"github.com/meshnic/meshnic/hostif/segment"
+)
+
+// idleWait bounds a wait for frames, so that a snapshot, a due fault or the end
+// of the context is never further away.
+const idleWait = 20 * time.Millisecond
+
+// RunOptions say how the loop waits.
+type RunOptions struct {
+	Spin bool // never sleep: poll the rings. Takes a core.
+}
+
+// Run carries frames until ctx ends or no port can bring any more. It locks its
+// thread: one thread runs every port to completion. The links stay open.
+func (n *NIC) Run(ctx context.Context, opt RunOptions) error {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	links := make([]hostif.Link, len(n.ports))
+	for i, p := range n.ports {
+		links[i] = p.link
+	}
+	waiter := hostif.NewWaiter(links)
+	start := time.Now()
+	for ctx.Err() == nil {
+		n.snap.answer(n)
+		now := time.Now()
+		moved, err := n.Step(cycleAt(now.Sub(start)))
+		if err != nil {
+			return err
+		}
+		if n.finished() {
+			return nil
+		}
+		if moved > 0 || opt.Spin {
+			continue
+		}
+		if _, err := waiter.Wait(n.nextWait(now)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// cycleAt converts time since the start to the core's cycles.
+func cycleAt(d time.Duration) sim.Cycle {
+	hi, lo := bits.Mul64(uint64(d), CoreClock.Hz)
+	c, _ := bits.Div64(hi, lo, 1e9)
+	return sim.Cycle(c)
+}
+
+// nextWait is idleWait, or less where a link holds frames back until a time.
+func (n *NIC) nextWait(now time.Time) time.Duration {
+	wait := idleWait
+	for _, p := range n.ports {
+		if t, ok := p.link.(hostif.Timed); ok {
+			if due, ok := t.NextDue(now); ok {
+				wait = min(wait, max(due, 0))
+			}
+		}
+	}
+	return wait
+}
+
+func (n *NIC) finished() bool {
+	for _, p := range n.ports {
+		if !p.done {
+			return false
+		}
+	}
+	return true
+}
+
+// Step takes one batch from every port through the pipeline, sends what it
+// forwarded, and returns how many frames came in. now is the cycle it happens in.
+func (n *NIC) Step(now sim.Cycle) (int, error) {
+	moved := 0
+	for i, p := range n.ports {
+		if p.done {
+			continue
+		}
+		got, err := p.link.Recv(p.rx)
+		if err != nil && !errors.Is(err, io.EOF) {
+			return moved, err
+		}
+		p.done = err != nil
+		for _, f := range p.rx[:got] {
+			n.frame(now, datapath.Port(i), f)
+		}
+		moved += got
+		if got > 0 {
+			if err := n.flush(); err != nil {
+				return moved, err
+			}
+		}
+	}
+	return moved, nil
+}
+
+// frame runs one frame through the pipeline and queues it where it goes.
+func (n *NIC) frame(now sim.Cycle, in datapath.Port, f *hostif.Frame) {
+	n.nextID++
+	p := &n.pkt
+	p.ID, p.Data, p.In = n.nextID, f.Data, in
+	p.CsumPartial, p.GSOSize = f.Offload.CsumPartial, f.Offload.GSOSize
+	p.Egress, p.Mirror, p.Reason, p.Cycles = 0, 0, datapath.DropNone, 0
+
+	verdict := through(n.ingress, now, p)
+	if verdict == datapath.Forward || p.Mirror != 0 {
+		through(n.egress, now, p)
+	}
+	f.Data = p.Data
+	n.counts.verdict(verdict, p)
+	if verdict != datapath.Forward {
+		p.Egress = 0
+	}
+	n.queue(f, p.Egress|p.Mirror)
+}
+
+// through takes p through stages until one of them decides.
+func through(stages []datapath.Stage, now sim.Cycle, p *datapath.Packet) datapath.Verdict {
+	for _, s := range stages {
+		v := s.Process(now+p.Cycles, p)
+		p.Cycles += s.Cycles(p)
+		if v != datapath.Continue {
+			return v
+		}
+	}
+	return datapath.Continue
+}
+
+// queue hands f to every port in to: clones to all but the last, which gets f.
+func (n *NIC) queue(f *hostif.Frame, to datapath.PortSet) {
+	for to != 0 {
+		i := datapath.Port(bits.TrailingZeros64(uint64(to)))
+		to = to.Remove(i)
+		out := f
+		if to != 0 {
+			out = f.Clone()
+		}
+		p := n.ports[i]
+		if out.Offload != (hostif.Offload{}) && !p.link.Offloads() {
+			n.finish(p, out)
+			continue
+		}
+		p.tx = append(p.tx, out)
+	}
+}
+
+// finish does in software what the sender left to a device and p's link cannot
+// pass on: checksums and segmentation.
+func (n *NIC) finish(p *port, f *hostif.Frame) {
+	err := segment.Finish(f, p.link.MTU(), func(seg *hostif.Frame) { p.tx = append(p.tx, seg) })
+	if err != nil {
+		n.counts.drops[datapath.DropOffload]++
+	}
+}
+
+// flush sends what every port has queued.
+func (n *NIC) flush() error {
+	for _, p := range n.ports {
+		if len(p.tx) == 0 {
+			continue
+		}
+		sent, err := p.link.Send(p.tx)
+		n.counts.drops[datapath.DropEgressFull] += uint64(len(p.tx) - sent)
+		p.tx = p.tx[:0]
+		if err != nil && !errors.Is(err, net.ErrClosed) {
+			return err
+		}
+	}
+	return nil
+}
