@@ -32,7 +32,8 @@ func (v *view) cdfChart() *canvas {
 	lines := (len(panels) + perRow - 1) / perRow
 	c := newCanvas(width, pad*2+legendH+float64(lines)*(height+gapY))
 	drawLegend(c, items, pad, pad, width-2*pad)
-	each := (width - 2*pad - gapX*2) / 3
+	across := float64(max(perRow, 2)) // a lone panel takes half the width
+	each := (width - 2*pad - gapX*(across-1)) / across
 	for i, p := range panels {
 		x := pad + float64(i%perRow)*(each+gapX)
 		y := pad + legendH + float64(i/perRow)*(height+gapY)

@@ -78,7 +78,7 @@ func (v *view) htmlTable(p part, caption string) htmlTable {
 func (v *view) fill(caption string, cols []column, keep func(*row) bool) htmlTable {
 	t := htmlTable{Caption: caption, Span: len(cols) - 1}
 	for _, c := range cols {
-		t.Columns = append(t.Columns, htmlColumn{breakable(c.unit), breakable(c.name), c.left})
+		t.Columns = append(t.Columns, htmlColumn{breakable(c.unit, "/"), breakable(c.name, "_"), c.left})
 	}
 	last := -1
 	for i := range v.rows {
@@ -120,9 +120,9 @@ func (v *view) addedTable() (htmlTable, bool) {
 		func(r *row) bool { return r.Added != nil }), true
 }
 
-// breakable escapes a heading and lets it break after underscores and slashes.
-func breakable(s string) template.HTML {
-	return template.HTML(strings.NewReplacer("_", "_<wbr>", "/", "/<wbr>").Replace(escape(s)))
+// breakable escapes a heading and lets it break after a separator.
+func breakable(s, after string) template.HTML {
+	return template.HTML(strings.ReplaceAll(escape(s), after, after+"<wbr>"))
 }
 
 // paperMS keeps the decimals that the paper gives, at least one.

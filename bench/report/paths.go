@@ -16,7 +16,7 @@ func (v *view) pathChart() *canvas {
 	const width, pad, head, line = 1180.0, 8.0, 62.0, 26.0
 	labels := 0.0
 	for _, r := range v.rows {
-		labels = max(labels, textWidth(clip(r.Name, labelSize, 200), labelSize)+26)
+		labels = max(labels, textWidth(clip(r.Name, labelSize, 200), labelSize)+34)
 	}
 	c := newCanvas(width, head+line*float64(len(v.rows))+44)
 	what := "TCP ping-pong round trip"
@@ -34,7 +34,7 @@ func (v *view) pathChart() *canvas {
 			values = append(values, r.Spread.P50Min)
 		}
 	}
-	xs := logarithmicOrLinear(values, x, x+w-40)
+	xs := logarithmicOrLinear(values, x, x+w-66)
 	axis(c, xs, head-6, bottom)
 	for i := range v.rows {
 		r := &v.rows[i]
@@ -84,7 +84,7 @@ func drawQuantiles(c *canvas, r *row, st style, xs scale, y float64) {
 		c.path("thin", "M"+num(lo)+" "+num(y-6.5)+"v13M"+num(hi)+" "+num(y-6.5)+"v13M"+num(lo)+" "+num(y)+"H"+num(hi))
 	}
 	c.marker(st, xs.at(q.P50), y, 4.6, "")
-	c.text("val", xs.at(q.P99)+7, y, start, fmtUS(q.P50))
+	c.text("val", xs.at(q.P99)+7, y, start, "p50 "+fmtUS(q.P50))
 	c.close()
 }
 

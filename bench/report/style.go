@@ -152,7 +152,7 @@ const chartCSS = `.chart{font:12px system-ui,-apple-system,"Segoe UI",Roboto,"He
 .chart .tick{font-size:11px;font-variant-numeric:tabular-nums}
 .chart .small{font-size:11px}
 .chart .title{font-size:13px;font-weight:600}
-.chart .val{font-size:11px;font-variant-numeric:tabular-nums}
+.chart .val{font-size:11px;font-variant-numeric:tabular-nums;paint-order:stroke;stroke:var(--surface);stroke-width:3px;stroke-linejoin:round}
 .chart .own{fill:currentColor}
 .chart .grid{stroke:var(--grid);fill:none}
 .chart .axis{stroke:var(--axis);fill:none}
