@@ -18,6 +18,7 @@ type Lab struct {
 	spec    Spec
 	journal *netns.Journal
 	starter *spawn.Starter
+	observe func(point string) // nil but in tests
 
 	mu    sync.Mutex
 	procs []*Process
@@ -42,7 +43,7 @@ func up(ctx context.Context, spec Spec, observe func(point string)) (*Lab, error
 	if err != nil {
 		return nil, err
 	}
-	l := &Lab{spec: spec, journal: j}
+	l := &Lab{spec: spec, journal: j, observe: observe}
 	for _, st := range spec.steps(j.Dir()) {
 		if err = ctx.Err(); err == nil {
 			err = j.Step(st.entry, st.do)
@@ -57,7 +58,7 @@ func up(ctx context.Context, spec Spec, observe func(point string)) (*Lab, error
 
 func (l *Lab) undo() error {
 	err := l.journal.Close()
-	_, undoErr := netns.Undo(l.spec.Name, netns.UndoOptions{})
+	_, undoErr := netns.Undo(l.spec.Name, netns.UndoOptions{Observe: l.observe})
 	return errors.Join(err, undoErr)
 }
 

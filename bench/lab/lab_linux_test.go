@@ -11,8 +11,6 @@ import (
 	"github.com/meshnic/meshnic/hostif/netns"
 )
 
-func child(string) int { return 0 }
-
 func snapshot(t *testing.T) string {
 	t.Helper()
 	s, err := netns.Snapshot()

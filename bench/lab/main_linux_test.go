@@ -15,7 +15,7 @@ import (
 // can be compared as a whole, whatever else this machine is doing.
 func TestMain(m *testing.M) {
 	spawn.Dispatch()
-	if verb := os.Getenv("LAB_TEST_CHILD"); verb != "" {
+	if verb := os.Getenv(childVar); verb != "" {
 		os.Exit(child(verb))
 	}
 	if netns.Entered() == "" && os.Getenv("LAB_TEST_HERE") == "" {

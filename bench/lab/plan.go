@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/meshnic/meshnic/hostif/netns"
 )
@@ -54,7 +55,7 @@ func (s Spec) steps(dir string) []step {
 	b := &builder{Spec: s}
 	change, _ := json.Marshal(s) // a Spec holds nothing that JSON cannot
 	b.add(netns.Entry{Kind: netns.KindSpec, Change: change}, func() error { return nil })
-	if s.Fabric == Bridge || s.Fabric == Ports {
+	if s.Fabric != Direct { // with Taps it holds no interface, but the NIC runs in it
 		b.namespace(SwitchHost)
 	}
 	for _, h := range s.Hosts {
@@ -65,7 +66,7 @@ func (s Spec) steps(dir string) []step {
 	}
 	switch s.Fabric {
 	case Direct:
-		b.veth(netns.End{NS: s.ns(s.Hosts[0].Name), Name: HostIf, MAC: s.mac(0)},
+		b.veth(netns.End{NS: s.ns(s.Hosts[0].Name), Name: HostIf, MAC: s.mac(0), Index: hostIndex},
 			netns.End{NS: s.ns(s.Hosts[1].Name), Name: HostIf, MAC: s.mac(1)})
 	case Bridge, Ports:
 		for i := range s.Hosts {
@@ -82,7 +83,35 @@ func (s Spec) steps(dir string) []step {
 			return os.WriteFile(file, []byte(s.hostsFile(i)), 0o644)
 		})
 	}
+	b.settle()
 	return b.steps
+}
+
+// hostIndex is the number of each host's interface, one that no port of the
+// switch has: see netns.End.
+const hostIndex = 1000
+
+// settleTime bounds how long a lab may take to carry packets once it is made.
+const settleTime = 3 * time.Second
+
+// settle waits until packets pass.
+func (b *builder) settle() {
+	wait := func(host, name string) {
+		ns := b.ns(host)
+		b.inner(ns, "", func() error { return netns.WaitUp(ns, name, settleTime) })
+	}
+	if b.Fabric == Taps {
+		return
+	}
+	for i, h := range b.Hosts {
+		wait(h.Name, HostIf)
+		if b.Fabric != Direct {
+			wait(SwitchHost, b.Spec.port(i))
+		}
+	}
+	if b.Fabric == Bridge {
+		wait(SwitchHost, bridgeIf)
+	}
 }
 
 // namespace makes one with loopback up and without IPv6 on any interface but
@@ -110,6 +139,9 @@ func (b *builder) up(ns, name string) {
 func (b *builder) veth(x, y netns.End) {
 	end := func(e netns.End) string {
 		s := fmt.Sprintf("%s netns %s mtu %d", e.Name, e.NS, b.MTU)
+		if e.Index != 0 {
+			s += fmt.Sprintf(" index %d", e.Index)
+		}
 		if e.MAC != "" {
 			s += " address " + e.MAC
 		}
@@ -122,7 +154,7 @@ func (b *builder) veth(x, y netns.End) {
 // port joins host i to the switch.
 func (b *builder) port(i int) {
 	sw, name := b.ns(SwitchHost), b.Spec.port(i)
-	b.veth(netns.End{NS: b.ns(b.Hosts[i].Name), Name: HostIf, MAC: b.mac(i)}, netns.End{NS: sw, Name: name})
+	b.veth(netns.End{NS: b.ns(b.Hosts[i].Name), Name: HostIf, MAC: b.mac(i), Index: hostIndex}, netns.End{NS: sw, Name: name})
 	if b.Fabric == Bridge {
 		b.inner(sw, "ip -n "+sw+" link set "+name+" master "+bridgeIf, func() error { return netns.Enslave(sw, name, bridgeIf) })
 	}

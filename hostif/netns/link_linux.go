@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"time"
 
 	"github.com/vishvananda/netlink"
 	vns "github.com/vishvananda/netns"
@@ -49,7 +50,7 @@ func Veth(a, b End, mtu int) error {
 	return at(a.NS, "make veth "+a.Name+" in "+a.NS, func(h *netlink.Handle) error {
 		v := &netlink.Veth{LinkAttrs: netlink.NewLinkAttrs(), PeerName: b.Name,
 			PeerNamespace: netlink.NsFd(peer), PeerTxQLen: -1, PeerMTU: uint32(mtu)}
-		v.Name, v.MTU = a.Name, mtu
+		v.Name, v.Index, v.MTU = a.Name, a.Index, mtu
 		if v.HardwareAddr, err = parseMAC(a.MAC); err != nil {
 			return err
 		}
@@ -92,6 +93,27 @@ func Enslave(ns, name, bridge string) error {
 // SetUp brings an interface up.
 func SetUp(ns, name string) error {
 	return onLink(ns, name, "bring up", func(h *netlink.Handle, l netlink.Link) error { return h.LinkSetUp(l) })
+}
+
+// WaitUp waits until an interface carries packets. Bringing up both ends of a
+// veth is not enough: until the kernel's own queue of link events has come
+// round, it drops what is sent and a bridge does not forward.
+func WaitUp(ns, name string, timeout time.Duration) error {
+	return onLink(ns, name, "wait for", func(h *netlink.Handle, l netlink.Link) error {
+		for deadline := time.Now().Add(timeout); ; time.Sleep(time.Millisecond) {
+			now, err := h.LinkByIndex(l.Attrs().Index)
+			if err != nil {
+				return err
+			}
+			switch now.Attrs().OperState {
+			case netlink.OperUp, netlink.OperUnknown: // a TAP device or loopback does not know
+				return nil
+			}
+			if time.Now().After(deadline) {
+				return fmt.Errorf("it is %v after %v", now.Attrs().OperState, timeout)
+			}
+		}
+	})
 }
 
 // SetMTU sets the largest L3 packet of an interface, in bytes.

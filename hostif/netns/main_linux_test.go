@@ -66,7 +66,7 @@ func user() {
 		os.Exit(1)
 	}
 	err = j.Step(Entry{Kind: KindNetns, Name: ns}, func() error { return New(ns) })
-	err = errors.Join(err, Veth(End{ns, "eth0", ""}, End{ns, "eth1", ""}, 1500), SetUp(ns, "eth0"),
+	err = errors.Join(err, Veth(End{NS: ns, Name: "eth0"}, End{NS: ns, Name: "eth1"}, 1500), SetUp(ns, "eth0"),
 		Balance(ns, []VIP{{Addr: "10.0.0.1:80", Backends: []string{"10.0.0.2:80", "10.0.0.3:81"}}}),
 		Sysctl(ns, "net.ipv6.conf.default.disable_ipv6", "1"))
 	code := 43

@@ -89,13 +89,20 @@ func TestTwoHostsOverABridge(t *testing.T) {
 		port := "p" + itoa(i)
 		mac := "02:00:00:00:00:0" + itoa(i+1)
 		require.NoError(t, Sysctl(ns, "net.ipv6.conf.default.disable_ipv6", "1"))
-		require.NoError(t, Veth(End{ns, "eth0", mac}, End{sw, port, ""}, mtu))
+		require.NoError(t, Veth(End{NS: ns, Name: "eth0", MAC: mac, Index: 100}, End{NS: sw, Name: port}, mtu))
 		require.NoError(t, Enslave(sw, port, "br0"))
 		require.NoError(t, SetUp(sw, port))
 		require.NoError(t, SetUp(ns, "lo"))
 		require.NoError(t, AddAddr(ns, "eth0", netip.MustParsePrefix("10.77.0."+itoa(i+1)+"/24")))
 		require.NoError(t, SetUp(ns, "eth0"))
 	}
+	began := time.Now()
+	for i, ns := range []string{a, b} {
+		require.NoError(t, WaitUp(ns, "eth0", time.Second))
+		require.NoError(t, WaitUp(sw, "p"+itoa(i), time.Second))
+	}
+	require.NoError(t, WaitUp(sw, "br0", time.Second))
+	t.Log("packets pass after", time.Since(began))
 	require.NoError(t, AddNeigh(a, "eth0", netip.MustParseAddr("10.77.0.2"), "02:00:00:00:00:02"))
 	require.NoError(t, AddNeigh(b, "eth0", netip.MustParseAddr("10.77.0.1"), "02:00:00:00:00:01"))
 	require.NoError(t, AddRoute(a, "eth0", netip.MustParsePrefix("10.9.0.0/16"), netip.MustParseAddr("10.77.0.2")))
@@ -139,7 +146,7 @@ func TestTwoHostsOverABridge(t *testing.T) {
 	}))
 	require.Error(t, SetMTU(a, "eth0", 1<<20))
 	require.ErrorContains(t, SetUp(a, "eth9"), "bring up eth9 in "+a)
-	require.ErrorContains(t, Veth(End{a, "eth0", ""}, End{b, "x", ""}, mtu), "file exists")
+	require.ErrorContains(t, Veth(End{NS: a, Name: "eth0"}, End{NS: b, Name: "x"}, mtu), "file exists")
 }
 
 // Running the tests as an ordinary user says what is missing and how to get it.

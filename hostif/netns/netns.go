@@ -102,6 +102,12 @@ type End struct {
 	NS   string // name of the namespace
 	Name string // of the interface, at most 15 bytes
 	MAC  string // empty: the kernel chooses
+	// Index is the number of the interface; 0: the kernel chooses. Only the
+	// first end of a pair has a choice. If both ends happen to have the same
+	// number (each the second interface of its namespace, say), the kernel may
+	// take a second to let packets through, as it does not put news of such a
+	// pair before its limit of one round a second (linkwatch_urgent_event).
+	Index int
 }
 
 // UndoFunc restores one host setting from the JSON that was journalled before

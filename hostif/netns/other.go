@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"slices"
+	"time"
 
 	"github.com/meshnic/meshnic/hostif"
 	"github.com/meshnic/meshnic/internal/failure"
@@ -47,6 +48,7 @@ func Veth(End, End, int) error                                { return unsupport
 func Bridge(string, string, int) error                        { return unsupported() }
 func Enslave(string, string, string) error                    { return unsupported() }
 func SetUp(string, string) error                              { return unsupported() }
+func WaitUp(string, string, time.Duration) error              { return unsupported() }
 func SetMTU(string, string, int) error                        { return unsupported() }
 func SetMAC(string, string, string) error                     { return unsupported() }
 func AddAddr(string, string, netip.Prefix) error              { return unsupported() }
