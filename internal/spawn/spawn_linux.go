@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"os/exec"
 	"runtime"
@@ -124,8 +125,12 @@ func explain(cfg Config, why string) error {
 // become turns this process into the program it is told on configFd.
 func become() {
 	runtime.LockOSThread()
-	unix.CloseOnExec(configFd)
-	unix.CloseOnExec(statusFd)
+	// The program gets its three standard streams and no descriptor that
+	// whoever started us had left open.
+	if err := unix.CloseRange(configFd, math.MaxInt32, unix.CLOSE_RANGE_CLOEXEC); err != nil {
+		unix.CloseOnExec(configFd)
+		unix.CloseOnExec(statusFd)
+	}
 	var cfg Config
 	in := os.NewFile(configFd, "config")
 	if in == nil {
