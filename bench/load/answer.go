@@ -40,6 +40,7 @@ const (
 	inChunkLF
 	inTrailerStart
 	inTrailer
+	inTrailerLF
 	inTrailerEnd
 	inDone
 )
@@ -135,7 +136,7 @@ func (p *parser) parseHead(h []byte) error {
 	line, h, _ := bytes.Cut(h, crlf)
 	// HTTP/1.x SSS and, after a space, a reason
 	if len(line) < 12 || string(line[:7]) != "HTTP/1." || line[8] != ' ' || (line[7] != '0' && line[7] != '1') ||
-		(len(line) > 12 && line[12] != ' ') {
+		(len(line) > 12 && line[12] != ' ') || bare(line) {
 		return fmt.Errorf("status line %q", clip(line))
 	}
 	status := 0
@@ -148,7 +149,8 @@ func (p *parser) parseHead(h []byte) error {
 	if status < 100 {
 		return fmt.Errorf("status line %q", clip(line))
 	}
-	f := fields{length: -1, close: line[7] == '0'}
+	http10 := line[7] == '0'
+	f := fields{length: -1, close: http10}
 	for len(h) > 0 {
 		line, h, _ = bytes.Cut(h, crlf)
 		if err := f.add(line); err != nil {
@@ -160,6 +162,9 @@ func (p *parser) parseHead(h []byte) error {
 			return errors.New("status 101: nobody asked for another protocol")
 		}
 		return nil // an interim answer; the next head follows
+	}
+	if http10 && f.chunked {
+		return errors.New("Transfer-Encoding in HTTP/1.0") // RFC 9112 §6.1: faulty framing
 	}
 	p.status, p.close = status, f.close
 	return p.frame(f)
@@ -193,7 +198,7 @@ type fields struct {
 
 func (f *fields) add(line []byte) error {
 	i := bytes.IndexByte(line, ':')
-	if i <= 0 || line[i-1] == ' ' || line[i-1] == '\t' || line[0] == ' ' || line[0] == '\t' || bytes.IndexByte(line, '\n') >= 0 {
+	if i <= 0 || line[i-1] == ' ' || line[i-1] == '\t' || line[0] == ' ' || line[0] == '\t' || bare(line) {
 		return fmt.Errorf("header field %q", clip(line))
 	}
 	value := bytes.Trim(line[i+1:], " \t")
@@ -231,6 +236,11 @@ func (f *fields) add(line []byte) error {
 		}
 	}
 	return nil
+}
+
+// bare reports whether a line holds half a line end.
+func bare(line []byte) bool {
+	return bytes.IndexByte(line, '\n') >= 0 || bytes.IndexByte(line, '\r') >= 0
 }
 
 // fold reports whether b is s, which is lower case, in any case.
@@ -301,10 +311,17 @@ func (p *parser) feedChunked(c byte) error {
 		}
 		return p.count()
 	case inTrailer:
-		if c == '\n' {
-			p.state = inTrailerStart
+		if c == '\r' {
+			p.state = inTrailerLF
+		} else if c == '\n' {
+			return errChunk
 		}
 		return p.count()
+	case inTrailerLF:
+		if c != '\n' {
+			return errChunk
+		}
+		p.state = inTrailerStart
 	case inTrailerEnd:
 		if c != '\n' {
 			return errChunk
