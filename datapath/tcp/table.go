@@ -59,14 +59,30 @@ const (
 // entry is one flow, three cache lines: who and when, then a line a side. A
 // packet needs all three, but their loads do not wait for each other.
 type entry struct {
-	key
-	state State
-	flags uint8
+	srcHi, srcLo, dstHi, dstLo uint64 // as in key, of a packet of the client's
+	srcPort, dstPort           uint16
+	vlan                       uint16
+	state                      State
+	flags                      uint8
+
 	last  sim.Cycle
 	start sim.Cycle
 	tsval [2]uint32 // timestamp of the segment being timed; 0 if it has none
 
 	dir [2]direction // client, server
+}
+
+func (e *entry) key() key {
+	return key{e.srcHi, e.srcLo, e.dstHi, e.dstLo, e.srcPort, e.dstPort, e.vlan}
+}
+
+// init makes e the flow of a client of addresses k, with nothing known yet.
+func (e *entry) init(k *key, now sim.Cycle) {
+	*e = entry{
+		srcHi: k.srcHi, srcLo: k.srcLo, dstHi: k.dstHi, dstLo: k.dstLo,
+		srcPort: k.srcPort, dstPort: k.dstPort, vlan: k.vlan,
+		start: now,
+	}
 }
 
 // table finds entries. The index holds for each flow its number plus one and
@@ -144,7 +160,7 @@ func (t *table) find(k *key, hash uint64) (e *entry, side int) {
 }
 
 // insert makes an entry for a client of addresses k. There must be room.
-func (t *table) insert(k *key, hash uint64) *entry {
+func (t *table) insert(k *key, hash uint64, now sim.Cycle) *entry {
 	var n uint32
 	if last := len(t.free) - 1; last >= 0 {
 		n = t.free[last]
@@ -160,7 +176,7 @@ func (t *table) insert(k *key, hash uint64) *entry {
 	}
 	t.index[i&mask] = t.tag(hash) | (n + 1)
 	e := &t.entries[n]
-	*e = entry{key: *k}
+	e.init(k, now)
 	return e
 }
 
@@ -174,7 +190,8 @@ func (t *table) remove(n uint32) {
 	e := &t.entries[n]
 	mask := uint64(len(t.index) - 1)
 	number := uint32(1)<<t.numbits - 1
-	i := t.hash(&e.key) >> t.shift
+	k := e.key()
+	i := t.hash(&k) >> t.shift
 	for t.index[i&mask]&number != n+1 {
 		i++
 	}
@@ -185,7 +202,8 @@ func (t *table) remove(n uint32) {
 			t.index[hole&mask] = 0
 			break
 		}
-		home := t.hash(&t.entries[v&number-1].key) >> t.shift
+		k := t.entries[v&number-1].key()
+		home := t.hash(&k) >> t.shift
 		if (i-home)&mask >= (i-hole)&mask {
 			t.index[hole&mask] = v
 			hole = i

@@ -82,7 +82,7 @@ func (t *Tracker) segment(now sim.Cycle, p *datapath.Packet) {
 		} else {
 			side = 0
 		}
-		*e = entry{key: k, start: now}
+		e.init(&k, now)
 		t.count(e, side, p)
 		t.begin(now, e, side, p)
 		return
@@ -106,8 +106,7 @@ func (t *Tracker) open(now sim.Cycle, p *datapath.Packet, k *key, hash uint64) (
 	if f&synAck == synAck { // it answers a SYN: its receiver is the client
 		client, side = k.reverse(), 1
 	}
-	e = t.table.insert(&client, hash)
-	e.start = now
+	e = t.table.insert(&client, hash, now)
 	t.counters.Opened++
 	return e, side
 }
