@@ -1,0 +1,126 @@
+package http1
+
+import "encoding/binary"
+
+// lower maps the bytes of a token (RFC 9110 §5.6.2) to lower case and every
+// other byte to 0, so that one look-up both checks and converts.
+var lower = func() (t [256]byte) {
+	for _, c := range []byte("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz") {
+		t[c] = c
+	}
+	for c := byte('A'); c <= 'Z'; c++ {
+		t[c] = c + 'a' - 'A'
+	}
+	return t
+}()
+
+// hostByte holds the bytes that Envoy 1.40 accepts in an authority.
+var hostByte = func() (t [256]bool) {
+	for _, c := range []byte("!$%&'()*+,-.0123456789:;=@ABCDEFGHIJKLMNOPQRSTUVWXYZ[]_abcdefghijklmnopqrstuvwxyz~") {
+		t[c] = true
+	}
+	return t
+}()
+
+func validHost(b []byte) bool {
+	for _, c := range b {
+		if !hostByte[c] {
+			return false
+		}
+	}
+	return true
+}
+
+const (
+	ones = 0x0101010101010101
+	high = 0x8080808080808080
+)
+
+// plain reports whether b has no control character at all, eight bytes at a
+// time. A false may be wrong for bytes of 0x80 and above next to one; the caller
+// then looks byte by byte.
+func plain(b []byte) bool {
+	for len(b) >= 8 {
+		x := binary.LittleEndian.Uint64(b)
+		ctl := (x - 0x20*ones) & ^x
+		del := x ^ 0x7f*ones
+		if (ctl|(del-ones)&^del)&high != 0 {
+			return false
+		}
+		b = b[8:]
+	}
+	for _, c := range b {
+		if c < 0x20 || c == 0x7f {
+			return false
+		}
+	}
+	return true
+}
+
+// checkValue reports whether b may be part of a field value, and whether it
+// holds a CR that must not be passed on (a bare CR; RFC 9112 §2.2).
+func checkValue(b []byte) (ok, dirty bool) {
+	if plain(b) {
+		return true, false
+	}
+	for _, c := range b {
+		switch {
+		case c == '\r':
+			dirty = true
+		case c < 0x20 && c != '\t', c == 0x7f:
+			return false, false
+		}
+	}
+	return true, dirty
+}
+
+func isSpace(c byte) bool { return c == ' ' || c == '\t' }
+
+// trim removes spaces, tabs and CRs from both ends of b[off:end].
+func trim(b []byte, off, end int) (int, int) {
+	for off < end && (isSpace(b[off]) || b[off] == '\r') {
+		off++
+	}
+	for end > off && (isSpace(b[end-1]) || b[end-1] == '\r') {
+		end--
+	}
+	return off, end
+}
+
+// EqualFold reports whether b is s, ignoring the case of ASCII letters. s must
+// be a token in lower case.
+func EqualFold(b []byte, s string) bool {
+	if len(b) != len(s) {
+		return false
+	}
+	for i := range b {
+		if lower[b[i]] != s[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// NextToken cuts the first member off a comma-separated list (RFC 9110 §5.6.1)
+// and returns it trimmed. ok is false when the list is used up.
+func NextToken(list []byte) (token, rest []byte, ok bool) {
+	for len(list) > 0 {
+		i := 0
+		for i < len(list) && list[i] != ',' {
+			i++
+		}
+		off, end := 0, i
+		for off < end && (isSpace(list[off]) || list[off] == '\r' || list[off] == '\n') {
+			off++
+		}
+		for end > off && (isSpace(list[end-1]) || list[end-1] == '\r' || list[end-1] == '\n') {
+			end--
+		}
+		token = list[off:end]
+		list = list[min(i+1, len(list)):]
+		if len(token) > 0 {
+			return token, list, true
+		}
+	}
+	return nil, nil, false
+}

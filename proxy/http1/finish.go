@@ -1,0 +1,162 @@
+package http1
+
+// finish draws the conclusions that need all fields.
+func (h *Head) finish(b []byte) Error {
+	lengths, codings, hosts := 0, 0, 0
+	keepAlive, nominates := false, false
+	absolute := h.Authority != Span{}
+	for i := range h.fields[:h.n] {
+		f := &h.fields[i]
+		if f.ID == Other {
+			continue
+		}
+		v := b[f.Value.Off:f.Value.End]
+		switch f.ID {
+		case ContentLength:
+			lengths++
+			n, ok := parseLength(v)
+			if !ok {
+				return ErrContentLength
+			}
+			h.ContentLength = n
+		case TransferEncoding:
+			codings++
+			if !EqualFold(v, "chunked") {
+				return ErrTransferEncoding
+			}
+			h.Chunked = true
+		case Host:
+			hosts++
+			if !h.response && !validHost(v) {
+				return ErrHost
+			}
+			if !absolute {
+				h.Authority = f.Value
+			}
+		case Connection, ProxyConnection:
+			more, err := h.connection(v, &keepAlive)
+			if err != 0 {
+				return err
+			}
+			nominates = nominates || more
+		case Upgrade:
+			h.HasUpgrade = h.HasUpgrade || !EqualFold(v, "h2c")
+		case Expect:
+			// As in RFC 9110 §10.1.1 the only expectation there is.
+			if EqualFold(v, "100-continue") {
+				h.Expect = true
+			}
+		case TE:
+			for tok, rest, ok := NextToken(v); ok; tok, rest, ok = NextToken(rest) {
+				h.TETrailers = h.TETrailers || EqualFold(tok, "trailers")
+			}
+		}
+	}
+	switch {
+	case lengths > 1:
+		return ErrContentLength
+	case codings > 1:
+		return ErrTransferEncoding
+	case lengths > 0 && codings > 0:
+		return ErrLengthAndChunked
+	case h.response:
+		h.Close = h.Close || h.Minor != 1 && !(h.Minor == 0 && keepAlive)
+		if h.Status == 204 && (h.ContentLength > 0 || h.Chunked) {
+			return ErrBodyNotAllowed
+		}
+		return 0
+	case hosts > 1:
+		return ErrHost
+	case hosts == 0 && !absolute:
+		return ErrNoHost
+	}
+	if nominates {
+		h.nominate(b)
+	}
+	return 0
+}
+
+// connection reads the options of a Connection field and reports whether it
+// names fields to remove.
+func (h *Head) connection(v []byte, keepAlive *bool) (nominates bool, err Error) {
+	for tok, rest, ok := NextToken(v); ok; tok, rest, ok = NextToken(rest) {
+		switch {
+		case EqualFold(tok, "close"):
+			h.Close = true
+		case EqualFold(tok, "keep-alive"):
+			*keepAlive = true
+		case EqualFold(tok, "upgrade"):
+			h.ConnUpgrade = true
+		case tok[0] == ':':
+			return false, ErrNominated
+		default:
+			switch idOf(tok) {
+			case TE:
+			case Host, XForwardedFor, XForwardedHost, XForwardedProto:
+				// A client must not be able to take these off a request.
+				if !h.response {
+					return false, ErrNominated
+				}
+			default:
+				nominates = true
+			}
+		}
+	}
+	return nominates, 0
+}
+
+// nominate marks the fields that Connection names.
+func (h *Head) nominate(b []byte) {
+	for i := range h.fields[:h.n] {
+		c := &h.fields[i]
+		if c.ID != Connection {
+			continue
+		}
+		for tok, rest, ok := NextToken(b[c.Value.Off:c.Value.End]); ok; tok, rest, ok = NextToken(rest) {
+			for j := range h.fields[:h.n] {
+				f := &h.fields[j]
+				name := b[f.Name.Off:f.Name.End]
+				// Framing stays whatever Connection says.
+				if f.ID == ContentLength || f.ID == TransferEncoding || len(name) != len(tok) {
+					continue
+				}
+				same := true
+				for k := range name {
+					same = same && lower[name[k]] == lower[tok[k]]
+				}
+				f.Nominated = f.Nominated || same
+			}
+		}
+	}
+}
+
+// parseLength reads a Content-Length: digits only (RFC 9110 §8.6), below 2⁶³.
+func parseLength(v []byte) (int64, bool) {
+	if len(v) == 0 {
+		return 0, false
+	}
+	n := int64(0)
+	for _, c := range v {
+		if !isDigit(c) || n > (1<<63-1-9)/10 {
+			return 0, false
+		}
+		n = n*10 + int64(c-'0')
+	}
+	return n, true
+}
+
+// Body returns the framing of the body that follows h (RFC 9112 §6.3). head
+// says that h is the response to a HEAD request.
+func (h *Head) Body(head bool) Body {
+	switch {
+	case h.response && (head || h.Status/100 == 1 || h.Status == 204 || h.Status == 304):
+		return Body{}
+	case h.Chunked:
+		return ChunkedBody()
+	case h.ContentLength >= 0:
+		return LengthBody(uint64(h.ContentLength))
+	case h.response:
+		return StreamBody()
+	}
+	return Body{}
+}

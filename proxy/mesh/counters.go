@@ -1,0 +1,155 @@
+package mesh
+
+// ListenerCounters counts what one listener's HTTP connection manager does.
+// They are plain integers: each worker has its own and a reader adds copies up.
+type ListenerCounters struct {
+	CxTotal, CxActive, CxDestroy, CxDestroyRemote, CxDestroyLocal uint64
+	CxDestroyActiveRq, CxProtocolError, CxOverflow, CxIdleTimeout uint64
+	CxDelayedCloseTimeout, CxRxBytes, CxTxBytes                   uint64
+
+	RqTotal, RqActive, RqCompleted, RqRxReset, RqTxReset uint64
+	RqTooLarge, RqIdleTimeout, RqHeaderTimeout           uint64
+	RqResponseBeforeComplete, RqNonRelativePath, RqWS    uint64
+	RqClass                                              [6]uint64 // index is status/100
+
+	NoRoute, RouterTotal uint64
+}
+
+// ClusterCounters counts what the connection pools and the router do for one
+// cluster.
+type ClusterCounters struct {
+	CxTotal, CxActive, CxDestroy, CxDestroyLocal, CxDestroyRemote           uint64
+	CxDestroyActiveRq, CxDestroyLocalActiveRq, CxDestroyRemoteActiveRq      uint64
+	CxConnectFail, CxConnectTimeout, CxOverflow, CxNoneHealthy              uint64
+	CxIdleTimeout, CxProtocolError, CxRxBytes, CxTxBytes                    uint64
+	RqTotal, RqActive, RqCompleted, RqTimeout, RqRxReset, RqTxReset         uint64
+	RqCancelled, RqPendingTotal, RqPendingActive, RqPendingOverflow         uint64
+	RqPendingFailureEject, PausedReadingTotal, ResumedReadingTotal          uint64
+	BackedUpTotal, DrainedTotal, MembershipTotal, MembershipHealthy, Panics uint64
+
+	Status [1000]uint64 // upstream_rq_<code>, the proxy's own answers included
+}
+
+// Count counts a response to downstream with the given status.
+func (c *ListenerCounters) Count(status int) {
+	c.RqCompleted++
+	if k := status / 100; k < len(c.RqClass) {
+		c.RqClass[k]++
+	}
+}
+
+// Count counts a response of the given status, from the cluster or in its stead.
+func (c *ClusterCounters) Count(status int) {
+	c.RqCompleted++
+	if status < len(c.Status) {
+		c.Status[status]++
+	}
+}
+
+// Stat is a counter or a gauge under Envoy's name for it.
+type Stat struct {
+	Name  string
+	Value uint64
+	Gauge bool
+}
+
+// Stats appends c's counters under Envoy's names; address is the listener's, as
+// Envoy writes it in names ("127.0.0.1_15001").
+func (c *ListenerCounters) Stats(dst []Stat, prefix, address string) []Stat {
+	p := "http." + prefix + "."
+	l := "listener." + address + "."
+	dst = append(dst,
+		Stat{p + "downstream_cx_total", c.CxTotal, false},
+		Stat{p + "downstream_cx_http1_total", c.CxTotal, false},
+		Stat{p + "downstream_cx_active", c.CxActive, true},
+		Stat{p + "downstream_cx_http1_active", c.CxActive, true},
+		Stat{p + "downstream_cx_destroy", c.CxDestroy, false},
+		Stat{p + "downstream_cx_destroy_remote", c.CxDestroyRemote, false},
+		Stat{p + "downstream_cx_destroy_local", c.CxDestroyLocal, false},
+		Stat{p + "downstream_cx_destroy_active_rq", c.CxDestroyActiveRq, false},
+		Stat{p + "downstream_cx_protocol_error", c.CxProtocolError, false},
+		Stat{p + "downstream_cx_idle_timeout", c.CxIdleTimeout, false},
+		Stat{p + "downstream_cx_delayed_close_timeout", c.CxDelayedCloseTimeout, false},
+		Stat{p + "downstream_cx_rx_bytes_total", c.CxRxBytes, false},
+		Stat{p + "downstream_cx_tx_bytes_total", c.CxTxBytes, false},
+		Stat{p + "downstream_rq_total", c.RqTotal, false},
+		Stat{p + "downstream_rq_http1_total", c.RqTotal, false},
+		Stat{p + "downstream_rq_active", c.RqActive, true},
+		Stat{p + "downstream_rq_completed", c.RqCompleted, false},
+		Stat{p + "downstream_rq_rx_reset", c.RqRxReset, false},
+		Stat{p + "downstream_rq_tx_reset", c.RqTxReset, false},
+		Stat{p + "downstream_rq_too_large", c.RqTooLarge, false},
+		Stat{p + "downstream_rq_idle_timeout", c.RqIdleTimeout, false},
+		Stat{p + "downstream_rq_header_timeout", c.RqHeaderTimeout, false},
+		Stat{p + "downstream_rq_response_before_rq_complete", c.RqResponseBeforeComplete, false},
+		Stat{p + "downstream_rq_non_relative_path", c.RqNonRelativePath, false},
+		Stat{p + "downstream_rq_ws_on_non_ws_route", c.RqWS, false},
+		Stat{p + "no_route", c.NoRoute, false},
+		Stat{p + "rq_total", c.RouterTotal, false},
+		Stat{l + "downstream_cx_total", c.CxTotal, false},
+		Stat{l + "downstream_cx_active", c.CxActive, true},
+		Stat{l + "downstream_cx_destroy", c.CxDestroy, false},
+		Stat{l + "downstream_global_cx_overflow", c.CxOverflow, false},
+	)
+	for k := 1; k < len(c.RqClass); k++ {
+		dst = append(dst, Stat{p + "downstream_rq_" + string(rune('0'+k)) + "xx", c.RqClass[k], false})
+	}
+	return dst
+}
+
+// Stats appends c's counters under Envoy's names.
+func (c *ClusterCounters) Stats(dst []Stat, cluster string) []Stat {
+	p := "cluster." + cluster + "."
+	dst = append(dst,
+		Stat{p + "membership_total", c.MembershipTotal, true},
+		Stat{p + "membership_healthy", c.MembershipHealthy, true},
+		Stat{p + "lb_healthy_panic", c.Panics, false},
+		Stat{p + "upstream_cx_total", c.CxTotal, false},
+		Stat{p + "upstream_cx_http1_total", c.CxTotal, false},
+		Stat{p + "upstream_cx_active", c.CxActive, true},
+		Stat{p + "upstream_cx_destroy", c.CxDestroy, false},
+		Stat{p + "upstream_cx_destroy_local", c.CxDestroyLocal, false},
+		Stat{p + "upstream_cx_destroy_remote", c.CxDestroyRemote, false},
+		Stat{p + "upstream_cx_destroy_with_active_rq", c.CxDestroyActiveRq, false},
+		Stat{p + "upstream_cx_destroy_local_with_active_rq", c.CxDestroyLocalActiveRq, false},
+		Stat{p + "upstream_cx_destroy_remote_with_active_rq", c.CxDestroyRemoteActiveRq, false},
+		Stat{p + "upstream_cx_connect_fail", c.CxConnectFail, false},
+		Stat{p + "upstream_cx_connect_timeout", c.CxConnectTimeout, false},
+		Stat{p + "upstream_cx_overflow", c.CxOverflow, false},
+		Stat{p + "upstream_cx_none_healthy", c.CxNoneHealthy, false},
+		Stat{p + "upstream_cx_idle_timeout", c.CxIdleTimeout, false},
+		Stat{p + "upstream_cx_protocol_error", c.CxProtocolError, false},
+		Stat{p + "upstream_cx_rx_bytes_total", c.CxRxBytes, false},
+		Stat{p + "upstream_cx_tx_bytes_total", c.CxTxBytes, false},
+		Stat{p + "upstream_rq_total", c.RqTotal, false},
+		Stat{p + "upstream_rq_active", c.RqActive, true},
+		Stat{p + "upstream_rq_completed", c.RqCompleted, false},
+		Stat{p + "upstream_rq_timeout", c.RqTimeout, false},
+		Stat{p + "upstream_rq_rx_reset", c.RqRxReset, false},
+		Stat{p + "upstream_rq_tx_reset", c.RqTxReset, false},
+		Stat{p + "upstream_rq_cancelled", c.RqCancelled, false},
+		Stat{p + "upstream_rq_pending_total", c.RqPendingTotal, false},
+		Stat{p + "upstream_rq_pending_active", c.RqPendingActive, true},
+		Stat{p + "upstream_rq_pending_overflow", c.RqPendingOverflow, false},
+		Stat{p + "upstream_rq_pending_failure_eject", c.RqPendingFailureEject, false},
+		Stat{p + "upstream_flow_control_paused_reading_total", c.PausedReadingTotal, false},
+		Stat{p + "upstream_flow_control_resumed_reading_total", c.ResumedReadingTotal, false},
+		Stat{p + "upstream_flow_control_backed_up_total", c.BackedUpTotal, false},
+		Stat{p + "upstream_flow_control_drained_total", c.DrainedTotal, false},
+	)
+	var class [10]uint64
+	for code, n := range c.Status {
+		if n == 0 {
+			continue
+		}
+		class[code/100] += n
+		digits := []byte{byte('0' + code/100), byte('0' + code/10%10), byte('0' + code%10)}
+		dst = append(dst, Stat{p + "upstream_rq_" + string(digits), n, false})
+	}
+	for k := 1; k <= 5; k++ {
+		if class[k] != 0 {
+			dst = append(dst, Stat{p + "upstream_rq_" + string(rune('0'+k)) + "xx", class[k], false})
+		}
+	}
+	return dst
+}

@@ -1,0 +1,76 @@
+package mesh
+
+import (
+	"strconv"
+
+	"github.com/meshnic/meshnic/proxy/http1"
+)
+
+// Reply is an answer the proxy gives by itself, with Envoy's status and text.
+type Reply struct {
+	Status     int
+	Body       string
+	Overloaded bool   // adds x-envoy-overloaded
+	Flag       string // Envoy's response flag, for the log
+}
+
+// Envoy's own answers. The names of its response flags are in their comments.
+var (
+	ReplyNotFound       = Reply{Status: 404, Flag: "NR"}
+	ReplyForbidden      = Reply{Status: 403} // an upgrade that no route allows
+	ReplyNoHealthy      = Reply{Status: 503, Body: "no healthy upstream", Flag: "UH"}
+	ReplyConnectFailed  = Reply{Status: 503, Body: resetPrefix + "remote connection failure", Flag: "UF"}
+	ReplyConnectTimeout = Reply{Status: 503, Body: resetPrefix + "connection timeout", Flag: "UF"}
+	ReplyTerminated     = Reply{Status: 503, Body: resetPrefix + "connection termination", Flag: "UC"}
+	ReplyProtocolError  = Reply{Status: 502, Body: resetPrefix + "protocol error", Flag: "UPE"}
+	ReplyOverflow       = Reply{Status: 503, Body: resetPrefix + "overflow", Overloaded: true, Flag: "UO"}
+	ReplyTimeout        = Reply{Status: 504, Body: "upstream request timeout", Flag: "UT"}
+	ReplyStreamIdle     = Reply{Status: 408, Body: "stream timeout", Flag: "SI"}
+	ReplyHeadTimeout    = Reply{Status: 408, Body: "request header timeout"}
+)
+
+const resetPrefix = "upstream connect error or disconnect/reset before headers. reset reason: "
+
+// ReplyMalformed returns the answer to a request that err, of package http1, is
+// wrong with.
+func ReplyMalformed(err error) Reply {
+	e, ok := err.(http1.Error)
+	if !ok {
+		return Reply{Status: 400, Body: "Bad Request", Flag: "DPE"}
+	}
+	switch e {
+	case http1.ErrNoHost, http1.ErrFragment:
+		return Reply{Status: 400, Flag: "DPE"}
+	}
+	s := e.Status()
+	return Reply{Status: s, Body: reasons[s], Flag: "DPE"}
+}
+
+// AppendReply appends r as a message: date is the value of its Date field, head
+// leaves the body out (the answer to a HEAD request), closing adds connection:
+// close.
+func AppendReply(dst []byte, r *Reply, date []byte, head, closing bool) []byte {
+	dst = appendStatusLine(dst, r.Status)
+	if r.Body != "" {
+		dst = append(dst, "content-length: "...)
+		dst = strconv.AppendInt(dst, int64(len(r.Body)), 10)
+		dst = append(dst, "\r\ncontent-type: text/plain\r\n"...)
+	}
+	if r.Overloaded {
+		dst = append(dst, "x-envoy-overloaded: true\r\n"...)
+	}
+	dst = append(dst, "date: "...)
+	dst = append(dst, date...)
+	dst = append(dst, "\r\nserver: envoy\r\n"...)
+	if closing {
+		dst = append(dst, "connection: close\r\n"...)
+	}
+	if r.Body == "" {
+		dst = append(dst, "content-length: 0\r\n"...)
+	}
+	dst = append(dst, "\r\n"...)
+	if !head {
+		dst = append(dst, r.Body...)
+	}
+	return dst
+}

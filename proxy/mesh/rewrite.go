@@ -1,0 +1,159 @@
+package mesh
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/meshnic/meshnic/proxy/http1"
+)
+
+// AppendRequest appends the head of the request h as it goes upstream by route
+// r: the host first, names in lower case, hop-by-hop fields and Envoy's own
+// controls taken out, x-forwarded-proto and x-request-id added unless they are
+// there. It allocates nothing if dst has room.
+func AppendRequest(dst []byte, h *http1.Head, r *RouteEntry, ids *RequestIDs) []byte {
+	dst = append(dst, h.Bytes(h.MethodSpan)...)
+	dst = append(dst, ' ')
+	path := h.Bytes(h.Path)
+	if len(path) == 0 || path[0] != '/' {
+		dst = append(dst, '/') // an absolute target without a path
+	}
+	dst = append(dst, path...)
+	dst = append(dst, " HTTP/1.1\r\nhost: "...)
+	dst = append(dst, h.Bytes(h.Authority)...)
+	dst = append(dst, "\r\n"...)
+	var proto, id bool
+	fields := h.Fields()
+	for i := range fields {
+		f := &fields[i]
+		if f.Nominated {
+			continue
+		}
+		switch f.ID {
+		case http1.Host, http1.Connection, http1.KeepAlive, http1.ProxyConnection, http1.TransferEncoding,
+			http1.Upgrade, http1.HTTP2Settings, http1.TE, http1.XForwardedClientCert, http1.XEnvoyControl:
+			continue
+		case http1.Expect:
+			if h.Expect { // answered by the proxy
+				continue
+			}
+		case http1.XForwardedProto:
+			if f.Value.Off == f.Value.End {
+				continue
+			}
+			proto = true
+		case http1.XRequestID:
+			if id {
+				break
+			}
+			id = true
+			if f.Value.Off == f.Value.End {
+				dst = append(dst, "x-request-id: "...)
+				dst = append(ids.Append(dst), "\r\n"...)
+				continue
+			}
+		}
+		dst = h.AppendField(dst, f)
+	}
+	if h.TETrailers {
+		dst = append(dst, "te: trailers\r\n"...)
+	}
+	if !proto {
+		dst = append(dst, "x-forwarded-proto: http\r\n"...)
+	}
+	if !id {
+		dst = append(dst, "x-request-id: "...)
+		dst = append(ids.Append(dst), "\r\n"...)
+	}
+	dst = append(dst, r.expect...)
+	switch {
+	case h.Chunked:
+		dst = append(dst, "transfer-encoding: chunked\r\n"...)
+	case h.ContentLength < 0 && mayHaveBody(h.Method):
+		dst = append(dst, "content-length: 0\r\n"...)
+	}
+	return append(dst, "\r\n"...)
+}
+
+// mayHaveBody reports whether Envoy says "content-length: 0" of a request by
+// method m that has no body.
+func mayHaveBody(m http1.Method) bool {
+	switch m {
+	case http1.MethodGet, http1.MethodHead, http1.MethodDelete, http1.MethodTrace, http1.MethodConnect:
+		return false
+	}
+	return true
+}
+
+// ResponseInfo is what the head of a response depends on besides the upstream's
+// words.
+type ResponseInfo struct {
+	ServiceTime time.Duration // of the upstream, from the end of the request; below 0 if that is not reached
+	Date        []byte        // the value of a Date field the upstream left out
+	Close       bool          // adds connection: close
+	Chunked     bool          // the body, or what it would be of a HEAD, goes out chunked
+}
+
+// AppendResponse appends the head of the response h as it goes downstream: names
+// in lower case, hop-by-hop fields taken out, the server overwritten, the
+// upstream's service time added.
+func AppendResponse(dst []byte, h *http1.Head, info *ResponseInfo) []byte {
+	dst = appendStatusLine(dst, h.Status)
+	var date, server, service bool
+	fields := h.Fields()
+	for i := range fields {
+		f := &fields[i]
+		switch f.ID {
+		case http1.Connection, http1.KeepAlive, http1.ProxyConnection, http1.TransferEncoding, http1.Upgrade:
+			continue
+		case http1.ContentLength:
+			if h.Status == 204 { // RFC 9110 §8.6
+				continue
+			}
+		case http1.Date:
+			date = true
+		case http1.Server:
+			if !server {
+				dst = append(dst, "server: envoy\r\n"...)
+			}
+			server = true
+			continue
+		case http1.XEnvoyUpstreamServiceTime:
+			if !service && info.ServiceTime >= 0 {
+				dst = appendServiceTime(dst, info.ServiceTime)
+				service = true
+				continue
+			}
+		}
+		dst = h.AppendField(dst, f)
+	}
+	if !service && info.ServiceTime >= 0 {
+		dst = appendServiceTime(dst, info.ServiceTime)
+	}
+	if !date {
+		dst = append(dst, "date: "...)
+		dst = append(append(dst, info.Date...), "\r\n"...)
+	}
+	if !server {
+		dst = append(dst, "server: envoy\r\n"...)
+	}
+	if info.Close {
+		dst = append(dst, "connection: close\r\n"...)
+	}
+	if info.Chunked {
+		dst = append(dst, "transfer-encoding: chunked\r\n"...)
+	}
+	return append(dst, "\r\n"...)
+}
+
+func appendServiceTime(dst []byte, d time.Duration) []byte {
+	dst = append(dst, "x-envoy-upstream-service-time: "...)
+	dst = strconv.AppendInt(dst, d.Milliseconds(), 10)
+	return append(dst, "\r\n"...)
+}
+
+// AppendDate appends the value of a Date field (RFC 9110 §5.6.7) for a time in
+// seconds since 1970.
+func AppendDate(dst []byte, unix int64) []byte {
+	return time.Unix(unix, 0).UTC().AppendFormat(dst, "Mon, 02 Jan 2006 15:04:05 GMT")
+}

@@ -1,0 +1,196 @@
+package mesh
+
+import (
+	"bytes"
+	"fmt"
+	"net/netip"
+	"sort"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/meshnic/meshnic/proxy/http1"
+)
+
+// Envoy's defaults that a Config does not spell out.
+const (
+	DefaultConnectTimeout = 5 * time.Second
+	DefaultRouteTimeout   = 15 * time.Second // of a bootstrap file that leaves it out
+	StreamIdleTimeout     = 5 * time.Minute
+	ConnectionIdleTimeout = time.Hour
+	DelayedClose          = time.Second
+	MaxConnections        = 1024 // circuit breaker: connections to one cluster
+	MaxPending            = 1024 // circuit breaker: requests that wait for a connection to it
+)
+
+// Table is a Config made ready for look-ups. It never changes, so workers share
+// it without locks.
+type Table struct {
+	Listeners []CompiledListener
+	Clusters  []CompiledCluster
+}
+
+// CompiledListener is one compiled Listener.
+type CompiledListener struct {
+	Name       string
+	Address    netip.AddrPort
+	StatPrefix string
+
+	exact    map[string]*host
+	suffixes []wildcard // longest first
+	prefixes []wildcard
+	any      *host
+}
+
+// CompiledCluster is one compiled Cluster.
+type CompiledCluster struct {
+	Name           string
+	ConnectTimeout time.Duration
+	Endpoints      []netip.AddrPort
+	Weights        []uint32
+}
+
+type host struct{ routes []RouteEntry }
+
+type wildcard struct {
+	part string // what the * stands before or after
+	host *host
+}
+
+// RouteEntry is one compiled Route.
+type RouteEntry struct {
+	Cluster int // index into Table.Clusters
+	Timeout time.Duration
+
+	path   []byte
+	prefix bool
+	expect string // the x-envoy-expected-rq-timeout-ms line, empty without a timeout
+}
+
+// Compile validates cfg and makes it ready for look-ups.
+func Compile(cfg Config) (*Table, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	t := &Table{}
+	index := map[string]int{}
+	for i, c := range cfg.Clusters {
+		index[c.Name] = i
+		out := CompiledCluster{Name: c.Name, ConnectTimeout: c.ConnectTimeout}
+		if out.ConnectTimeout == 0 {
+			out.ConnectTimeout = DefaultConnectTimeout
+		}
+		for _, e := range c.Endpoints {
+			out.Endpoints = append(out.Endpoints, netip.MustParseAddrPort(e.Address))
+			out.Weights = append(out.Weights, max(e.Weight, 1))
+		}
+		t.Clusters = append(t.Clusters, out)
+	}
+	for _, l := range cfg.Listeners {
+		t.Listeners = append(t.Listeners, compileListener(l, index))
+	}
+	return t, nil
+}
+
+func compileListener(l Listener, cluster map[string]int) CompiledListener {
+	out := CompiledListener{
+		Name: l.Name, Address: netip.MustParseAddrPort(l.Address), StatPrefix: l.StatPrefix,
+		exact: map[string]*host{},
+	}
+	for _, v := range l.VirtualHosts {
+		h := &host{}
+		for _, r := range v.Routes {
+			e := RouteEntry{Cluster: cluster[r.Cluster], Timeout: r.Timeout, path: []byte(r.Path)}
+			if r.Prefix != "" {
+				e.path, e.prefix = []byte(r.Prefix), true
+			}
+			if r.Timeout > 0 {
+				e.expect = "x-envoy-expected-rq-timeout-ms: " + strconv.FormatInt(r.Timeout.Milliseconds(), 10) + "\r\n"
+			}
+			h.routes = append(h.routes, e)
+		}
+		for _, d := range v.Domains {
+			d = strings.ToLower(d)
+			switch {
+			case d == "*":
+				out.any = h
+			case d[0] == '*':
+				out.suffixes = append(out.suffixes, wildcard{d[1:], h})
+			case d[len(d)-1] == '*':
+				out.prefixes = append(out.prefixes, wildcard{d[:len(d)-1], h})
+			default:
+				out.exact[d] = h
+			}
+		}
+	}
+	for _, w := range [][]wildcard{out.suffixes, out.prefixes} {
+		sort.SliceStable(w, func(i, j int) bool { return len(w[i].part) > len(w[j].part) })
+	}
+	return out
+}
+
+// Route returns the route of the request h, nil if there is none: the virtual
+// host by authority (exact, then the longest suffix wildcard, then the longest
+// prefix wildcard, then "*"), in it the first route whose path matches. A port
+// in the authority is part of it, as with Envoy.
+func (l *CompiledListener) Route(h *http1.Head) *RouteEntry {
+	if h.Method == http1.MethodConnect || h.Asterisk {
+		return nil
+	}
+	v := l.host(h.Bytes(h.Authority))
+	if v == nil {
+		return nil
+	}
+	path := h.Bytes(h.Path)
+	if i := bytes.IndexByte(path, '?'); i >= 0 {
+		path = path[:i]
+	}
+	if len(path) == 0 {
+		path = slash
+	}
+	for i := range v.routes {
+		r := &v.routes[i]
+		if r.prefix && bytes.HasPrefix(path, r.path) || !r.prefix && bytes.Equal(path, r.path) {
+			return r
+		}
+	}
+	return nil
+}
+
+var slash = []byte("/")
+
+func (l *CompiledListener) host(authority []byte) *host {
+	if len(l.exact) == 0 && len(l.suffixes) == 0 && len(l.prefixes) == 0 {
+		return l.any
+	}
+	var buf [128]byte
+	a := append(buf[:0], authority...)
+	for i, c := range a {
+		if c >= 'A' && c <= 'Z' {
+			a[i] = c + 'a' - 'A'
+		}
+	}
+	if h := l.exact[string(a)]; h != nil {
+		return h
+	}
+	// A wildcard stands for at least one byte.
+	for _, w := range l.suffixes {
+		if len(a) > len(w.part) && string(a[len(a)-len(w.part):]) == w.part {
+			return w.host
+		}
+	}
+	for _, w := range l.prefixes {
+		if len(a) > len(w.part) && string(a[:len(w.part)]) == w.part {
+			return w.host
+		}
+	}
+	return l.any
+}
+
+// String names the route for a log.
+func (r *RouteEntry) String() string {
+	if r.prefix {
+		return fmt.Sprintf("prefix %s", r.path)
+	}
+	return fmt.Sprintf("path %s", r.path)
+}
