@@ -1,14 +1,11 @@
 package bookinfo
 
 import (
-	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 )
-
-func itoa(n int) string { return strconv.Itoa(n) }
 
 const fullStar = `id="glyphicon glyphicon-star"`
 

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -120,10 +121,7 @@ type recorder struct {
 
 	mu    sync.Mutex
 	heads []string
-	conns []int // of each head
 	opens int
-	log   *[]string // shared by several, for the order among them
-	name  string
 }
 
 // record starts an upstream that answers by answer; "" hangs.
@@ -142,15 +140,14 @@ func record(t testing.TB, answer func(n int, head string) string) *recorder {
 			t.Cleanup(func() { c.Close() })
 			r.mu.Lock()
 			r.opens++
-			id := r.opens
 			r.mu.Unlock()
-			go r.serve(c, id, answer)
+			go r.serve(c, answer)
 		}
 	}()
 	return r
 }
 
-func (r *recorder) serve(c net.Conn, id int, answer func(int, string) string) {
+func (r *recorder) serve(c net.Conn, answer func(int, string) string) {
 	br := bufio.NewReader(c)
 	for {
 		var head strings.Builder
@@ -166,7 +163,6 @@ func (r *recorder) serve(c net.Conn, id int, answer func(int, string) string) {
 		}
 		r.mu.Lock()
 		r.heads = append(r.heads, head.String())
-		r.conns = append(r.conns, id)
 		n := len(r.heads) - 1
 		r.mu.Unlock()
 		a := answer(n, head.String())
@@ -188,6 +184,8 @@ func (r *recorder) seen() (heads []string, opens int) {
 	defer r.mu.Unlock()
 	return append([]string(nil), r.heads...), r.opens
 }
+
+func itoa(n int) string { return strconv.Itoa(n) }
 
 // ok is a response with a JSON body.
 func ok(body string) string {
