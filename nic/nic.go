@@ -92,7 +92,7 @@ func New(cfg Config, ports []Port) (*NIC, error) {
 		if len(ports) != 2 {
 			return nil, failure.Usagef("nic: program null is a wire between two ports, not %d", len(ports))
 		}
-		n.ingress = []datapath.Stage{wire{}}
+		n.ingress = []datapath.Stage{patch{}}
 	case Passthrough:
 		if err := n.passthrough(maxFrame); err != nil {
 			return nil, err
@@ -124,14 +124,14 @@ func (n *NIC) passthrough(maxFrame int) (err error) {
 	return nil
 }
 
-// wire is the whole of program null: what enters port 0 leaves port 1.
-type wire struct{}
+// patch, a patch cable, is the whole of program null: what enters port 0 leaves port 1.
+type patch struct{}
 
-func (wire) Name() string { return "wire" }
+func (patch) Name() string { return "patch" }
 
-func (wire) Process(_ sim.Cycle, p *datapath.Packet) datapath.Verdict {
+func (patch) Process(_ sim.Cycle, p *datapath.Packet) datapath.Verdict {
 	p.Egress = datapath.PortSet(0).Add(p.In ^ 1)
 	return datapath.Forward
 }
 
-func (wire) Cycles(*datapath.Packet) sim.Cycle { return 0 }
+func (patch) Cycles(*datapath.Packet) sim.Cycle { return 0 }

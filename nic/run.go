@@ -48,11 +48,19 @@ func (n *NIC) Run(ctx context.Context, opt RunOptions) error {
 		if moved > 0 || opt.Spin {
 			continue
 		}
+		n.housekeep(cycleAt(now.Sub(start)))
 		if _, err := waiter.Wait(n.nextWait(now)); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// housekeep forgets old flows, a few at a time, when there is nothing to carry.
+func (n *NIC) housekeep(now sim.Cycle) {
+	if n.tracker != nil {
+		n.tracker.Expire(now, batch)
+	}
 }
 
 // cycleAt converts time since the start to the core's cycles.

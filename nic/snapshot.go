@@ -79,7 +79,9 @@ func (n *NIC) Counters() Snapshot {
 		n.sw.counters(s.Counters)
 	}
 	if n.tracker != nil {
-		trackerCounters(n.tracker, s.Counters)
+		c := n.tracker.Counters()
+		c.Each(func(name string, value uint64) { s.Counters["tcp."+name] = value })
+		s.Counters["tcp.flows"] = uint64(n.tracker.Len())
 		if n.counts.forwarded > 0 {
 			s.ModelNS = &ModelTime{P50: n.modelNS(0.5), P90: n.modelNS(0.9), P99: n.modelNS(0.99), Max: n.modelNS(1)}
 		}
