@@ -17,6 +17,7 @@ type column struct {
 	text  func(*view, *row) string // instead of value
 	cell  func(*view, float64) string
 	part  part
+	page  bool             // not in the terminal, which is narrow
 	when  func(*view) bool // shown only if true; nil means always
 }
 
@@ -88,7 +89,7 @@ func columns(v *view) []column {
 		wall("p99", func(q *bench.Quantiles) float64 { return q.P99 }),
 		wall("p99.9", func(q *bench.Quantiles) float64 { return q.P999 }),
 		wall("max", func(q *bench.Quantiles) float64 { return q.Max }),
-		{unit: "wall_us", name: "p50 min..max", part: latency, text: spread50, when: hasSpread},
+		{unit: "wall_us", name: "p50 min..max", part: latency, page: true, text: spread50, when: hasSpread},
 		{unit: "wall_us", name: "p90 min..max", part: latency, text: spread90, when: hasSpread},
 		{unit: "ratio p50", name: toBase, part: latency, cell: ratio, value: func(v *view, r *row) float64 { return v.ratioP50(r) }},
 		{unit: "ratio p90", name: toBase, part: latency, cell: ratio, value: func(v *view, r *row) float64 { return v.ratioP90(r) }},

@@ -73,11 +73,11 @@ type swatch struct{ name, light, dark string }
 func palette() []swatch {
 	return []swatch{
 		{"ink", "#323b45", "#d0dff1"},
-		{"grey", "#8791a2", "#7f838b"},
+		{"grey", "#8791a2", "#777a80"},
 		{"sky", "#2396e3", "#73c0fa"},
 		{"blue", "#2c6fdb", "#5379fd"},
 		{"amber", "#b08a14", "#e5b425"},
-		{"rust", "#8f2206", "#de5d33"},
+		{"rust", "#7d1a04", "#de5d33"},
 		{"green", "#086b47", "#3ab486"},
 		{"mint", "#159069", "#68d2b1"},
 		{"magenta", "#a03f8d", "#d162bd"},
@@ -100,7 +100,7 @@ func chrome() []swatch {
 		{"axis", "#9aa3ae", "#5b6572"},
 		{"warn", "#8a4b00", "#f2b45c"},
 		{"warnbg", "#fff4df", "#33270f"},
-		{"cpu-services", "#4a5a6e", "#8393a8"},
+		{"cpu-services", "#4a5a6e", "#7a899d"},
 		{"cpu-proxy", "#d9722e", "#f0975a"},
 		{"cpu-nic", "#0f8f70", "#35c79e"},
 		{"cpu-generator", "#c3cad3", "#444d59"},

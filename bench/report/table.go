@@ -50,7 +50,7 @@ type grid struct {
 func (v *view) grid(p part) grid {
 	var g grid
 	for _, c := range columns(v) {
-		if c.part == both || c.part == p {
+		if (c.part == both || c.part == p) && !c.page {
 			g.cols = append(g.cols, c)
 		}
 	}
@@ -67,9 +67,11 @@ func (v *view) grid(p part) grid {
 }
 
 func (g grid) write(b *strings.Builder) {
-	lines := make([][]string, 0, 3) // header lines, bottom aligned
+	var lines [][]string // of the headers, bottom aligned
+	height := 0
 	for _, c := range g.cols {
-		lines = append(lines, headerLines(c))
+		l := headerLines(c)
+		lines, height = append(lines, l), max(height, len(l))
 	}
 	width := make([]int, len(g.cols))
 	for j := range g.cols {
@@ -80,7 +82,6 @@ func (g grid) write(b *strings.Builder) {
 			width[j] = max(width[j], utf8.RuneCountInString(cells[j]))
 		}
 	}
-	const height = 3
 	for l := range height {
 		out := make([]string, len(g.cols))
 		for j, c := range g.cols {
@@ -103,18 +104,33 @@ func (g grid) write(b *strings.Builder) {
 	}
 }
 
-// headerLines breaks a heading into at most three short lines.
+// headerLines puts the unit on a line of its own and breaks the name at spaces
+// and before underscores, so that a header is hardly wider than its figures.
 func headerLines(c column) []string {
-	switch {
-	case c.unit == "":
-		return []string{oneLine(c.name)}
-	case c.name == "":
-		return []string{c.unit}
+	var lines []string
+	if c.unit != "" {
+		lines = append(lines, c.unit)
 	}
-	if first, rest, ok := strings.Cut(oneLine(c.name), " "); ok {
-		return []string{c.unit, first, rest}
+	const width = 10
+	line := ""
+	for _, word := range strings.Fields(strings.ReplaceAll(oneLine(c.name), "_", " _")) {
+		joint := " "
+		if strings.HasPrefix(word, "_") {
+			joint = ""
+		}
+		switch {
+		case line == "":
+			line = word
+		case utf8.RuneCountInString(line+joint+word) <= width:
+			line += joint + word
+		default:
+			lines, line = append(lines, line), word
+		}
 	}
-	return []string{c.unit, oneLine(c.name)}
+	if line != "" {
+		lines = append(lines, line)
+	}
+	return lines
 }
 
 func pad(s string, width int, left bool) string {

@@ -1,0 +1,109 @@
+package report
+
+import (
+	"math"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/meshnic/meshnic/bench"
+)
+
+func TestViewDerives(t *testing.T) {
+	v := newView(syntheticHop())
+	require.Equal(t, []int{1, 8, 64}, v.conns)
+	r := v.at("nic_passthrough", 1, 2)
+	require.InDelta(t, 34, r.Added.TotalUS, 1e-9)
+	require.InDelta(t, 17, r.Added.PerHopUS, 1e-9)
+	require.InDelta(t, 34.0/380, r.Added.ToEnvoy, 1e-9, "against envoy with as many hops")
+	require.Nil(t, v.at("direct", 1, -1).Added)
+	require.Nil(t, v.at("envoy", 1, 3))
+
+	v = newView(syntheticPaths("link", 14, 5))
+	require.InDelta(t, 10, v.at("nic_passthrough_xdp", 1, -1).EmuUS, 1e-9, "nic_null 24 minus direct 14")
+	require.True(t, math.IsNaN(newView(syntheticHop()).at("nic_passthrough", 1, 1).EmuUS), "no nic_null in hop")
+
+	v = newView(syntheticBookinfo("polyglot", 6600))
+	e, b := v.at("envoy", 8, -1), v.at(balancedBase, 8, -1)
+	require.InDelta(t, e.WallUS.P90/b.WallUS.P90, e.Balanced.P90, 1e-12)
+	require.Len(t, v.absent, 3)
+}
+
+func TestAbsencesAreGathered(t *testing.T) {
+	d := syntheticBookinfo("polyglot", 6600)
+	for i := range d.Systems {
+		if s := &d.Systems[i]; s.Name == "envoy" && s.Connections > 2 {
+			reason := "the process ended"
+			*s = bench.System{Name: s.Name, Connections: s.Connections, Absent: &reason}
+		}
+	}
+	v := newView(d)
+	require.Equal(t, absence{"envoy", "the process ended", []int{4, 8, 16}}, v.absent[0])
+	require.Equal(t, "4, 8, 16", v.absent[0].Where())
+	require.NotNil(t, v.at("envoy", 2, -1), "what was measured stays")
+}
+
+// A ratio that the bench took within repeats wins over the quotient of the medians.
+func TestRatioWithinRepeatsIsPreferred(t *testing.T) {
+	d := syntheticPaths("curl", 1180, 9)
+	d.Systems[3].Ratio = &bench.Ratio{P50: 7, P90: 8}
+	v := newView(d)
+	require.Equal(t, 7.0, v.ratioP50(v.at("nic_passthrough_xdp", 1, -1)))
+	require.Equal(t, 8.0, v.ratioP90(v.at("nic_passthrough_xdp", 1, -1)))
+	v.at("nic_passthrough_xdp", 1, -1).Ratio = nil
+	require.InDelta(t, 1207.0/1180, v.ratioP50(v.at("nic_passthrough_xdp", 1, -1)), 1e-9)
+}
+
+func TestVerdictsFollowTheFigures(t *testing.T) {
+	find := func(run Run, part string) Verdict {
+		for _, v := range Verdicts(run) {
+			if strings.Contains(v.Text, part) {
+				return v
+			}
+		}
+		require.Failf(t, "no verdict", "with %q", part)
+		return Verdict{}
+	}
+	one := func(d bench.Document) Run { return Run{Documents: []bench.Document{d}} }
+
+	link := syntheticPaths("link", 14, 5)
+	require.Equal(t, "holds", find(one(link), "x direct").Mark())
+	link.Systems[3].Ratio.P50 = 2.3
+	require.Equal(t, "does not hold", find(one(link), "x direct").Mark())
+	link.Systems[6].WallUS.P50 = 20 // haproxy_tcp is faster
+	require.Equal(t, "does not hold", find(one(link), "haproxy_tcp").Mark())
+
+	book := syntheticBookinfo("polyglot", 6600)
+	require.Equal(t, "does not hold", find(one(book), "converge").Mark())
+	for i := range book.Systems {
+		if s := &book.Systems[i]; s.Connections == 8 && s.WallUS != nil {
+			s.WallUS.P90 = 30000
+		}
+	}
+	require.Equal(t, "holds", find(one(book), "converge").Mark())
+	require.Contains(t, find(one(book), "envoy_inbound P90").Text, "does not tell the two apart")
+	require.NotContains(t, find(one(book), "envoy P90").Text, "overlap")
+	require.Empty(t, find(one(book), "envoy P90").Mark())
+
+	book.Systems = book.Systems[5:] // without the baseline nothing is claimed
+	require.Empty(t, Verdicts(one(book)))
+
+	both := Run{Documents: []bench.Document{syntheticBookinfo("native", 900), syntheticBookinfo("polyglot", 6600)}}
+	first := Verdicts(both)[0].Text
+	require.Less(t, strings.Index(first, "polyglot"), strings.Index(first, "native"), "polyglot is the headline, native beside it")
+}
+
+func TestFormat(t *testing.T) {
+	for v, want := range map[float64]string{0: "0.00", 9.994: "9.99", 9.996: "10.0", 99.94: "99.9", 99.96: "100", 123456.7: "123457", -0.001: "0.00", -17: "-17.0"} {
+		require.Equal(t, want, fmtUS(v))
+	}
+	require.Equal(t, none, fmtUS(math.NaN()))
+	require.Equal(t, "1.025", fmtRatio(1.025, 3))
+	require.Equal(t, "12.3", fmtRatio(12.34, 2))
+	require.Equal(t, "9999", group(9999))
+	require.Equal(t, "4\u202f416\u202f000", group(4416000))
+	require.Equal(t, "+5.0%", percent(1.05))
+	require.Equal(t, "-5.0%", percent(.95))
+	require.Equal(t, "0.0%", percent(1.0001))
+}
