@@ -59,7 +59,7 @@ func Soak(ctx context.Context, r *Run, connections int, duration time.Duration) 
 	if absent != "" {
 		return res, failure.New(failure.Unsupported, "soak", absent, "meshnic doctor")
 	}
-	w := g.http("client", at(ip("productpage")), connections, duration, load.Check{Contains: pageParts, Excludes: pageFailures}, "/productpage")
+	w := g.http("client", at(ip("productpage")), connections, duration, completePage(), "/productpage")
 	cfg := w.config.(load.Config)
 	cfg.Warmup, cfg.Timeout = 0, 30*time.Second
 	cmd := g.self(cfg, "__load", w.verb)
@@ -88,9 +88,6 @@ func Soak(ctx context.Context, r *Run, connections int, duration time.Duration) 
 	}
 	return res, res.gate()
 }
-
-// pageFailures is what a page shows whose details, reviews or ratings were not to be had.
-var pageFailures = []string{"Error fetching", "currently unavailable"}
 
 func (res SoakResult) gate() error {
 	if bad := res.Errors.Total(); bad > 0 {

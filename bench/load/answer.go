@@ -358,15 +358,19 @@ type body struct {
 	check *Check
 	want  []byte   // check.Body
 	parts [][]byte // check.Contains
+	never [][]byte // check.Excludes
 	n     int64
 	bad   bool   // differs from want
-	keep  []byte // for Contains
+	keep  []byte // for Contains and Excludes
 }
 
 func newBody(c *Check) body {
 	b := body{check: c, want: []byte(c.Body)}
 	for _, s := range c.Contains {
 		b.parts = append(b.parts, []byte(s))
+	}
+	for _, s := range c.Excludes {
+		b.never = append(b.never, []byte(s))
 	}
 	return b
 }
@@ -380,18 +384,29 @@ func (b *body) write(p []byte) {
 		b.bad = b.n+int64(len(p)) > int64(len(b.want)) || !bytes.Equal(b.want[b.n:b.n+int64(len(p))], p)
 	}
 	b.n += int64(len(p))
-	if len(b.parts) > 0 && b.n <= int64(b.check.MaxBody) {
+	if b.searched() && b.n <= int64(b.check.MaxBody) {
 		b.keep = append(b.keep, p...)
 	}
 }
+
+// searched reports whether the body has to be kept to be searched.
+func (b *body) searched() bool { return len(b.parts)+len(b.never) > 0 }
 
 // ok reports whether the complete body is right.
 func (b *body) ok() bool {
 	if b.bad || (len(b.want) > 0 && b.n != int64(len(b.want))) || (b.check.BodyLen != nil && b.n != *b.check.BodyLen) {
 		return false
 	}
+	if b.searched() && b.n > int64(b.check.MaxBody) {
+		return false
+	}
 	for _, s := range b.parts {
-		if b.n > int64(b.check.MaxBody) || !bytes.Contains(b.keep, s) {
+		if !bytes.Contains(b.keep, s) {
+			return false
+		}
+	}
+	for _, s := range b.never {
+		if bytes.Contains(b.keep, s) {
 			return false
 		}
 	}
@@ -412,6 +427,11 @@ func (b *body) why() string {
 	for _, s := range b.parts {
 		if !bytes.Contains(b.keep, s) {
 			return fmt.Sprintf("body of %s lacks %q", size, clip(s))
+		}
+	}
+	for _, s := range b.never {
+		if bytes.Contains(b.keep, s) {
+			return fmt.Sprintf("body of %s has %q", size, clip(s))
 		}
 	}
 	return ""

@@ -216,6 +216,9 @@ func TestBodyCheck(t *testing.T) {
 		{"other length", Check{BodyLen: &three}, "abcd", "has 4 bytes, want 3"},
 		{"contains", Check{Contains: []string{"bc", "ef"}}, "abcdef", ""},
 		{"lacks", Check{Contains: []string{"bc", "fe"}}, "abcdef", `lacks "fe"`},
+		{"excludes", Check{Excludes: []string{"xy"}}, "abcdef", ""},
+		{"has", Check{Excludes: []string{"cd"}}, "abcdef", `has "cd"`},
+		{"too long to search for what must not be", Check{Excludes: []string{"x"}, MaxBody: 5}, "abcdef", "too long"},
 		{"too long to search", Check{Contains: []string{"a"}, MaxBody: 5}, "abcdef", "too long"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

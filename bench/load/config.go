@@ -53,7 +53,8 @@ type Check struct {
 	BodyLen  *int64   `json:"body_len,omitempty"` // bytes, after chunked decoding
 	Body     string   `json:"body,omitempty"`     // the exact body
 	Contains []string `json:"contains,omitempty"` // each must occur in the body
-	MaxBody  int      `json:"max_body,omitempty"` // bytes kept for Contains; a longer body is wrong; default 1 MiB
+	Excludes []string `json:"excludes,omitempty"` // none may occur in the body
+	MaxBody  int      `json:"max_body,omitempty"` // bytes kept for Contains and Excludes; a longer body is wrong; default 1 MiB
 }
 
 // Placement is where Main puts the process.
