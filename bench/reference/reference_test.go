@@ -26,14 +26,14 @@ func TestPaper(t *testing.T) {
 func TestParseRefuses(t *testing.T) {
 	head := strings.Join(header[:], ",") + "\n"
 	for name, tt := range map[string]struct{ in, want string }{
-		"nothing":              {"", "first row"},
-		"other header":         {"a,b,c,d,e,f,g\n", "first row"},
-		"short row":            {head + "direct,curl,1\n", "wrong number of fields"},
-		"no connections":       {head + "a,curl,0,p90,1,1,a\n", "connections"},
-		"latency is a word":    {head + "a,curl,1,p90,fast,1,a\n", "latency_ms"},
-		"latency is NaN":       {head + "a,curl,1,p90,NaN,1,a\n", "latency_ms"},
-		"negative ratio":       {head + "a,curl,1,p90,1,-1,a\n", "ratio_to_baseline"},
-		"baseline missing":     {head + "a,curl,1,p90,1,1,b\n", `baseline "b"`},
+		"nothing":               {"", "first row"},
+		"other header":          {"a,b,c,d,e,f,g\n", "first row"},
+		"short row":             {head + "direct,curl,1\n", "wrong number of fields"},
+		"no connections":        {head + "a,curl,0,p90,1,1,a\n", "connections"},
+		"latency is a word":     {head + "a,curl,1,p90,fast,1,a\n", "latency_ms"},
+		"latency is NaN":        {head + "a,curl,1,p90,NaN,1,a\n", "latency_ms"},
+		"negative ratio":        {head + "a,curl,1,p90,1,-1,a\n", "ratio_to_baseline"},
+		"baseline missing":      {head + "a,curl,1,p90,1,1,b\n", `baseline "b"`},
 		"ratio does not follow": {head + "a,curl,1,p90,1,1,a\nb,curl,1,p90,2,2.1,a\n", "the latencies give 2.0000"},
 	} {
 		t.Run(name, func(t *testing.T) {
