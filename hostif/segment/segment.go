@@ -36,6 +36,7 @@ func Finish(f *hostif.Frame, mtu int, emit func(*hostif.Frame)) error {
 			return err
 		}
 	}
+	f.Offload = hostif.Offload{} // fields without meaning, such as a CsumStart alone
 	emit(f)
 	return nil
 }
