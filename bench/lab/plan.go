@@ -165,7 +165,7 @@ func (b *builder) port(i int) {
 func (b *builder) address(i int) {
 	ns, h := b.ns(b.Hosts[i].Name), b.Hosts[i]
 	addr := netip.PrefixFrom(netip.MustParseAddr(h.IP), 24)
-	b.inner(ns, fmt.Sprintf("ip -n %s addr add %v dev %s", ns, addr, HostIf), func() error { return netns.AddAddr(ns, HostIf, addr) })
+	b.inner(ns, fmt.Sprintf("ip -n %s addr add %v brd + dev %s", ns, addr, HostIf), func() error { return netns.AddAddr(ns, HostIf, addr) })
 	b.up(ns, HostIf)
 	if b.StaticNeighbours {
 		for k, o := range b.Hosts {
