@@ -148,14 +148,7 @@ func modelNS(_ *view, r *row) float64 {
 	return r.ModelNS.P50
 }
 
-// emuUS is what the emulation costs a request that crosses the NIC: only rows
-// with a modelled card in the path have it.
-func emuUS(_ *view, r *row) float64 {
-	if r.ModelNS == nil {
-		return math.NaN()
-	}
-	return r.EmuUS
-}
+func emuUS(_ *view, r *row) float64 { return r.EmuUS }
 
 func hasSpread(v *view) bool {
 	return v.any(func(r row) bool { return r.Spread != nil })

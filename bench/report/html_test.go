@@ -146,6 +146,10 @@ func odd() map[string]bench.Document {
 	nan.Systems[2].Ratio, nan.Systems[2].Gbps = &bench.Ratio{P50: math.Inf(1), P90: bad}, bad
 	nan.Systems[3].Spread = &bench.Spread{P50Min: bad, P50Max: math.Inf(-1), P90Min: bad, P90Max: bad}
 	nan.Systems[4].CPU = &bench.CPU{Proxy: bad, Generator: -3}
+	huge := syntheticBookinfo("native", 900)
+	huge.Systems[0].WallUS = &bench.Quantiles{P50: 5e-324, P90: math.MaxFloat64, P99: math.MaxFloat64, P999: math.MaxFloat64, Max: math.MaxFloat64}
+	huge.Systems[5].Ratio = &bench.Ratio{P50: 1e300, P90: math.MaxFloat64}
+	huge.Systems[6].CPU = &bench.CPU{Proxy: math.MaxFloat64, NIC: math.MaxFloat64}
 	nan.Systems[5].CDF = []bench.Point{{WallUS: bad, Share: bad}, {WallUS: -1, Share: 2}}
 
 	zero := syntheticBookinfo("polyglot", 6600)
@@ -160,7 +164,7 @@ func odd() map[string]bench.Document {
 	noBase := syntheticBookinfo("native", 900)
 	noBase.Systems = noBase.Systems[5:]
 	return map[string]bench.Document{
-		"not numbers": nan, "all zero": zero, "only absent": absent, "one row": lone, "without the baseline": noBase,
+		"not numbers": nan, "absurd": huge, "all zero": zero, "only absent": absent, "one row": lone, "without the baseline": noBase,
 		"empty": {}, "unknown experiment": {Experiment: "else", Systems: lone.Systems},
 	}
 }

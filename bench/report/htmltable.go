@@ -155,11 +155,15 @@ func modelRows(v *view) []modelRow {
 	var out []modelRow
 	for i := range v.rows {
 		r := &v.rows[i]
-		if r.ModelNS == nil {
+		if r.ModelNS == nil && r.Name != emptyPipeline {
 			continue
 		}
-		m := modelRow{glyph(r.Name), label(v.Document), r.Name, strconv.Itoa(r.Connections), strconv.Itoa(r.Hops), fmtUS(r.ModelNS.P50), fmtUS(r.EmuUS), ""}
-		if !finite(r.EmuUS) {
+		m := modelRow{glyph(r.Name), label(v.Document), r.Name, strconv.Itoa(r.Connections), strconv.Itoa(r.Hops), fmtUS(modelNS(v, r)), fmtUS(r.EmuUS), ""}
+		switch {
+		case finite(r.EmuUS):
+		case v.at(emptyPipeline, r.Connections, -1) != nil:
+			m.EmuReason = "see nic_null"
+		default:
 			m.EmuReason = "no nic_null in this experiment"
 		}
 		out = append(out, m)

@@ -111,6 +111,9 @@ func checkSystem(s bench.System) string {
 	if s.Absent == nil && s.WallUS == nil {
 		return "has neither wall_us nor a reason in absent"
 	}
+	if q := s.WallUS; q != nil && q.Max > largest {
+		return fmt.Sprintf("wall_us max is %g, allowed is at most %g", q.Max, largest)
+	}
 	if q := s.WallUS; q != nil && !(0 <= q.P50 && q.P50 <= q.P90 && q.P90 <= q.P99 && q.P99 <= q.P999 && q.P999 <= q.Max) {
 		return "wall_us must not be negative and must rise from p50 to max"
 	}

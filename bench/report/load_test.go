@@ -66,6 +66,7 @@ func TestDecodeSaysWhere(t *testing.T) {
 		"neither":            {system(`{"name":"a"}`), "neither wall_us nor a reason"},
 		"negative":           {system(`{"name":"a","absent":"x","connections":-1}`), "must not be negative"},
 		"falling quantiles":  {system(`{"name":"a","wall_us":{"p50":2,"p90":1,"p99":3,"p999":3,"max":3}}`), "must rise"},
+		"absurd":             {system(`{"name":"a","wall_us":{"p50":2,"p90":2,"p99":3,"p999":3,"max":1e308}}`), "at most 1e+15"},
 		"cdf out of order":   {system(`{"name":"a","absent":"x","cdf":[{"wall_us":1,"share":0.5},{"wall_us":2,"share":0.4}]}`), "cdf[1] is out of order"},
 		"cdf share beyond 1": {system(`{"name":"a","absent":"x","cdf":[{"wall_us":1,"share":1.5}]}`), "cdf[0]"},
 	} {

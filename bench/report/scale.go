@@ -60,7 +60,7 @@ func nice(step float64) float64 {
 // logarithmic covers positive values with a little room and ticks at 1, 2, 5.
 func logarithmic(values []float64, from, to float64) scale {
 	lo, hi := bounds(values, true)
-	lo, hi = lo/1.12, hi*1.12
+	lo, hi = max(lo, hi/1e9)/1.12, hi*1.12 // nine decades are all that can be read
 	s := scale{low: lo, high: hi, from: from, to: to, log: true}
 	steps := []float64{1, 2, 5}
 	if hi/lo > 2000 {
@@ -95,11 +95,15 @@ func counts(conns []int, from, to float64) scale {
 	return s
 }
 
-// bounds of the usable values: finite and, for a logarithm, above 0.
+// largest value that an axis covers: in microseconds, thirty years. It keeps
+// arithmetic on nonsense finite.
+const largest = 1e15
+
+// bounds of the usable values: not absurd and, for a logarithm, above 0.
 func bounds(values []float64, positive bool) (lo, hi float64) {
 	lo, hi = math.Inf(1), math.Inf(-1)
 	for _, v := range values {
-		if finite(v) && (!positive || v > 0) {
+		if math.Abs(v) <= largest && (!positive || v > 0) {
 			lo, hi = min(lo, v), max(hi, v)
 		}
 	}

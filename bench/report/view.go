@@ -26,7 +26,7 @@ type row struct {
 	bench.System
 	Balanced *bench.Ratio // bookinfo: to without_envoy_balanced, of the medians
 	Added    *added       // hop: beyond the direct path
-	EmuUS    float64      // wall p50 of nic_null minus direct at these connections; NaN if not measured
+	EmuUS    float64      // of nic_null: its wall p50 minus that of direct; NaN for every other system
 }
 
 // added is what the proxies or NICs of a row put on top of the direct path.
@@ -54,7 +54,10 @@ func (a absence) Where() string {
 	return strings.Join(s, ", ")
 }
 
-const balancedBase = "without_envoy_balanced"
+const (
+	balancedBase  = "without_envoy_balanced"
+	emptyPipeline = "nic_null" // the same path with nothing in it: what the emulation costs
+)
 
 func newView(d bench.Document) *view {
 	v := &view{Document: d}
@@ -105,9 +108,8 @@ func (v *view) derive() {
 		if b := v.at(balancedBase, r.Connections, -1); v.Experiment == "bookinfo" && b != nil {
 			r.Balanced = &bench.Ratio{P50: r.WallUS.P50 / b.WallUS.P50, P90: r.WallUS.P90 / b.WallUS.P90}
 		}
-		null, direct := v.at("nic_null", r.Connections, -1), v.at("direct", r.Connections, -1)
-		if null != nil && direct != nil {
-			r.EmuUS = null.WallUS.P50 - direct.WallUS.P50
+		if direct := v.at("direct", r.Connections, -1); r.Name == emptyPipeline && direct != nil {
+			r.EmuUS = r.WallUS.P50 - direct.WallUS.P50
 		}
 		base := v.at(v.base, r.Connections, -1)
 		if v.Experiment != "hop" || r.Hops < 1 || base == nil || r.Name == v.base {

@@ -21,7 +21,8 @@ func TestViewDerives(t *testing.T) {
 	require.Nil(t, v.at("envoy", 1, 3))
 
 	v = newView(syntheticPaths("link", 14, 5))
-	require.InDelta(t, 10, v.at("nic_passthrough_xdp", 1, -1).EmuUS, 1e-9, "nic_null 24 minus direct 14")
+	require.InDelta(t, 10, v.at("nic_null", 1, -1).EmuUS, 1e-9, "24 minus 14")
+	require.True(t, math.IsNaN(v.at("nic_passthrough_tap", 1, -1).EmuUS), "another mode: its empty pipeline was not measured")
 	require.True(t, math.IsNaN(newView(syntheticHop()).at("nic_passthrough", 1, 1).EmuUS), "no nic_null in hop")
 
 	v = newView(syntheticBookinfo("polyglot", 6600))
