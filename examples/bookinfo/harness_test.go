@@ -3,6 +3,7 @@ package bookinfo
 import (
 	"bufio"
 	"context"
+	"encoding/base64"
 	"io"
 	"net"
 	"net/http"
@@ -195,3 +196,5 @@ func ok(body string) string {
 func always(response string) func(int, string) string {
 	return func(int, string) string { return response }
 }
+
+func b64(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }

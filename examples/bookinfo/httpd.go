@@ -186,7 +186,7 @@ func (h *httpd) refuse(c net.Conn, br *bufio.Reader, err error, tooLong bool) {
 
 // exchange serves one request and reports whether another may follow.
 func (h *httpd) exchange(ctx context.Context, c net.Conn, br *bufio.Reader, r *http.Request) bool {
-	if r.ProtoMajor != 1 || !slices.Contains(methods(), r.Method) {
+	if r.ProtoMajor != 1 || !slices.Contains(methods(), r.Method) || !validFields(r.Header) {
 		h.write(c, h.style.malformed(400))
 		lingerClose(c, br)
 		return false
@@ -276,4 +276,24 @@ func methods() []string {
 		http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch,
 		http.MethodDelete, http.MethodOptions, http.MethodTrace, http.MethodConnect,
 	}
+}
+
+// validFields reports whether every name is a token and no value holds a
+// control character: http.ReadRequest leaves that to the server.
+func validFields(h http.Header) bool {
+	for name, values := range h {
+		for i := range len(name) {
+			if c := name[i]; c <= ' ' || c >= 0x7f || strings.IndexByte("\"(),/:;<=>?@[\\]{}", c) >= 0 {
+				return false
+			}
+		}
+		for _, v := range values {
+			for i := range len(v) {
+				if c := v[i]; c < ' ' && c != '\t' || c == 0x7f {
+					return false
+				}
+			}
+		}
+	}
+	return true
 }
