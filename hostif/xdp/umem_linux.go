@@ -102,8 +102,11 @@ func (u *umem) addrOf(b []byte) (addr uint64, ok bool) {
 // bytes returns n bytes at addr, with room to grow up to the chunk's end; ok is
 // false if they do not fit.
 func (u *umem) bytes(addr uint64, n uint32) (b []byte, ok bool) {
+	if addr >= uint64(len(u.mem)) {
+		return nil, false
+	}
 	end := (addr>>u.shift + 1) << u.shift
-	if addr+uint64(n) > end || end > uint64(len(u.mem)) {
+	if addr+uint64(n) > end {
 		return nil, false
 	}
 	return u.mem[addr : addr+uint64(n) : end], true
