@@ -14,9 +14,15 @@ import (
 	"github.com/meshnic/meshnic/proxy/mesh"
 )
 
-// bookinfoWindow is how long one repeat of a cell lasts; at one connection it
-// is twice that, for there a window holds the fewest requests.
-const bookinfoWindow = 450 * time.Millisecond
+// How long one repeat of a cell lasts. A page is slower the more connections
+// wait for two cores, and at one connection a window holds the fewest pages:
+// those get more. The floor needs little.
+const (
+	bookinfoWindow = 300 * time.Millisecond
+	perConnection  = 15 * time.Millisecond
+	nativeWindow   = 120 * time.Millisecond
+	floorWindow    = 60 * time.Millisecond
+)
 
 // bookinfoPort is where every service of Bookinfo listens.
 const bookinfoPort = 9080
@@ -88,38 +94,33 @@ func bookinfoCells(ctx context.Context, r *Run, s *rigs) ([]cell, error) {
 			cells = append(cells, cell{name: name, connections: c, absent: notBuilt})
 		}
 	}
-	return append(cells, s.floor(r)...), nil
+	floor, err := s.floor(r)
+	return append(cells, floor...), err
 }
 
 func (r *Run) pageWindow(connections int) time.Duration {
-	w := bookinfoWindow
+	w, more := bookinfoWindow, time.Duration(connections)*perConnection
 	if r.Work == "native" {
-		w /= 2
+		w, more = nativeWindow, more/5
 	}
 	if connections == 1 {
 		w *= 2
 	}
-	return r.window(w)
+	return max(r.window(w+more), 2*more) // also a quick run sees two rounds of pages
 }
 
 // floor is the generator against the null server beside it.
-func (s *rigs) floor(r *Run) []cell {
+func (s *rigs) floor(r *Run) ([]cell, error) {
 	g := s.all[0]
-	var cells []cell
-	started := false
-	for _, c := range r.connections(1, 2, 4, 8, 16) {
-		w := g.http("client", "127.0.0.1:8080", c, r.window(hopWindow/2), load.Check{Body: load.NullBody()}, "/")
-		cells = append(cells, cell{name: "floor", connections: c, measure: func(ctx context.Context) (sample, error) {
-			if !started {
-				started = true
-				if err := g.nullServer("client", "127.0.0.1:8080"); err != nil {
-					return sample{}, err
-				}
-			}
-			return g.measure(ctx, w)
-		}})
+	if err := g.nullServer("client", "127.0.0.1:8080"); err != nil {
+		return nil, err
 	}
-	return cells
+	var cells []cell
+	for _, c := range r.connections(1, 2, 4, 8, 16) {
+		w := g.http("client", "127.0.0.1:8080", c, r.window(floorWindow), load.Check{Body: load.NullBody()}, "/")
+		cells = append(cells, cell{name: "floor", connections: c, measure: func(ctx context.Context) (sample, error) { return g.measure(ctx, w) }})
+	}
+	return cells, nil
 }
 
 // page measures GET /productpage.

@@ -3,6 +3,7 @@ package bench
 import (
 	"context"
 	"fmt"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -13,7 +14,7 @@ import (
 )
 
 // hopWindow is how long one repeat of a cell lasts.
-const hopWindow = 300 * time.Millisecond
+const hopWindow = 200 * time.Millisecond
 
 // hopProxies are the proxies of the hop experiment, and the port each listens
 // on with one hop; with two, the outer one listens on the port after it.
@@ -131,6 +132,9 @@ func (g *rig) relay(name, program, host, listen, upstream string) (lab.Cmd, erro
 		return lab.Cmd{Path: program, Args: []string{"-db", "-f", file}}, err
 	case "nginx":
 		dir := filepath.Join(g.lab.Journal().Dir(), "nginx-"+host)
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return lab.Cmd{}, fmt.Errorf("bench: %w", err)
+		}
 		file, err := g.run.file("hop/nginx-"+host+".conf", []byte(nginxConf(dir, listen, upstream)))
 		return lab.Cmd{Path: program, Args: []string{"-e", "stderr", "-p", dir, "-c", file}}, err
 	}

@@ -25,7 +25,7 @@ type sample struct {
 	result *load.Result
 	cpu    CPU      // microseconds a request, from the processes' scheduler times
 	model  *ModelNS // nil without a card in the path
-	gbps   float64  // bulk throughput, where the experiment has one
+	gbps   float64  // bulk throughput; 0 in repeats and experiments without it
 }
 
 // plan is the order of a run: every repeat visits every cell once, connection
@@ -113,7 +113,7 @@ func row(c cell, samples, baseline []sample) System {
 		s.Errors += x.result.Errors.Total()
 	}
 	s.RPS = median(at(func(x sample) float64 { return x.result.RPS }))
-	s.Gbps = median(at(func(x sample) float64 { return x.gbps }))
+	s.Gbps = median(slices.DeleteFunc(at(func(x sample) float64 { return x.gbps }), func(v float64) bool { return v == 0 }))
 	s.CPU = &CPU{
 		Generator: median(at(func(x sample) float64 { return x.cpu.Generator })),
 		Proxy:     median(at(func(x sample) float64 { return x.cpu.Proxy })),
@@ -123,8 +123,8 @@ func row(c cell, samples, baseline []sample) System {
 	if len(samples) > 0 && samples[0].model != nil {
 		s.ModelNS = &ModelNS{P50: median(at(func(x sample) float64 { return x.model.P50 }))}
 	}
-	if s.N == 0 {
-		why := "no request was answered"
+	if samples, baseline = answeredBoth(samples, baseline); len(samples) == 0 {
+		why := "no request was answered, by it or by the baseline"
 		s.Absent = &why
 		return s
 	}
@@ -142,18 +142,24 @@ func row(c cell, samples, baseline []sample) System {
 	return s
 }
 
+// answeredBoth leaves out the repeats in which either side answered nothing: a
+// window that ends before the first answer has no latency. Their errors count.
+func answeredBoth(samples, baseline []sample) (a, b []sample) {
+	for i, s := range samples {
+		if s.result.N == 0 || i >= len(baseline) || baseline[i].result.N == 0 {
+			continue
+		}
+		a, b = append(a, s), append(b, baseline[i])
+	}
+	return a, b
+}
+
 func p50(s sample) float64 { return s.result.WallUS.P50 }
 func p90(s sample) float64 { return s.result.WallUS.P90 }
 
 func ratioTo(samples, baseline []sample) *Ratio {
-	if len(baseline) != len(samples) || len(samples) == 0 {
-		return nil
-	}
 	var r50, r90 []float64
 	for i := range samples {
-		if baseline[i].result.N == 0 {
-			return nil
-		}
 		r50 = append(r50, p50(samples[i])/p50(baseline[i]))
 		r90 = append(r90, p90(samples[i])/p90(baseline[i]))
 	}

@@ -73,11 +73,11 @@ listen relay
 `, listen, upstream)
 }
 
-// nginxConf is relay for nginx: one worker, keep-alive on both sides, the
+// nginxConf is relay for nginx: one worker and no master beside it, keep-alive on both sides, the
 // headers Envoy adds, no log. dir is where it may write.
 func nginxConf(dir, listen, upstream string) string {
 	return strings.NewReplacer("DIR", dir, "LISTEN", listen, "UPSTREAM", upstream).Replace(`daemon off;
-worker_processes 1;
+master_process off;
 user root;
 pid DIR/nginx.pid;
 error_log DIR/nginx.err error;

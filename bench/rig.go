@@ -37,6 +37,8 @@ type rig struct {
 	nic   *lab.Process      // nil without a NIC
 	sock  string            // the NIC's control socket
 	cores []int             // where everything of this rig runs; nil: everywhere
+
+	starting []func() error // wait for what was started and may not listen yet
 }
 
 // rig brings a lab up. name is short and unique in the run.
@@ -53,7 +55,7 @@ func (r *Run) rig(ctx context.Context, name string, fabric lab.Fabric, hosts []l
 // down takes the rig away. It returns why that failed, if it did.
 func (g *rig) down() error { return g.lab.Down() }
 
-// start starts a program and waits until it listens on addr.
+// start starts a program. await waits until it listens on addr.
 func (g *rig) start(as role, host, name, addr string, cmd lab.Cmd) error {
 	cmd.Name, cmd.Cores = name, g.cores
 	cmd.Stderr = g.run.logFile(g.lab.Spec().Name, host, name)
@@ -62,7 +64,19 @@ func (g *rig) start(as role, host, name, addr string, cmd lab.Cmd) error {
 		return err
 	}
 	g.procs[as] = append(g.procs[as], p)
-	return p.WaitListening(addr, startTimeout)
+	g.starting = append(g.starting, func() error { return p.WaitListening(addr, startTimeout) })
+	return nil
+}
+
+// await waits until everything that was started listens.
+func (g *rig) await() error {
+	for _, listens := range g.starting {
+		if err := listens(); err != nil {
+			return err
+		}
+	}
+	g.starting = nil
+	return nil
 }
 
 // logFile is where a program's stderr goes: a file in the run folder.

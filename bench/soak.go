@@ -59,6 +59,9 @@ func Soak(ctx context.Context, r *Run, connections int, duration time.Duration) 
 	if absent != "" {
 		return res, failure.New(failure.Unsupported, "soak", absent, "meshnic doctor")
 	}
+	if err := g.await(); err != nil {
+		return res, err
+	}
 	w := g.http("client", at(ip("productpage")), connections, duration, completePage(), "/productpage")
 	cfg := w.config.(load.Config)
 	cfg.Warmup, cfg.Timeout = 0, 30*time.Second

@@ -77,6 +77,16 @@ func (s *rigs) down() error {
 	return errors.Join(errs...)
 }
 
+// await waits until everything in all labs listens: it starts side by side.
+func (s *rigs) await() error {
+	for _, g := range s.all {
+		if err := g.await(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // up makes a lab and then fills it. It keeps the lab for down, also after an error.
 func (s *rigs) up(ctx context.Context, make func(context.Context) (*rig, error), fill func(*rig) error) (*rig, error) {
 	g, err := make(ctx)
@@ -91,6 +101,9 @@ func (s *rigs) up(ctx context.Context, make func(context.Context) (*rig, error),
 // the document.
 func (s *rigs) finish(ctx context.Context, file string, d Document, cells []cell) (Document, error) {
 	r := s.run
+	if err := s.await(); err != nil {
+		return d, errors.Join(err, s.down())
+	}
 	systems, err := runCells(ctx, cells, r.Repeats, func(done, total int) { r.Progress(file, done, total) })
 	d.Warnings = append(d.Warnings, s.ownLosses(ctx)...)
 	if err = errors.Join(err, s.down()); err != nil {

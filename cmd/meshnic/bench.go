@@ -74,7 +74,7 @@ Without root it does the same inside a user and network namespace, over AF_PACKE
 	}
 	fl := cmd.Flags()
 	fl.BoolVar(&f.quick, "quick", false, "the same work in under a minute: fewer and shorter repeats")
-	fl.IntVar(&f.repeats, "repeats", 0, "repeats of every cell (default 5; 2 with --quick)")
+	fl.IntVar(&f.repeats, "repeats", 0, "repeats of every cell (default 5; 1 with --quick)")
 	fl.IntSliceVarP(&f.connections, "connections", "c", nil, "connection counts, instead of the experiment's own")
 	fl.StringSliceVar(&f.systems, "systems", nil, "only these systems; the experiment's baseline is always run")
 	fl.Float64Var(&f.rate, "rate", 0, "requests a second in an open loop (default: closed loop)")
@@ -122,7 +122,7 @@ func runBench(cmd *cobra.Command, args []string, f benchFlags) error {
 	if f.repeats == 0 {
 		f.repeats = 5
 		if f.quick {
-			f.repeats = 2
+			f.repeats = 1
 		}
 	}
 	dir, err := runFolder(f.dir)
