@@ -32,6 +32,21 @@ const (
 	Punt             // hand to the host (the slow path)
 )
 
+// String returns the verdict's name.
+func (v Verdict) String() string {
+	switch v {
+	case Continue:
+		return "continue"
+	case Forward:
+		return "forward"
+	case Drop:
+		return "drop"
+	case Punt:
+		return "punt"
+	}
+	return "unknown"
+}
+
 // Packet is one frame on its way through the pipeline with everything the
 // stages have found out about it. A NIC reuses Packets: a stage keeps no
 // reference to one after Process returns.
