@@ -57,7 +57,7 @@ func (v *view) cdfPanels() []cdfPanel {
 			measured := false
 			for i := range v.rows {
 				r := &v.rows[i]
-				if r.Connections == conns && len(r.CDF) > 1 && (h < 0 || r.Hops == h || r.Hops == 0) {
+				if r.Name != floor && r.Connections == conns && len(r.CDF) > 1 && (h < 0 || r.Hops == h || r.Hops == 0) {
 					p.rows = append(p.rows, r)
 					measured = measured || h < 0 || r.Hops == h
 				}

@@ -17,6 +17,7 @@ type column struct {
 	text  func(*view, *row) string // instead of value
 	cell  func(*view, float64) string
 	part  part
+	share float64          // of a quantile: 0.99; needs enough requests to mean something
 	page  bool             // not in the terminal, which is narrow
 	when  func(*view) bool // shown only if true; nil means always
 }
@@ -48,6 +49,12 @@ func (c column) display(v *view, r *row) string {
 	return c.cell(v, c.value(v, r))
 }
 
+// weak reports whether a quantile rests on less than one request beyond it in
+// each repeat, so that it is little more than the maximum.
+func (c column) weak(v *view, r *row) bool {
+	return c.share > 0 && float64(r.N)/float64(max(v.Manifest.Repeats, 1))*(1-c.share) < 1
+}
+
 func us(_ *view, f float64) string { return fmtUS(f) }
 func ratio(v *view, f float64) string {
 	return fmtRatio(f, ratioDigits(v.Experiment))
@@ -59,8 +66,8 @@ func count(_ *view, f float64) string {
 	return strconv.FormatFloat(f, 'f', 0, 64)
 }
 
-func wall(name string, q func(*bench.Quantiles) float64) column {
-	return column{unit: "wall_us", name: name, part: latency, cell: us,
+func wall(name string, share float64, q func(*bench.Quantiles) float64) column {
+	return column{unit: "wall_us", name: name, share: share, part: latency, cell: us,
 		value: func(_ *view, r *row) float64 { return q(r.WallUS) }}
 }
 
@@ -84,11 +91,11 @@ func columns(v *view) []column {
 		{name: "hops", cell: count, value: func(_ *view, r *row) float64 { return float64(r.Hops) }},
 		{name: "n", part: latency, cell: count, value: func(_ *view, r *row) float64 { return float64(r.N) }},
 		{name: "errors", part: latency, cell: count, value: func(_ *view, r *row) float64 { return float64(r.Errors) }},
-		wall("p50", func(q *bench.Quantiles) float64 { return q.P50 }),
-		wall("p90", func(q *bench.Quantiles) float64 { return q.P90 }),
-		wall("p99", func(q *bench.Quantiles) float64 { return q.P99 }),
-		wall("p99.9", func(q *bench.Quantiles) float64 { return q.P999 }),
-		wall("max", func(q *bench.Quantiles) float64 { return q.Max }),
+		wall("p50", .5, func(q *bench.Quantiles) float64 { return q.P50 }),
+		wall("p90", .9, func(q *bench.Quantiles) float64 { return q.P90 }),
+		wall("p99", .99, func(q *bench.Quantiles) float64 { return q.P99 }),
+		wall("p99.9", .999, func(q *bench.Quantiles) float64 { return q.P999 }),
+		wall("max", 0, func(q *bench.Quantiles) float64 { return q.Max }),
 		{unit: "wall_us", name: "p50 min..max", part: latency, page: true, text: spread50, when: hasSpread},
 		{unit: "wall_us", name: "p90 min..max", part: latency, text: spread90, when: hasSpread},
 		{unit: "ratio p50", name: toBase, part: latency, cell: ratio, value: func(v *view, r *row) float64 { return v.ratioP50(r) }},

@@ -32,6 +32,7 @@ type htmlRow struct {
 type htmlCell struct {
 	Text string
 	Left bool
+	Weak bool // fewer than one request a repeat lies beyond the quantile
 }
 
 type htmlAbsent struct {
@@ -92,7 +93,7 @@ func (v *view) fill(caption string, cols []column, keep func(*row) bool) htmlTab
 		}
 		h := htmlRow{Glyph: glyph(r.Name)}
 		for _, c := range cols {
-			h.Cells = append(h.Cells, htmlCell{c.display(v, r), c.left})
+			h.Cells = append(h.Cells, htmlCell{c.display(v, r), c.left, c.weak(v, r)})
 		}
 		g := &t.Groups[len(t.Groups)-1]
 		*g = append(*g, h)

@@ -86,6 +86,7 @@ func TestDecodeSaysWhere(t *testing.T) {
 // What Decode accepts is drawn without a panic, a script or a NaN.
 func FuzzDecode(f *testing.F) {
 	for _, d := range []bench.Document{syntheticPaths("curl", 1180, 9), hostile("<script>"), odd()["all zero"], odd()["only absent"]} {
+		d.Systems = d.Systems[max(0, len(d.Systems)-3):] // small seeds are minimised quickly
 		for i := range d.Systems {
 			d.Systems[i].CDF = nil
 		}

@@ -61,11 +61,12 @@ func paperFigure(v *view) *canvas {
 	return c
 }
 
-// lineNames are the systems that have at least one figure, in order.
+// lineNames are the systems that charts show: those with at least one figure,
+// in order, without the generator's floor.
 func (v *view) lineNames() []string {
 	var names []string
 	for _, n := range v.names {
-		if v.any(func(r row) bool { return r.Name == n }) {
+		if n != floor && v.any(func(r row) bool { return r.Name == n }) {
 			names = append(names, n)
 		}
 	}

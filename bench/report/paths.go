@@ -10,25 +10,26 @@ import (
 // them the ratio to the first path (curl, with the paper's) or the bulk
 // throughput (link). It returns nil if nothing was measured.
 func (v *view) pathChart() *canvas {
-	if len(v.rows) == 0 {
+	rows := v.charted()
+	if len(rows) == 0 {
 		return nil
 	}
 	const width, pad, head, line = 1180.0, 8.0, 62.0, 26.0
 	labels := 0.0
-	for _, r := range v.rows {
+	for _, r := range rows {
 		labels = max(labels, textWidth(clip(r.Name, labelSize, 200), labelSize)+34)
 	}
-	c := newCanvas(width, head+line*float64(len(v.rows))+44)
+	c := newCanvas(width, head+line*float64(len(rows))+44)
 	what := "TCP ping-pong round trip"
 	if v.Experiment == "curl" {
 		what = "time of one curl process and its request"
 	}
-	bottom := head + line*float64(len(v.rows))
+	bottom := head + line*float64(len(rows))
 	x, w := pad+labels, (width-2*pad-labels)*.58
 	c.text("title", x, pad+8, start, what+", wall µs")
 	c.text("sub small", x, pad+25, start, "big marker p50 with the smallest and largest repeat; ticks p90 and p99")
 	var values []float64
-	for _, r := range v.rows {
+	for _, r := range rows {
 		values = append(values, r.WallUS.P50, r.WallUS.P99)
 		if r.Spread != nil {
 			values = append(values, r.Spread.P50Min)
@@ -36,8 +37,8 @@ func (v *view) pathChart() *canvas {
 	}
 	xs := logarithmicOrLinear(values, x, x+w-66)
 	axis(c, xs, head-6, bottom)
-	for i := range v.rows {
-		r := &v.rows[i]
+	for i := range rows {
+		r := rows[i]
 		y := head + line*(float64(i)+.5)
 		st := styleOf(r.Name)
 		c.open("k-" + st.slot)
@@ -46,8 +47,19 @@ func (v *view) pathChart() *canvas {
 		c.text("small", pad+18, y, start, clip(r.Name, labelSize, 200))
 		drawQuantiles(c, r, st, xs, y)
 	}
-	v.pathSide(c, x+w+10, width-pad-(x+w+10), pad, head, bottom, line)
+	v.pathSide(c, rows, x+w+10, width-pad-(x+w+10), pad, head, bottom, line)
 	return c
+}
+
+// charted are the rows that charts show.
+func (v *view) charted() []*row {
+	var rows []*row
+	for i := range v.rows {
+		if v.rows[i].Name != floor {
+			rows = append(rows, &v.rows[i])
+		}
+	}
+	return rows
 }
 
 // axis draws a value axis along the bottom with grid lines up to top.
@@ -89,13 +101,13 @@ func drawQuantiles(c *canvas, r *row, st style, xs scale, y float64) {
 }
 
 // pathSide draws the right half.
-func (v *view) pathSide(c *canvas, x, w, pad, head, bottom, line float64) {
+func (v *view) pathSide(c *canvas, rows []*row, x, w, pad, head, bottom, line float64) {
 	link := v.Experiment == "link"
 	paper, have := reference.Lookup("curl", "nic_passthrough", 1)
 	have = have && v.Experiment == "curl"
 	var values []float64
-	for i := range v.rows {
-		if r := &v.rows[i]; link {
+	for i := range rows {
+		if r := rows[i]; link {
 			values = append(values, r.Gbps)
 		} else {
 			values = append(values, v.ratioP50(r))
@@ -117,8 +129,8 @@ func (v *view) pathSide(c *canvas, x, w, pad, head, bottom, line float64) {
 	if have {
 		c.path("thin dash k-green", "M"+num(xs.at(paper.Ratio))+" "+num(head-6)+"V"+num(bottom))
 	}
-	for i := range v.rows {
-		r := &v.rows[i]
+	for i := range rows {
+		r := rows[i]
 		st, y := styleOf(r.Name), head+line*(float64(i)+.5)
 		value, text := values[i], fmtRatio(values[i], ratioDigits(v.Experiment))
 		if !finite(value) || link && value <= 0 {

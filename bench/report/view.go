@@ -56,6 +56,7 @@ func (a absence) Where() string {
 
 const (
 	balancedBase  = "without_envoy_balanced"
+	floor         = "floor"    // the generator against a null server; orders of magnitude below: in tables, not in charts
 	emptyPipeline = "nic_null" // the same path with nothing in it: what the emulation costs
 )
 

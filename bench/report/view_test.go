@@ -108,3 +108,37 @@ func TestFormat(t *testing.T) {
 	require.Equal(t, "-5.0%", percent(.95))
 	require.Equal(t, "0.0%", percent(1.0001))
 }
+
+// The generator's floor is two orders of magnitude below everything else: on an
+// axis it would squash the rest.
+func TestFloorIsInTablesOnly(t *testing.T) {
+	for _, d := range []bench.Document{syntheticBookinfo("polyglot", 6600), syntheticPaths("curl", 1180, 9), syntheticHop()} {
+		want := newView(d)
+		for _, c := range want.conns {
+			d.Systems = append(d.Systems, syntheticSystem("floor", c, 0, 17, .02))
+		}
+		v := newView(d)
+		if d.Experiment == "curl" {
+			require.Equal(t, want.pathChart().svg(""), v.pathChart().svg(""))
+		}
+		require.Equal(t, paperFigure(want).svg(""), paperFigure(v).svg(""))
+		require.Equal(t, want.cdfChart().svg(""), v.cdfChart().svg(""))
+		require.Equal(t, want.cpuChart().svg(""), v.cpuChart().svg(""))
+		require.Contains(t, render(t, Run{Documents: []bench.Document{d}}), " floor</th>")
+	}
+}
+
+func TestWeakQuantilesAreMarked(t *testing.T) {
+	d := syntheticPaths("curl", 1180, 9)
+	for i := range d.Systems {
+		d.Systems[i].N = 400 // 80 a repeat
+	}
+	v := newView(d)
+	weak := map[string]bool{}
+	for _, c := range columns(v) {
+		weak[c.name] = weak[c.name] || c.weak(v, &v.rows[0])
+	}
+	require.True(t, weak["p99"] && weak["p99.9"])
+	require.False(t, weak["p50"] || weak["p90"] || weak["max"])
+	require.Contains(t, render(t, Run{Documents: []bench.Document{d}}), `<td class="weak">`)
+}
