@@ -13,6 +13,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/meshnic/meshnic/bench"
 )
 
 func TestPaperFigureGolden(t *testing.T) {
@@ -162,4 +164,9 @@ func TestBarsAddUp(t *testing.T) {
 	require.Contains(t, svg, fmt.Sprintf(">%s</text>", fmtUS(r.CPU.Services+r.CPU.Proxy+r.CPU.NIC)))
 	texts, _, _ := boxes(t, svg)
 	require.True(t, slices.ContainsFunc(texts, func(b box) bool { return b.s == "16 connections" }))
+}
+
+func TestQuantilesOfACDF(t *testing.T) {
+	cdf := []bench.Point{{WallUS: 1, Share: .4}, {WallUS: 2, Share: .5}, {WallUS: 3, Share: .95}}
+	require.Equal(t, []float64{2, 3, 3}, []float64{cdfAt(cdf, .5), cdfAt(cdf, .9), cdfAt(cdf, .99)})
 }

@@ -125,7 +125,7 @@ func newSection(v *view, ids map[string]int) section {
 	s.Tables = v.tables()
 	if c := v.cdfChart(); c != nil {
 		s.CDF = &figure{SVG: draw(c, "Cumulative distributions of wall time, a panel a number of connections"),
-			Caption: "Share of requests answered within a wall time. Markers at p50, p90 and p99."}
+			Caption: "Share of requests answered within a wall time, over all repeats together. Markers at p50, p90 and p99 of the curve; the tables have the median over the repeats."}
 	}
 	return s
 }
