@@ -36,19 +36,35 @@ func newReport() *cobra.Command {
 }
 
 func newCompare() *cobra.Command {
-	var limit float64
+	var threshold float64
 	cmd := &cobra.Command{
 		Use:   "compare OLD NEW",
 		Short: "Compare two documents of the same experiment; exit 7 if a system got slower",
-		Args:  cobra.ExactArgs(2),
+		Long: `compare sets two documents of one experiment side by side. It compares each system's P90
+ratio to the experiment's baseline, so that a slower machine cancels out.
+
+  meshnic compare runs/a/hop.json runs/b/hop.json --threshold 0.1`,
+		Args: cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if limit <= 0 {
-				return failure.Usagef("--limit %g: want a ratio above 0", limit)
+			before, err := report.ReadFile(args[0])
+			if err != nil {
+				return err
 			}
-			return compareFiles(cmd.OutOrStdout(), args[0], args[1], limit)
+			after, err := report.ReadFile(args[1])
+			if err != nil {
+				return err
+			}
+			c, err := report.Compare(before, after, threshold)
+			if err != nil {
+				return err
+			}
+			if err := c.Write(cmd.OutOrStdout()); err != nil {
+				return err
+			}
+			return c.Err()
 		},
 	}
-	cmd.Flags().Float64Var(&limit, "limit", 1.2, "largest allowed new over old, of each system's ratio to the baseline (p90)")
+	cmd.Flags().Float64Var(&threshold, "threshold", 0.2, "how much a ratio may rise: 0.1 is a tenth")
 	return cmd
 }
 

@@ -1,0 +1,239 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+
+	"github.com/meshnic/meshnic/bench/load"
+	"github.com/meshnic/meshnic/hostif/hostiftest"
+	"github.com/meshnic/meshnic/hostif/netns"
+	"github.com/meshnic/meshnic/internal/spawn"
+)
+
+// asMeshnic makes the test binary be meshnic, so that tests can run it as a
+// process of its own, kill it, and let it start copies of itself.
+const asMeshnic = "MESHNIC_TEST_BE_MESHNIC"
+
+func TestMain(m *testing.M) {
+	spawn.Dispatch()
+	if len(os.Args) > 1 && os.Args[1] == "__load" {
+		os.Exit(load.Main(os.Args[2:], os.Stdin, os.Stdout, os.Stderr))
+	}
+	if os.Getenv(asMeshnic) != "" {
+		os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
+	}
+	os.Exit(m.Run())
+}
+
+// meshnic is a command that runs this program with args.
+func meshnic(t *testing.T, args ...string) *exec.Cmd {
+	t.Helper()
+	exe, err := os.Executable()
+	require.NoError(t, err)
+	cmd := exec.CommandContext(t.Context(), exe, args...)
+	cmd.Env = append(os.Environ(), asMeshnic+"=1")
+	return cmd
+}
+
+// result runs it to its end.
+func result(t *testing.T, cmd *exec.Cmd) (code int, stdout, stderr string) {
+	t.Helper()
+	var out, errOut bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errOut
+	err := cmd.Run()
+	require.NotNil(t, cmd.ProcessState, "%v", err)
+	return cmd.ProcessState.ExitCode(), out.String(), errOut.String()
+}
+
+// Bad input: each its exit code, a message that says what to do, and nothing
+// printed on stdout.
+func TestBadInput(t *testing.T) {
+	dir := t.TempDir()
+	file := func(name, content string) string {
+		path := filepath.Join(dir, name)
+		require.NoError(t, os.WriteFile(path, []byte(content), 0o644))
+		return path
+	}
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer taken.Close()
+	for _, tt := range []struct {
+		name string
+		args []string
+		code int
+		says []string
+	}{
+		{"unknown verb", []string{"brench"}, 2, []string{`"brench"`}},
+		{"unknown flag", []string{"bench", "--quik"}, 2, []string{"--quik", "meshnic bench --help"}},
+		{"unknown experiment", []string{"bench", "curly"}, 2, []string{`"curly"`}},
+		{"unknown system", []string{"bench", "hop", "--systems", "envy"}, 2, []string{`"envy"`, "sidecar"}},
+		{"json of two experiments", []string{"bench", "-o", "json"}, 2, []string{"name one experiment"}},
+		{"no connections", []string{"bench", "hop", "-c", "0"}, 2, []string{"1 to 1024"}},
+		{"unknown work", []string{"bench", "bookinfo", "--work", "hard"}, 2, []string{"polyglot"}},
+		{"faults that make no sense", []string{"attach", "--port", "a=lo", "--port", "b=lo@x", "--fault", "loss=200%"}, 2, []string{"loss"}},
+		{"run folder in use", []string{"bench", "hop", "--dir", dir}, 6, []string{"not empty", "--dir"}},
+		{"attach without ports", []string{"attach"}, 2, []string{"--port a=IF"}},
+		{"attach with a port that is none", []string{"attach", "--port", "veth0"}, 2, []string{"NAME=INTERFACE"}},
+		{"attach twice to one interface", []string{"attach", "--port", "a=x", "--port", "b=x"}, 2, []string{"same interface"}},
+		{"unknown mode", []string{"attach", "--port", "a=x", "--port", "b=y", "--mode", "dpdk"}, 2, []string{"xdp, tap or packet"}},
+		{"unknown namespace", []string{"attach", "--port", "a=x@nowhere_at_all", "--port", "b=y"}, 2, []string{"nowhere_at_all", "ip netns list"}},
+		{"static entry", []string{"attach", "--port", "a=x", "--port", "b=y", "--static", "zz=a"}, 2, []string{"MAC=PORT"}},
+		{"sidecar without a file", []string{"sidecar"}, 2, []string{"--config"}},
+		{"sidecar with a missing file", []string{"sidecar", "--config", filepath.Join(dir, "none.yaml")}, 3, []string{"none.yaml"}},
+		{"sidecar with a malformed file", []string{"sidecar", "--config", file("bad.yaml", "static_resources: [")}, 3, []string{"bad.yaml"}},
+		{"unknown service", []string{"bookinfo", "pages"}, 2, []string{"productpage"}},
+		{"port in use", []string{"bookinfo", "details", "--listen", taken.Addr().String()}, 6, []string{taken.Addr().String(), "--listen"}},
+		{"malformed lab", []string{"lab", "plan", file("lab.yaml", "name: x\nfabrik: bridge\n")}, 3, []string{"fabrik"}},
+		{"lab that is not there", []string{"lab", "down", "not_there"}, 2, []string{"not_there"}},
+		{"report of nothing", []string{"report", t.TempDir()}, 3, []string{"bookinfo"}},
+		{"report of nonsense", []string{"compare", file("a.json", "{"), file("b.json", "{}")}, 3, []string{"a.json"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			code, stdout, stderr := result(t, meshnic(t, tt.args...))
+			require.Equal(t, tt.code, code, "stderr: %s", stderr)
+			require.Empty(t, stdout)
+			for _, s := range tt.says {
+				require.Contains(t, stderr, s)
+			}
+			require.NotContains(t, stderr, "goroutine", "no stack for a user's mistake")
+		})
+	}
+	entries, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	require.Len(t, entries, 4, "nothing half-created remains")
+}
+
+func TestHelpNamesEveryVerb(t *testing.T) {
+	code, stdout, _ := result(t, meshnic(t, "--help"))
+	require.Zero(t, code)
+	for _, verb := range []string{"bench", "attach", "lab", "clean", "doctor", "report", "compare", "sidecar", "bookinfo"} {
+		require.Contains(t, stdout, "\n  "+verb+" ")
+	}
+	require.NotContains(t, stdout, "__", "what the program uses on itself is not shown")
+}
+
+func TestDoctorSpeaksJSON(t *testing.T) {
+	code, stdout, stderr := result(t, meshnic(t, "doctor", "-o", "json"))
+	require.Zero(t, code, stderr)
+	var doc struct {
+		Schema   string
+		Findings []struct {
+			Name, Why, For string
+			OK             bool
+		}
+	}
+	require.NoError(t, json.Unmarshal([]byte(stdout), &doc))
+	require.Equal(t, "meshnic.doctor/1", doc.Schema)
+	require.Greater(t, len(doc.Findings), 10)
+}
+
+func TestUnknownInterfaceNamesOnesThatAreThere(t *testing.T) {
+	hostiftest.NeedNet(t, netns.Probe)
+	for _, mode := range []string{"xdp", "packet"} {
+		before, err := netns.Snapshot()
+		require.NoError(t, err)
+		code, stdout, stderr := result(t, meshnic(t, "attach", "--mode", mode, "--port", "a=nosuch0", "--port", "b=nosuch1"))
+		require.NotZero(t, code)
+		require.Empty(t, stdout)
+		require.Contains(t, stderr, "nosuch0")
+		require.Contains(t, stderr, "lo", "names an interface that is there")
+		after, err := netns.Snapshot()
+		require.NoError(t, err)
+		require.Equal(t, before, after)
+	}
+}
+
+// An interrupted attach prints its counters, restores the host and says 130.
+func TestInterruptedAttach(t *testing.T) {
+	hostiftest.NeedNet(t, netns.Probe)
+	dir := t.TempDir()
+	spec := filepath.Join(dir, "lab.yaml")
+	name := "t_attach"
+	require.NoError(t, os.WriteFile(spec, []byte("name: "+name+"\nfabric: ports\nhosts: [{name: blue}, {name: green}]\n"), 0o644))
+	lab := meshnic(t, "lab", "up", spec)
+	require.NoError(t, lab.Start())
+	defer func() {
+		lab.Process.Signal(unix.SIGINT)
+		lab.Wait()
+		require.Equal(t, 130, lab.ProcessState.ExitCode())
+	}()
+	ns := "mnic-" + name + "-switch"
+	require.Eventually(t, func() bool {
+		return exec.Command("ip", "-n", ns, "link", "show", "p-green", "up").Run() == nil
+	}, 10*time.Second, 10*time.Millisecond)
+	time.Sleep(200 * time.Millisecond) // the lab has nothing more to say when its last link is up
+	before := features(t, name)
+
+	for sig, code := range map[unix.Signal]int{unix.SIGINT: 130, unix.SIGTERM: 143} {
+		sock := filepath.Join(dir, "nic.sock")
+		cmd := meshnic(t, "attach", "--netns", ns, "--port", "a=p-blue", "--port", "b=p-green", "--control", sock, "-o", "json")
+		var out, errOut bytes.Buffer
+		cmd.Stdout, cmd.Stderr = &out, &errOut
+		require.NoError(t, cmd.Start())
+		require.Eventually(t, func() bool { _, err := os.Stat(sock); return err == nil }, 10*time.Second, 10*time.Millisecond)
+		require.NoError(t, cmd.Process.Signal(sig))
+		cmd.Wait()
+		require.Equal(t, code, cmd.ProcessState.ExitCode(), errOut.String())
+		var s struct{ Schema, Mode string }
+		require.NoError(t, json.Unmarshal(out.Bytes(), &s))
+		require.Equal(t, "meshnic.nic/1", s.Schema)
+		require.Equal(t, before, features(t, name), "every setting is as it was")
+		require.NoFileExists(t, sock)
+	}
+
+	// After kill -9 the settings stay changed until clean.
+	sock := filepath.Join(dir, "nic.sock")
+	cmd := meshnic(t, "attach", "--netns", ns, "--port", "a=p-blue", "--port", "b=p-green", "--mode", "xdp", "--control", sock)
+	require.NoError(t, cmd.Start())
+	require.Eventually(t, func() bool { _, err := os.Stat(sock); return err == nil }, 10*time.Second, 10*time.Millisecond)
+	require.NotEqual(t, before, features(t, name), "attach turned an offload off")
+	require.NoError(t, cmd.Process.Kill())
+	cmd.Wait()
+	code, stdout, stderr := result(t, meshnic(t, "clean"))
+	require.NotEqual(t, 1, code, stderr)
+	require.Contains(t, stdout, "removed attach_")
+	require.Equal(t, before, features(t, name))
+}
+
+// features are the offload settings of both ends of the lab's veth pairs.
+func features(t *testing.T, lab string) string {
+	t.Helper()
+	var b strings.Builder
+	for _, x := range [][2]string{{"switch", "p-blue"}, {"switch", "p-green"}, {"blue", "eth0"}, {"green", "eth0"}} {
+		out, err := exec.Command("ip", "netns", "exec", "mnic-"+lab+"-"+x[0], "ethtool", "-k", x[1]).Output()
+		require.NoError(t, err)
+		b.Write(out)
+	}
+	return b.String()
+}
+
+// kill -9 of a bench at any moment leaves what the next clean restores exactly.
+func TestKilledBenchIsCleaned(t *testing.T) {
+	hostiftest.NeedNet(t, netns.Probe)
+	before, err := netns.Snapshot()
+	require.NoError(t, err)
+	for i, after := range []time.Duration{30, 100, 250, 500, 900, 1500} {
+		dir := filepath.Join(t.TempDir(), "run")
+		cmd := meshnic(t, "bench", "hop", "--quick", "--dir", dir)
+		require.NoError(t, cmd.Start())
+		time.Sleep(after * time.Millisecond)
+		require.NoError(t, cmd.Process.Kill())
+		cmd.Wait()
+		code, _, stderr := result(t, meshnic(t, "clean"))
+		require.Zero(t, code, stderr)
+		require.Eventually(t, func() bool {
+			now, err := netns.Snapshot()
+			return err == nil && now == before
+		}, 10*time.Second, 50*time.Millisecond, "killed after %d ms (case %d)", after, i)
+	}
+}
