@@ -2,7 +2,10 @@
 
 package probe
 
-import "runtime"
+import (
+	"errors"
+	"runtime"
+)
 
 // Host says that live traffic needs Linux.
 func Host() []Finding {
@@ -11,3 +14,14 @@ func Host() []Finding {
 		Why: runtime.GOOS + " has neither AF_XDP nor network namespaces", Next: "run on Linux, for example in a virtual machine",
 	}}
 }
+
+var errOS = errors.New(runtime.GOOS + " has no such thing\nrun on Linux")
+
+// XDP says no.
+func XDP() error { return errOS }
+
+// TAP says no.
+func TAP() error { return errOS }
+
+// Packet says no.
+func Packet() error { return errOS }

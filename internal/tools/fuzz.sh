@@ -6,6 +6,6 @@ $GO list -f '{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}} {{.Dir}}{{end}}
 	[ -n "$pkg" ] || continue
 	for target in $(sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\)(.*/\1/p' "$dir"/*_test.go); do
 		echo "fuzz $pkg $target $T"
-		$GO test -run '^$' -fuzz "^$target\$" -fuzztime "$T" "$pkg"
+		$GO test -run '^$' -fuzz "^$target\$" -fuzztime "$T" -fuzzminimizetime 5x "$pkg"
 	done
 done
