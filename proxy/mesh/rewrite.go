@@ -22,7 +22,7 @@ func AppendRequest(dst []byte, h *http1.Head, r *RouteEntry, ids *RequestIDs) []
 	dst = append(dst, " HTTP/1.1\r\nhost: "...)
 	dst = append(dst, h.Bytes(h.Authority)...)
 	dst = append(dst, "\r\n"...)
-	var proto, id bool
+	var proto, id, te bool
 	fields := h.Fields()
 	for i := range fields {
 		f := &fields[i]
@@ -31,7 +31,13 @@ func AppendRequest(dst []byte, h *http1.Head, r *RouteEntry, ids *RequestIDs) []
 		}
 		switch f.ID {
 		case http1.Host, http1.Connection, http1.KeepAlive, http1.ProxyConnection, http1.TransferEncoding,
-			http1.Upgrade, http1.HTTP2Settings, http1.TE, http1.XForwardedClientCert, http1.XEnvoyControl:
+			http1.Upgrade, http1.HTTP2Settings, http1.XForwardedClientCert, http1.XEnvoyControl:
+			continue
+		case http1.TE:
+			if h.TETrailers && !te {
+				dst = append(dst, "te: trailers\r\n"...)
+				te = true
+			}
 			continue
 		case http1.Expect:
 			if h.Expect { // answered by the proxy
@@ -54,9 +60,6 @@ func AppendRequest(dst []byte, h *http1.Head, r *RouteEntry, ids *RequestIDs) []
 			}
 		}
 		dst = h.AppendField(dst, f)
-	}
-	if h.TETrailers {
-		dst = append(dst, "te: trailers\r\n"...)
 	}
 	if !proto {
 		dst = append(dst, "x-forwarded-proto: http\r\n"...)

@@ -1,0 +1,286 @@
+package envoyconf
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
+	yaml "go.yaml.in/yaml/v3"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
+)
+
+const typePrefix = "type.googleapis.com/"
+
+// carried lists, for each of Envoy's messages, the fields a mesh.Config carries.
+// An entry with values is carried only with one of them.
+var carried = map[protoreflect.FullName]map[string][]string{
+	"envoy.config.bootstrap.v3.Bootstrap":                 {"node": nil, "admin": nil, "static_resources": nil},
+	"envoy.config.bootstrap.v3.Bootstrap.StaticResources": {"listeners": nil, "clusters": nil},
+	"envoy.config.bootstrap.v3.Admin":                     {"address": nil},
+	"envoy.config.core.v3.Node":                           {"id": nil, "cluster": nil},
+	"envoy.config.core.v3.Address":                        {"socket_address": nil},
+	"envoy.config.core.v3.SocketAddress":                  {"address": nil, "port_value": nil, "protocol": {"TCP"}},
+	"envoy.config.listener.v3.Listener":                   {"name": nil, "address": nil, "filter_chains": nil},
+	"envoy.config.listener.v3.FilterChain":                {"filters": nil},
+	"envoy.config.listener.v3.Filter":                     {"name": nil, "typed_config": nil},
+	"envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager": {
+		"codec_type": {"HTTP1"}, "stat_prefix": nil, "route_config": nil, "http_filters": nil,
+	},
+	"envoy.extensions.filters.network.http_connection_manager.v3.HttpFilter": {"name": nil, "typed_config": nil},
+	"envoy.extensions.filters.http.router.v3.Router":                         {},
+	"envoy.config.route.v3.RouteConfiguration":                               {"name": nil, "virtual_hosts": nil},
+	"envoy.config.route.v3.VirtualHost":                                      {"name": nil, "domains": nil, "routes": nil},
+	"envoy.config.route.v3.Route":                                            {"match": nil, "route": nil},
+	"envoy.config.route.v3.RouteMatch":                                       {"prefix": nil, "path": nil},
+	"envoy.config.route.v3.RouteAction":                                      {"cluster": nil, "timeout": nil},
+	"envoy.config.cluster.v3.Cluster": {
+		"name": nil, "type": {"STATIC"}, "connect_timeout": nil, "lb_policy": {"ROUND_ROBIN"}, "load_assignment": nil,
+	},
+	"envoy.config.endpoint.v3.ClusterLoadAssignment": {"cluster_name": nil, "endpoints": nil},
+	"envoy.config.endpoint.v3.LocalityLbEndpoints":   {"lb_endpoints": nil},
+	"envoy.config.endpoint.v3.LbEndpoint":            {"endpoint": nil, "load_balancing_weight": nil},
+	"envoy.config.endpoint.v3.Endpoint":              {"address": nil},
+}
+
+// node is a value in the file and where it stands.
+type node struct {
+	*yaml.Node
+	line, column int
+}
+
+// parse reads the file as YAML, of which JSON is a part.
+func parse(file []byte, name string) (*node, error) {
+	var doc yaml.Node
+	if err := yaml.Unmarshal(file, &doc); err != nil {
+		p := Problem{Why: strings.TrimPrefix(err.Error(), "yaml: ")}
+		if m := lineOf.FindStringSubmatch(p.Why); m != nil {
+			p.Line, _ = strconv.Atoi(m[1])
+			p.Column, p.Why = 1, m[2]
+		}
+		return nil, bad(name, []Problem{p})
+	}
+	if len(doc.Content) != 1 || doc.Content[0].Kind != yaml.MappingNode {
+		return nil, bad(name, []Problem{{Line: 1, Column: 1, Why: "is not a mapping"}})
+	}
+	return wrap(doc.Content[0]), nil
+}
+
+var lineOf = regexp.MustCompile(`^line (\d+): (.*)$`)
+
+func wrap(n *yaml.Node) *node {
+	for n.Kind == yaml.AliasNode {
+		n = n.Alias
+	}
+	return &node{Node: n, line: n.Line, column: n.Column}
+}
+
+// find returns the value at a path like "a.b[0].c", or the nearest above it.
+func (n *node) find(path string) *node {
+	for _, part := range strings.FieldsFunc(path, func(r rune) bool { return r == '.' || r == '[' || r == ']' }) {
+		next := (*yaml.Node)(nil)
+		switch n.Kind {
+		case yaml.SequenceNode:
+			if i, err := strconv.Atoi(part); err == nil && i < len(n.Content) {
+				next = n.Content[i]
+			}
+		case yaml.MappingNode:
+			for i := 0; i+1 < len(n.Content); i += 2 {
+				if snake(n.Content[i].Value) == part {
+					next = n.Content[i+1]
+				}
+			}
+		}
+		if next == nil {
+			return n
+		}
+		n = wrap(next)
+	}
+	return n
+}
+
+// snake turns protojson's other spelling, camelCase, into the one of the
+// definition.
+func snake(s string) string {
+	var b strings.Builder
+	for _, r := range s {
+		if r >= 'A' && r <= 'Z' {
+			b.WriteByte('_')
+			r += 'a' - 'A'
+		}
+		b.WriteRune(r)
+	}
+	return b.String()
+}
+
+// check holds the file against Envoy's definition and against carried.
+func check(n *node) []Problem {
+	c := checker{}
+	c.message(n, "", (&bootstrapv3.Bootstrap{}).ProtoReflect().Descriptor())
+	return c.problems
+}
+
+type checker struct {
+	problems []Problem
+	depth    int
+}
+
+func (c *checker) fail(n *node, path, format string, args ...any) {
+	c.problems = append(c.problems, Problem{Line: n.line, Column: n.column, Path: path, Why: fmt.Sprintf(format, args...)})
+}
+
+func (c *checker) message(n *node, path string, d protoreflect.MessageDescriptor) {
+	// An alias can make a file refer to itself.
+	if c.depth++; c.depth > 64 {
+		c.fail(n, path, "is nested too deeply")
+		c.depth--
+		return
+	}
+	defer func() { c.depth-- }()
+	if n.Kind != yaml.MappingNode {
+		c.fail(n, path, "want a mapping (%s)", d.Name())
+		return
+	}
+	seen := map[string]bool{}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		k, v := wrap(n.Content[i]), wrap(n.Content[i+1])
+		p := strings.TrimPrefix(path+"."+snake(k.Value), ".")
+		f := d.Fields().ByName(protoreflect.Name(k.Value))
+		if f == nil {
+			f = d.Fields().ByJSONName(k.Value)
+		}
+		if f == nil {
+			c.fail(k, p, "%s has no such field", d.Name())
+			continue
+		}
+		name := string(f.Name())
+		if seen[name] {
+			c.fail(k, p, "is given twice")
+			continue
+		}
+		seen[name] = true
+		values, ok := carried[d.FullName()][name]
+		if !ok {
+			c.fail(k, p, "is not supported; carried of %s: %s", d.Name(), list(carried[d.FullName()]))
+			continue
+		}
+		c.field(v, p, f, values)
+	}
+}
+
+func list(m map[string][]string) string {
+	if len(m) == 0 {
+		return "nothing"
+	}
+	var names []string
+	for k := range m {
+		names = append(names, k)
+	}
+	slices.Sort(names)
+	return strings.Join(names, ", ")
+}
+
+func (c *checker) field(v *node, path string, f protoreflect.FieldDescriptor, values []string) {
+	if !f.IsList() {
+		c.value(v, path, f, values)
+		return
+	}
+	if v.Kind != yaml.SequenceNode {
+		c.fail(v, path, "want a list")
+		return
+	}
+	for i, e := range v.Content {
+		c.value(wrap(e), fmt.Sprintf("%s[%d]", path, i), f, values)
+	}
+}
+
+func (c *checker) value(v *node, path string, f protoreflect.FieldDescriptor, values []string) {
+	if f.Kind() == protoreflect.MessageKind {
+		switch f.Message().FullName() {
+		case "google.protobuf.Any":
+			c.any(v, path)
+		case "google.protobuf.Duration":
+			if err := checkDuration(v); err != nil {
+				c.fail(v, path, "%v", err)
+			}
+		case "google.protobuf.UInt32Value":
+			c.number(v, path)
+		default:
+			c.message(v, path, f.Message())
+		}
+		return
+	}
+	if v.Kind != yaml.ScalarNode {
+		c.fail(v, path, "want a single value (%s)", f.Kind())
+		return
+	}
+	switch f.Kind() {
+	case protoreflect.EnumKind:
+		if !slices.Contains(values, v.Value) {
+			c.fail(v, path, "is %q, supported: %s", v.Value, strings.Join(values, ", "))
+		}
+	case protoreflect.Uint32Kind:
+		c.number(v, path)
+	case protoreflect.StringKind:
+		if v.ShortTag() != "!!str" {
+			c.fail(v, path, "%s is not a string; put it in quotes", v.Value)
+		}
+	}
+}
+
+func (c *checker) number(v *node, path string) {
+	if _, err := strconv.ParseUint(v.Value, 10, 32); err != nil || v.Kind != yaml.ScalarNode {
+		c.fail(v, path, "%q is not a number of 0 to %d", v.Value, uint32(1<<32-1))
+	}
+}
+
+// checkDuration accepts what protojson does: seconds with up to nine decimals
+// and an s.
+func checkDuration(v *node) error {
+	if v.Kind != yaml.ScalarNode || !durationText.MatchString(v.Value) {
+		return fmt.Errorf("%q is not a duration like 5s or 0.25s", v.Value)
+	}
+	if _, err := time.ParseDuration(v.Value); err != nil {
+		return errors.New("is too long a duration")
+	}
+	return nil
+}
+
+var durationText = regexp.MustCompile(`^\d+(\.\d{1,9})?s$`)
+
+// any checks a typed_config by the type that its @type names.
+func (c *checker) any(v *node, path string) {
+	if v.Kind != yaml.MappingNode {
+		c.fail(v, path, "want a mapping with @type")
+		return
+	}
+	rest := &yaml.Node{Kind: yaml.MappingNode, Line: v.line, Column: v.column}
+	var url *node
+	for i := 0; i+1 < len(v.Content); i += 2 {
+		if v.Content[i].Value == "@type" {
+			url = wrap(v.Content[i+1])
+		} else {
+			rest.Content = append(rest.Content, v.Content[i], v.Content[i+1])
+		}
+	}
+	if url == nil {
+		c.fail(v, path, "has no @type")
+		return
+	}
+	name := protoreflect.FullName(strings.TrimPrefix(url.Value, typePrefix))
+	if _, ok := carried[name]; !ok {
+		c.fail(url, path+".@type", "%s is not supported", url.Value)
+		return
+	}
+	m, err := protoregistry.GlobalTypes.FindMessageByURL(url.Value)
+	if err != nil {
+		c.fail(url, path+".@type", "%v", err)
+		return
+	}
+	c.message(wrap(rest), path, m.Descriptor())
+}

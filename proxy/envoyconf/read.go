@@ -1,0 +1,215 @@
+package envoyconf
+
+import (
+	"fmt"
+	"net/netip"
+	"time"
+
+	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
+	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/types/known/durationpb"
+	"sigs.k8s.io/yaml"
+
+	"github.com/meshnic/meshnic/internal/failure"
+	"github.com/meshnic/meshnic/proxy/mesh"
+)
+
+// Read reads the proxy that an Envoy bootstrap file (YAML or JSON, v3)
+// describes. name is the file's, for messages. A file that says more than a
+// mesh.Config carries is refused, each surplus item with its line and path: run
+// with only half of what a file says, a proxy would be a different one. The
+// error is a failure.BadFile.
+func Read(file []byte, name string) (mesh.Config, error) {
+	n, err := parse(file, name)
+	if err != nil {
+		return mesh.Config{}, err
+	}
+	if problems := check(n); len(problems) > 0 {
+		return mesh.Config{}, bad(name, problems)
+	}
+	j, err := yaml.YAMLToJSON(file)
+	if err != nil {
+		return mesh.Config{}, bad(name, []Problem{{Why: err.Error()}})
+	}
+	var b bootstrapv3.Bootstrap
+	if err := protojson.Unmarshal(j, &b); err != nil {
+		return mesh.Config{}, bad(name, []Problem{{Why: err.Error()}})
+	}
+	r := reader{root: n}
+	cfg := r.bootstrap(&b)
+	if len(r.problems) == 0 {
+		if err := cfg.Validate(); err != nil {
+			r.fail("", "%v", err)
+		}
+	}
+	if len(r.problems) > 0 {
+		return mesh.Config{}, bad(name, r.problems)
+	}
+	return cfg, nil
+}
+
+// reader turns Envoy's types, already known to hold nothing else, into ours.
+type reader struct {
+	root     *node
+	problems []Problem
+}
+
+func (r *reader) fail(path, format string, args ...any) {
+	p := r.root.find(path)
+	r.problems = append(r.problems, Problem{Line: p.line, Column: p.column, Path: path, Why: fmt.Sprintf(format, args...)})
+}
+
+func (r *reader) bootstrap(b *bootstrapv3.Bootstrap) (cfg mesh.Config) {
+	cfg.Node = b.GetNode().GetId()
+	if b.GetAdmin() != nil {
+		cfg.Admin = r.address("admin.address", b.GetAdmin().GetAddress())
+	}
+	for i, l := range b.GetStaticResources().GetListeners() {
+		cfg.Listeners = append(cfg.Listeners, r.listener(fmt.Sprintf("static_resources.listeners[%d]", i), l))
+	}
+	for i, c := range b.GetStaticResources().GetClusters() {
+		cfg.Clusters = append(cfg.Clusters, r.cluster(fmt.Sprintf("static_resources.clusters[%d]", i), c))
+	}
+	return cfg
+}
+
+func (r *reader) address(path string, a *corev3.Address) string {
+	s := a.GetSocketAddress()
+	ip, err := netip.ParseAddr(s.GetAddress())
+	if err != nil {
+		r.fail(path+".socket_address.address", "%q is not an IP address", s.GetAddress())
+		return ""
+	}
+	if s.GetPortValue() > 65535 {
+		r.fail(path+".socket_address.port_value", "%d is above 65535", s.GetPortValue())
+		return ""
+	}
+	return netip.AddrPortFrom(ip, uint16(s.GetPortValue())).String()
+}
+
+func (r *reader) listener(path string, l *listenerv3.Listener) mesh.Listener {
+	out := mesh.Listener{Name: l.GetName(), Address: r.address(path+".address", l.GetAddress())}
+	if out.Name == "" {
+		out.Name = out.Address
+	}
+	if n := len(l.GetFilterChains()); n != 1 {
+		r.fail(path+".filter_chains", "has %d entries, want 1", n)
+		return out
+	}
+	fs := l.GetFilterChains()[0].GetFilters()
+	path += ".filter_chains[0].filters"
+	if len(fs) != 1 {
+		r.fail(path, "has %d entries, want the HTTP connection manager alone", len(fs))
+		return out
+	}
+	path += "[0]"
+	var m hcmv3.HttpConnectionManager
+	if err := fs[0].GetTypedConfig().UnmarshalTo(&m); err != nil {
+		r.fail(path+".typed_config", "is not an HttpConnectionManager")
+		return out
+	}
+	path += ".typed_config"
+	out.StatPrefix = m.GetStatPrefix()
+	hf := m.GetHttpFilters()
+	if len(hf) != 1 || hf[0].GetTypedConfig().GetTypeUrl() != typePrefix+"envoy.extensions.filters.http.router.v3.Router" {
+		r.fail(path+".http_filters", "want the router filter alone")
+	}
+	if m.GetRouteConfig() == nil {
+		r.fail(path, "has no route_config")
+	}
+	for i, v := range m.GetRouteConfig().GetVirtualHosts() {
+		out.VirtualHosts = append(out.VirtualHosts, r.virtualHost(fmt.Sprintf("%s.route_config.virtual_hosts[%d]", path, i), v))
+	}
+	return out
+}
+
+func (r *reader) virtualHost(path string, v *routev3.VirtualHost) mesh.VirtualHost {
+	out := mesh.VirtualHost{Name: v.GetName(), Domains: v.GetDomains()}
+	for i, e := range v.GetRoutes() {
+		p := fmt.Sprintf("%s.routes[%d]", path, i)
+		a := e.GetRoute()
+		if a == nil {
+			r.fail(p, "has no route")
+			continue
+		}
+		m := mesh.Route{
+			Prefix: e.GetMatch().GetPrefix(), Path: e.GetMatch().GetPath(),
+			Cluster: a.GetCluster(), Timeout: mesh.DefaultRouteTimeout,
+		}
+		if a.GetTimeout() != nil {
+			m.Timeout = r.duration(p+".route.timeout", a.GetTimeout())
+		}
+		out.Routes = append(out.Routes, m)
+	}
+	return out
+}
+
+func (r *reader) cluster(path string, c *clusterv3.Cluster) mesh.Cluster {
+	out := mesh.Cluster{Name: c.GetName()}
+	if c.GetConnectTimeout() != nil {
+		out.ConnectTimeout = r.duration(path+".connect_timeout", c.GetConnectTimeout())
+		if out.ConnectTimeout == 0 {
+			r.fail(path+".connect_timeout", "is 0, want more")
+		}
+	}
+	la := c.GetLoadAssignment()
+	if la.GetClusterName() != c.GetName() && la != nil {
+		r.fail(path+".load_assignment.cluster_name", "is %q, want the cluster's name %q", la.GetClusterName(), c.GetName())
+	}
+	if n := len(la.GetEndpoints()); n > 1 {
+		r.fail(path+".load_assignment.endpoints", "has %d localities, want 1", n)
+		return out
+	}
+	for _, loc := range la.GetEndpoints() {
+		for i, e := range loc.GetLbEndpoints() {
+			p := fmt.Sprintf("%s.load_assignment.endpoints[0].lb_endpoints[%d].endpoint.address", path, i)
+			out.Endpoints = append(out.Endpoints, mesh.Endpoint{
+				Address: r.address(p, e.GetEndpoint().GetAddress()),
+				Weight:  e.GetLoadBalancingWeight().GetValue(),
+			})
+		}
+	}
+	return out
+}
+
+func (r *reader) duration(path string, d *durationpb.Duration) time.Duration {
+	if err := d.CheckValid(); err != nil || d.AsDuration() < 0 {
+		r.fail(path, "is not a duration of 0 or more")
+	}
+	return d.AsDuration()
+}
+
+// Problem is one item of a file that cannot be carried, or is wrong.
+type Problem struct {
+	Line, Column int // 0 if unknown
+	Path         string
+	Why          string
+}
+
+// String renders "line:column: path: why".
+func (p Problem) String() string {
+	s := p.Why
+	if p.Path != "" {
+		s = p.Path + ": " + s
+	}
+	if p.Line > 0 {
+		s = fmt.Sprintf("%d:%d: %s", p.Line, p.Column, s)
+	}
+	return s
+}
+
+func bad(name string, problems []Problem) error {
+	why := ""
+	for i, p := range problems {
+		if i > 0 {
+			why += "\n"
+		}
+		why += name + ":" + p.String()
+	}
+	return failure.New(failure.BadFile, "envoyconf: read "+name, why, "take the named items out of the file, or correct them")
+}

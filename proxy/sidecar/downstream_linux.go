@@ -1,0 +1,389 @@
+package sidecar
+
+import (
+	"golang.org/x/sys/unix"
+
+	"github.com/meshnic/meshnic/proxy/http1"
+	"github.com/meshnic/meshnic/proxy/mesh"
+)
+
+// phase is where a downstream connection stands.
+type phase uint8
+
+const (
+	phaseHead  phase = iota // between requests, or in a head
+	phaseBody               // the request's body is coming in
+	phaseWait               // the request is complete, its response is not
+	phaseDrain              // the last response is out; input is thrown away until the client closes
+)
+
+// downstream is a client's connection and the request on it. Pipelined requests
+// are served one after the other: what follows a request is left in the socket,
+// or in in.
+type downstream struct {
+	sock
+	listener int
+	phase    phase
+	pumping  bool
+
+	in    []byte // input not dealt with
+	from  int    // where it begins
+	fresh bool   // there is something in it that was not looked at
+	head  *http1.Head
+
+	// Of the request.
+	active    bool
+	isHead    bool
+	close     bool // close the connection after the response
+	asked     bool // because the client asked for it
+	responded bool // the response's head is out
+	body      http1.Body
+	route     *mesh.RouteEntry
+	up        *upstream
+	pool      *pool  // where it waits for a connection
+	pend      []byte // what to send once it has one
+	doneAt    int64  // when the request was complete
+	headAt    int64  // when its head began
+	routeEnd  int64  // when the route's timeout ends, 0 for never
+
+	t0   func()
+	bury func()
+}
+
+// accept takes over fd, a client's connection.
+func (w *worker) accept(fd, listener int) {
+	var d *downstream
+	if n := len(w.downstreams); n > 0 {
+		d = w.downstreams[n-1]
+		w.downstreams = w.downstreams[:n-1]
+		*d = downstream{t0: d.t0, bury: d.bury}
+	} else {
+		d = &downstream{}
+		d.t0 = func() { d.expired() }
+		d.bury = func() {
+			if len(d.w.downstreams) < maxPooled {
+				d.w.downstreams = append(d.w.downstreams, d)
+			}
+		}
+	}
+	d.sock = sock{w: w, h: d, fd: fd, t: timer{fire: d.t0}}
+	d.listener = listener
+	c := &w.lc[listener]
+	if w.register(&d.sock, edges) != nil {
+		unix.Close(fd)
+		c.CxOverflow++
+		return
+	}
+	c.CxTotal++
+	c.CxActive++
+	w.open[d] = struct{}{}
+	d.touch()
+}
+
+func (d *downstream) idle() bool { return false }
+
+func (d *downstream) ready() {
+	if d.hup && d.phase == phaseWait {
+		// Envoy has half-close off: a client that shuts its side has left.
+		d.abort(false)
+		return
+	}
+	if d.blocked() {
+		if !d.flush() {
+			return
+		}
+		if d.up != nil {
+			d.up.pump()
+		}
+		if d.fd >= 0 {
+			d.flushed()
+		}
+	}
+	if d.fd >= 0 {
+		d.pump()
+	}
+}
+
+// broken: a write to the client failed.
+func (d *downstream) broken() { d.abort(false) }
+
+// drained is called when the upstream has taken what it was given.
+func (d *downstream) drained() { d.pump() }
+
+// pump moves the request on, and the next, for as long as there is input and
+// room for it.
+func (d *downstream) pump() {
+	if d.pumping {
+		return
+	}
+	d.pumping = true
+	for d.fd >= 0 && d.step() {
+	}
+	d.pumping = false
+}
+
+// step deals with one piece of input. It reports whether to go on.
+func (d *downstream) step() bool {
+	switch {
+	case d.phase == phaseWait:
+		// Its next request may wait; a client that has gone must not.
+		if d.hup {
+			d.abort(false)
+		}
+		return false
+	case d.blocked() && d.phase != phaseDrain:
+		return false
+	case d.phase == phaseBody && (d.pool != nil || d.up != nil && d.up.blocked()):
+		return false
+	}
+	if d.fresh {
+		d.fresh = false
+		d.stored()
+		return true
+	}
+	if !d.rd {
+		return false
+	}
+	w := d.w
+	if len(d.in) == 0 {
+		n, eof := d.read(w.in)
+		if n > 0 {
+			w.lc[d.listener].CxRxBytes += uint64(n)
+			if m := d.consume(w.in[:n]); m < n && d.fd >= 0 {
+				d.in, d.from = append(w.buffer(), w.in[m:n]...), 0
+				d.fresh = d.head == nil
+			}
+			return true
+		}
+		return d.nothing(eof)
+	}
+	// The rest of a head.
+	if cap(d.in)-len(d.in) < 4<<10 {
+		grown := make([]byte, len(d.in), 2*cap(d.in))
+		copy(grown, d.in)
+		w.recycle(d.in)
+		d.in = grown
+	}
+	n, eof := d.read(d.in[len(d.in):cap(d.in)])
+	if n > 0 {
+		w.lc[d.listener].CxRxBytes += uint64(n)
+		d.in = d.in[:len(d.in)+n]
+		d.stored()
+		return true
+	}
+	return d.nothing(eof)
+}
+
+// nothing follows a read that brought nothing.
+func (d *downstream) nothing(eof bool) bool {
+	if eof {
+		d.abort(false)
+	}
+	return false
+}
+
+// stored deals with the input in d.in.
+func (d *downstream) stored() {
+	n := d.consume(d.in[d.from:])
+	if d.fd < 0 {
+		return
+	}
+	if d.from += n; d.from == len(d.in) {
+		d.w.recycle(d.in)
+		d.in, d.from = nil, 0
+	} else if n > 0 {
+		d.fresh = d.head == nil
+	}
+}
+
+// consume deals with b, the next bytes from the client, and returns how many of
+// them. The rest is offered again, with more behind it if it is part of a head.
+func (d *downstream) consume(b []byte) int {
+	switch d.phase {
+	case phaseHead:
+		return d.parse(b)
+	case phaseBody:
+		return d.forward(b)
+	case phaseDrain:
+		d.touch()
+		return len(b)
+	}
+	return 0
+}
+
+func (d *downstream) parse(b []byte) int {
+	w := d.w
+	h := d.head
+	if h == nil {
+		h = w.head
+		h.Reset(false)
+		d.headAt = w.now
+	}
+	n, err := h.Parse(b)
+	switch {
+	case err != nil:
+		w.returnHead(d.head)
+		d.head = nil
+		d.malformed(err)
+		return len(b)
+	case n == 0:
+		if d.head == nil {
+			d.head = w.keepHead()
+			d.touch()
+		}
+		return 0
+	}
+	held := d.head
+	d.head = nil
+	n += d.request(h, b[n:])
+	w.returnHead(held)
+	return n
+}
+
+// malformed answers a request that cannot be read. The connection closes: where
+// the next request would begin is anybody's guess.
+func (d *downstream) malformed(err error) {
+	c := &d.w.lc[d.listener]
+	c.CxProtocolError++
+	if err == http1.ErrHeadTooLarge || err == http1.ErrTooManyFields {
+		c.RqTooLarge++
+	}
+	if !d.active {
+		d.start()
+	}
+	r := mesh.ReplyMalformed(err)
+	d.close = true
+	d.reply(&r)
+}
+
+// start begins a request.
+func (d *downstream) start() {
+	c := &d.w.lc[d.listener]
+	c.RqTotal++
+	c.RqActive++
+	d.active, d.responded, d.isHead = true, false, false
+	d.close, d.asked = d.w.draining, false
+	d.phase, d.routeEnd = phaseBody, 0
+}
+
+// request begins the request with head h. b is what follows the head; it returns
+// how much of b belongs to the request.
+func (d *downstream) request(h *http1.Head, b []byte) int {
+	w := d.w
+	c := &w.lc[d.listener]
+	d.start()
+	d.isHead = h.Method == http1.MethodHead
+	d.close, d.asked = d.close || h.Close, h.Close
+	d.body = h.Body(false)
+	if d.body.Done() {
+		d.completed()
+	}
+	if h.Expect {
+		d.send(continued)
+	}
+	if h.ConnUpgrade && h.HasUpgrade {
+		c.RqWS++
+		d.close, d.asked = true, false
+		d.reply(&mesh.ReplyForbidden)
+		return 0
+	}
+	c.RouterTotal++
+	l := &w.s.table.Listeners[d.listener]
+	d.route = l.Route(h)
+	if d.route == nil {
+		c.NoRoute++
+		d.close = d.close || h.Method == http1.MethodConnect
+		d.reply(&mesh.ReplyNotFound)
+		return 0
+	}
+	cluster := d.route.Cluster
+	i := w.balancers[cluster].Next()
+	if i < 0 {
+		w.cc[cluster].CxNoneHealthy++
+		w.cc[cluster].Count(mesh.ReplyNoHealthy.Status)
+		d.reply(&mesh.ReplyNoHealthy)
+		return 0
+	}
+	w.out = mesh.AppendRequest(w.out[:0], h, d.route, w.ids)
+	n, err := d.takeBody(b)
+	if err != nil {
+		d.malformed(err)
+		return len(b)
+	}
+	p := w.pools[cluster][i]
+	if u := p.take(); u != nil {
+		d.up = u
+		u.begin(d, w.out)
+	} else {
+		d.pend = append(w.buffer(), w.out...)
+		if !p.wait(d) {
+			w.recycle(d.pend)
+			d.pend = nil
+			w.cc[cluster].Count(mesh.ReplyOverflow.Status)
+			d.reply(&mesh.ReplyOverflow)
+			return n
+		}
+	}
+	d.touch()
+	return n
+}
+
+var continued = []byte("HTTP/1.1 100 Continue\r\n\r\n")
+
+// completed is called when the last byte of the request is in.
+func (d *downstream) completed() {
+	d.phase, d.doneAt = phaseWait, d.w.now
+}
+
+// takeBody appends to w.out what b holds of the request's body, as it goes
+// upstream, and returns how much of b that is.
+func (d *downstream) takeBody(b []byte) (n int, err error) {
+	w := d.w
+	if d.body.Done() {
+		return 0, nil
+	}
+	if d.body.Chunked() {
+		w.out, n, err = appendChunks(w.out, &d.body, b)
+	} else {
+		n, _, err = d.body.Advance(b)
+		w.out = append(w.out, b[:n]...)
+	}
+	if d.body.Done() {
+		d.completed()
+	}
+	return n, err
+}
+
+// forward sends upstream what b holds of the request's body.
+func (d *downstream) forward(b []byte) int {
+	w := d.w
+	if d.up == nil {
+		return len(b)
+	}
+	c := d.up.p.counters()
+	if d.body.Chunked() {
+		w.out = w.out[:0]
+		n, err := d.takeBody(b)
+		if err != nil {
+			d.cancel()
+			if d.responded {
+				d.abort(true)
+			} else {
+				d.malformed(err)
+			}
+			return len(b)
+		}
+		c.CxTxBytes += uint64(len(w.out))
+		d.up.write(w.out)
+		d.touch()
+		return n
+	}
+	n, done, _ := d.body.Advance(b)
+	c.CxTxBytes += uint64(n)
+	d.up.write(b[:n])
+	if done {
+		d.completed()
+	}
+	d.touch()
+	return n
+}

@@ -1,0 +1,227 @@
+package sidecar
+
+import (
+	"net/netip"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/meshnic/meshnic/proxy/mesh"
+)
+
+// pool holds one worker's connections to one endpoint, by Envoy's rules: the
+// connection used last is used next; a request that finds none waits in line
+// while a new one connects, and takes whichever is free first.
+type pool struct {
+	w       *worker
+	cluster int
+	family  int
+	addr    unix.Sockaddr
+	timeout int64 // to connect, ns
+	limits  *limits
+
+	free       []*upstream   // idle; the one used last is at the end
+	waiting    []*downstream // first in line first
+	connecting []*upstream
+	busy       int // connections with a request
+}
+
+func newPool(w *worker, cluster int, c *mesh.CompiledCluster, a netip.AddrPort) *pool {
+	p := &pool{w: w, cluster: cluster, timeout: int64(c.ConnectTimeout), limits: &w.s.limits[cluster]}
+	p.family, p.addr = sockaddr(a)
+	return p
+}
+
+func (p *pool) counters() *mesh.ClusterCounters { return &p.w.cc[p.cluster] }
+
+// take returns an idle connection, nil if there is none.
+func (p *pool) take() *upstream {
+	n := len(p.free)
+	if n == 0 {
+		return nil
+	}
+	u := p.free[n-1]
+	p.free[n-1] = nil
+	p.free = p.free[:n-1]
+	u.pooled = false
+	return u
+}
+
+// put makes u available: to the first in line, or to the pool.
+func (p *pool) put(u *upstream) {
+	if len(p.waiting) > 0 {
+		d := p.waiting[0]
+		p.unwait(d)
+		d.attach(u)
+		return
+	}
+	u.pooled = true
+	p.free = append(p.free, u)
+	p.w.timers.set(&u.t, p.w.now+int64(p.w.s.opt.ConnectionIdle))
+}
+
+// wait puts d in line and sees to it that a connection is on its way. It reports
+// whether there was room.
+func (p *pool) wait(d *downstream) bool {
+	c := p.counters()
+	if !p.limits.takePending() {
+		c.RqPendingOverflow++
+		return false
+	}
+	c.RqPendingTotal++
+	c.RqPendingActive++
+	p.waiting = append(p.waiting, d)
+	d.pool = p
+	if len(p.connecting) < len(p.waiting) {
+		p.connect()
+	}
+	return true
+}
+
+// unwait takes d out of the line.
+func (p *pool) unwait(d *downstream) {
+	for i, e := range p.waiting {
+		if e == d {
+			copy(p.waiting[i:], p.waiting[i+1:])
+			p.waiting[len(p.waiting)-1] = nil
+			p.waiting = p.waiting[:len(p.waiting)-1]
+			break
+		}
+	}
+	d.pool = nil
+	p.limits.pending.Add(-1)
+	p.counters().RqPendingActive--
+}
+
+// connect opens a connection. At the circuit breaker's limit it opens none,
+// unless this endpoint has none at all, which would leave its line waiting for
+// ever.
+func (p *pool) connect() {
+	c := p.counters()
+	limited := !p.limits.takeConnection()
+	if limited {
+		c.CxOverflow++
+		if p.busy+len(p.free)+len(p.connecting) > 0 {
+			return
+		}
+		p.limits.connections.Add(1)
+	}
+	c.CxTotal++
+	c.CxActive++
+	u := p.w.newUpstream(p)
+	fd, err := unix.Socket(p.family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	if err == nil {
+		unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
+		if err = unix.Connect(fd, p.addr); err == unix.EINPROGRESS {
+			err = nil
+		}
+		if u.fd = fd; err == nil {
+			err = p.w.register(&u.sock, edges)
+		}
+		if err != nil {
+			unix.Close(fd)
+			u.fd = -1
+		}
+	}
+	p.connecting = append(p.connecting, u)
+	if err != nil {
+		// Not at once: the caller is not done with the request.
+		p.w.timers.set(&u.t, p.w.now)
+		u.unreachable = true
+		return
+	}
+	p.w.timers.set(&u.t, p.w.now+p.timeout)
+}
+
+// connected is called when u's handshake is over.
+func (p *pool) connected(u *upstream) {
+	p.forget(u)
+	p.w.timers.set(&u.t, 0)
+	p.put(u)
+}
+
+func (p *pool) forget(u *upstream) {
+	for i, e := range p.connecting {
+		if e == u {
+			p.connecting = append(p.connecting[:i], p.connecting[i+1:]...)
+			return
+		}
+	}
+}
+
+// connectFailed fails everybody in line, as Envoy does, so that none of them
+// waits for an endpoint that does not answer.
+func (p *pool) connectFailed(u *upstream, r *mesh.Reply) {
+	c := p.counters()
+	p.forget(u)
+	c.CxConnectFail++
+	if r == &mesh.ReplyConnectTimeout {
+		c.CxConnectTimeout++
+	} else {
+		c.CxDestroyRemote++
+	}
+	for n := len(p.waiting); n > 0 && len(p.waiting) > 0; n-- {
+		d := p.waiting[0]
+		p.unwait(d)
+		c.RqPendingFailureEject++
+		d.upstreamFailed(r)
+	}
+	u.shut()
+}
+
+// gone is called when u is closed: somebody may be waiting for its place.
+func (p *pool) gone(u *upstream) {
+	if u.pooled {
+		for i, e := range p.free {
+			if e == u {
+				p.free = append(p.free[:i], p.free[i+1:]...)
+				break
+			}
+		}
+		u.pooled = false
+	}
+	p.limits.connections.Add(-1)
+	c := p.counters()
+	c.CxActive--
+	c.CxDestroy++
+	if len(p.waiting) > len(p.connecting) && !p.w.stop {
+		p.connect()
+	}
+}
+
+func (p *pool) closeAll() {
+	for len(p.free) > 0 {
+		p.counters().CxDestroyLocal++
+		p.free[len(p.free)-1].shut()
+	}
+	for len(p.connecting) > 0 {
+		u := p.connecting[0]
+		p.forget(u)
+		p.counters().CxDestroyLocal++
+		u.shut()
+	}
+}
+
+// newUpstream returns a connection that is about to be made.
+func (w *worker) newUpstream(p *pool) *upstream {
+	var u *upstream
+	if n := len(w.upstreams); n > 0 {
+		u = w.upstreams[n-1]
+		w.upstreams = w.upstreams[:n-1]
+		*u = upstream{t0: u.t0, bury: u.bury}
+	} else {
+		u = &upstream{}
+		u.t0 = func() { u.expired() }
+		u.bury = func() {
+			if len(u.w.upstreams) < maxPooled {
+				u.w.upstreams = append(u.w.upstreams, u)
+			}
+		}
+	}
+	u.sock = sock{w: w, h: u, fd: -1, slot: -1, t: timer{fire: u.t0}}
+	u.p, u.connecting = p, true
+	return u
+}
+
+// since returns the time from a to now on the worker's clock.
+func (w *worker) since(a int64) time.Duration { return time.Duration(w.now - a) }

@@ -1,0 +1,231 @@
+package sidecar
+
+import "github.com/meshnic/meshnic/proxy/mesh"
+
+// attach gives d, which waited in line, the connection u.
+func (d *downstream) attach(u *upstream) {
+	pend := d.pend
+	d.pend = nil
+	d.up = u
+	u.begin(d, pend)
+	d.w.recycle(pend)
+	d.touch()
+	d.pump() // the rest of the body
+	if u.rd && u.d == d {
+		u.pump()
+	}
+}
+
+// send writes b to the client.
+func (d *downstream) send(b []byte) {
+	d.w.lc[d.listener].CxTxBytes += uint64(len(b))
+	d.write(b)
+}
+
+// reply answers the request by r, if its response has not begun.
+func (d *downstream) reply(r *mesh.Reply) {
+	w := d.w
+	d.cancel()
+	c := &w.lc[d.listener]
+	if d.phase != phaseWait {
+		d.close, d.asked = true, false
+		c.RqResponseBeforeComplete++
+	}
+	d.responded = true
+	c.Count(r.Status)
+	w.out = mesh.AppendReply(w.out[:0], r, w.date, d.isHead, d.close)
+	d.send(w.out)
+	d.finish()
+}
+
+// upstreamFailed is called when the request's connection is lost, with what to
+// say if it is not too late.
+func (d *downstream) upstreamFailed(r *mesh.Reply) {
+	cc := &d.w.cc[d.route.Cluster]
+	if d.pend != nil {
+		d.w.recycle(d.pend)
+		d.pend = nil
+	}
+	if !d.responded {
+		cc.Count(r.Status)
+		d.reply(r)
+		return
+	}
+	d.cut()
+}
+
+// cut ends a response in the middle: what was sent goes out, and the missing end
+// is the client's sign.
+func (d *downstream) cut() {
+	d.w.lc[d.listener].RqTxReset++
+	d.close, d.asked = true, false
+	d.finish()
+}
+
+// cancel takes the request off its upstream, or out of the line.
+func (d *downstream) cancel() {
+	if d.pool != nil {
+		d.pool.counters().RqCancelled++
+		d.pool.unwait(d)
+	}
+	if d.pend != nil {
+		d.w.recycle(d.pend)
+		d.pend = nil
+	}
+	if d.up != nil {
+		d.up.cancel()
+	}
+}
+
+// finish ends the request: its response is written, or kept to be.
+func (d *downstream) finish() {
+	w := d.w
+	w.lc[d.listener].RqActive--
+	d.active = false
+	complete := d.phase == phaseWait
+	d.routeEnd = 0
+	d.close = d.close || w.draining
+	if d.close || !complete {
+		d.phase, d.asked = phaseDrain, d.asked && complete
+	} else {
+		d.phase = phaseHead
+	}
+	d.touch()
+	if !d.blocked() {
+		d.flushed()
+	}
+	d.pump()
+}
+
+// flushed is called when everything for the client is written. A client that
+// asked for the close gets it at once; any other gets Envoy's second to read
+// what it was told before its own bytes draw a reset.
+func (d *downstream) flushed() {
+	if d.phase == phaseDrain && d.asked {
+		d.shut(false)
+	}
+}
+
+// abort ends the connection now: local says that we want it, otherwise the
+// client does.
+func (d *downstream) abort(local bool) {
+	if d.fd < 0 {
+		return
+	}
+	c := &d.w.lc[d.listener]
+	if d.active {
+		d.cancel()
+		c.RqActive--
+		if local {
+			c.RqTxReset++
+		} else {
+			c.RqRxReset++
+		}
+		c.CxDestroyActiveRq++
+		d.active = false
+	}
+	d.shut(!local)
+}
+
+// shut closes the connection and gives back what it holds.
+func (d *downstream) shut(remote bool) {
+	w := d.w
+	c := &w.lc[d.listener]
+	c.CxActive--
+	c.CxDestroy++
+	if remote {
+		c.CxDestroyRemote++
+	} else {
+		c.CxDestroyLocal++
+	}
+	delete(w.open, d)
+	d.sock.close()
+	w.returnHead(d.head)
+	if d.in != nil {
+		w.recycle(d.in)
+	}
+	d.head, d.in = nil, nil
+	w.dead = append(w.dead, d.bury)
+}
+
+// drain is called when the server stops.
+func (d *downstream) drain() {
+	d.close = true
+	if d.phase == phaseHead && !d.blocked() && len(d.in) == 0 {
+		d.shut(false)
+	}
+}
+
+// touch sets the timer anew: something has happened.
+func (d *downstream) touch() {
+	w, o := d.w, &d.w.s.opt
+	var end int64
+	switch {
+	case d.phase == phaseDrain:
+		end = w.now + int64(mesh.DelayedClose)
+	case d.phase == phaseHead && d.head == nil:
+		end = w.now + int64(o.ConnectionIdle)
+	case d.phase == phaseHead:
+		end = d.headAt + int64(o.StreamIdle)
+		if o.HeadTimeout > 0 {
+			end = min(end, d.headAt+int64(o.HeadTimeout))
+		}
+	default:
+		end = w.now + int64(o.StreamIdle)
+		if d.phase == phaseWait && d.route != nil && d.route.Timeout > 0 && d.active {
+			d.routeEnd = d.doneAt + int64(d.route.Timeout)
+			end = min(end, d.routeEnd)
+		}
+	}
+	w.timers.set(&d.t, end)
+}
+
+// expired is the timer's function.
+func (d *downstream) expired() {
+	w := d.w
+	c := &w.lc[d.listener]
+	switch {
+	case d.phase == phaseDrain:
+		c.CxDelayedCloseTimeout++
+		d.shut(false)
+	case d.phase == phaseHead && d.head == nil:
+		c.CxIdleTimeout++
+		d.shut(false)
+	case d.phase == phaseHead:
+		r := &mesh.ReplyStreamIdle
+		if w.now < d.headAt+int64(w.s.opt.StreamIdle) {
+			r = &mesh.ReplyHeadTimeout
+			c.RqHeaderTimeout++
+		} else {
+			c.RqIdleTimeout++
+		}
+		w.returnHead(d.head)
+		d.head = nil
+		d.start()
+		d.reply(r)
+	case d.routeEnd != 0 && w.now >= d.routeEnd:
+		cc := &w.cc[d.route.Cluster]
+		cc.RqTimeout++
+		d.late(&mesh.ReplyTimeout)
+	default:
+		c.RqIdleTimeout++
+		r := mesh.ReplyStreamIdle
+		if d.phase == phaseWait {
+			r.Status = 504
+		}
+		d.late(&r)
+	}
+}
+
+// late answers by r, or cuts the response short if it has begun.
+func (d *downstream) late(r *mesh.Reply) {
+	if d.responded {
+		d.cancel()
+		d.cut()
+		return
+	}
+	if d.route != nil {
+		d.w.cc[d.route.Cluster].Count(r.Status)
+	}
+	d.reply(r)
+}

@@ -1,0 +1,207 @@
+// Package sidecar is the host body of the proxy: listeners, connection pools
+// and timers over kernel sockets. What it does with a request is decided by
+// package mesh; how a message is read, by package http1.
+//
+// Each worker is one thread with its own epoll instance, its own connections and
+// its own pools, as in Envoy: a connection never changes worker, and nothing on
+// a request's way takes a lock. A request costs two reads, two writes and no
+// allocation; an idle connection holds no buffer.
+package sidecar
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"log/slog"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/meshnic/meshnic/internal/failure"
+	"github.com/meshnic/meshnic/proxy/mesh"
+)
+
+// Options are what the configuration file does not say. The zero Options are
+// Envoy's defaults with one worker.
+type Options struct {
+	Log         *slog.Logger // nil discards
+	Concurrency int          // workers; 0 means 1
+
+	MaxConnections int           // downstream connections of one worker, the rest is closed at once; 0 means 16384
+	HeadTimeout    time.Duration // from a head's first byte to its last; 0 means none but the stream idle timeout
+	StreamIdle     time.Duration // a request without progress; 0 means 5 min
+	ConnectionIdle time.Duration // a connection without a request, either side; 0 means 1 h
+	DrainTimeout   time.Duration // how long Run lets requests finish; 0 means 5 s
+	Seed           uint64        // of request IDs and first endpoints; 0 means from the system
+}
+
+func (o Options) withDefaults() Options {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Concurrency == 0 {
+		o.Concurrency = 1
+	}
+	if o.MaxConnections == 0 {
+		o.MaxConnections = 16384
+	}
+	if o.StreamIdle == 0 {
+		o.StreamIdle = mesh.StreamIdleTimeout
+	}
+	if o.ConnectionIdle == 0 {
+		o.ConnectionIdle = mesh.ConnectionIdleTimeout
+	}
+	if o.DrainTimeout == 0 {
+		o.DrainTimeout = 5 * time.Second
+	}
+	return o
+}
+
+// Server is a proxy whose listeners are bound.
+type Server struct {
+	cfg     mesh.Config
+	opt     Options
+	table   *mesh.Table
+	workers []*worker
+	limits  []limits // by cluster, shared by the workers
+	addrs   []netip.AddrPort
+	admin   *admin
+	started time.Time
+
+	mu      sync.Mutex
+	running bool
+	closed  bool
+}
+
+// New validates cfg and binds its listeners. A listener's port that is taken is
+// a failure.Conflict. Call Run, or Close to give the ports back.
+func New(cfg mesh.Config, opt Options) (*Server, error) {
+	table, err := mesh.Compile(cfg)
+	if err != nil {
+		return nil, failure.Wrap(failure.BadFile, err, "sidecar: configuration", "correct the named fields")
+	}
+	if opt.Concurrency < 0 || opt.Concurrency > 1024 {
+		return nil, failure.Usagef("sidecar: concurrency is %d, want 1 to 1024", opt.Concurrency)
+	}
+	s := &Server{cfg: cfg, opt: opt.withDefaults(), table: table, started: time.Now()}
+	s.limits = make([]limits, len(table.Clusters))
+	if s.opt.Seed == 0 {
+		var b [8]byte
+		if _, err := rand.Read(b[:]); err != nil {
+			return nil, failure.Wrap(failure.Unexpected, err, "sidecar: seed", "")
+		}
+		s.opt.Seed = binary.LittleEndian.Uint64(b[:])
+	}
+	if err := s.open(); err != nil {
+		s.release()
+		return nil, err
+	}
+	return s, nil
+}
+
+// open binds the listeners once for every worker, and the admin listener.
+func (s *Server) open() error {
+	for i := range s.opt.Concurrency {
+		w, err := newWorker(s, i)
+		if err != nil {
+			return err
+		}
+		s.workers = append(s.workers, w)
+	}
+	for i := range s.table.Listeners {
+		l := &s.table.Listeners[i]
+		addr := l.Address
+		for _, w := range s.workers {
+			bound, err := w.listen(i, addr)
+			if err != nil {
+				return err
+			}
+			addr = bound
+		}
+		s.addrs = append(s.addrs, addr)
+	}
+	if s.cfg.Admin != "" {
+		a, err := newAdmin(s, s.cfg.Admin)
+		if err != nil {
+			return err
+		}
+		s.admin = a
+	}
+	return nil
+}
+
+// Addrs returns the addresses of the listeners in the configuration's order,
+// with the ports the system chose where it said 0.
+func (s *Server) Addrs() []netip.AddrPort { return append([]netip.AddrPort(nil), s.addrs...) }
+
+// AdminAddr returns the address of the admin listener, nil if there is none.
+func (s *Server) AdminAddr() net.Addr {
+	if s.admin == nil {
+		return nil
+	}
+	return s.admin.addr()
+}
+
+// Run serves until ctx ends, then drains: it stops listening, closes idle
+// connections, lets requests finish for Options.DrainTimeout, and closes what is
+// left. It returns nil after a drain.
+func (s *Server) Run(ctx context.Context) error {
+	s.mu.Lock()
+	if s.running || s.closed {
+		s.mu.Unlock()
+		return errors.New("sidecar: Run: already run or closed")
+	}
+	s.running = true
+	s.mu.Unlock()
+	defer s.Close()
+
+	if s.admin != nil {
+		s.admin.start()
+	}
+	done := make(chan error, len(s.workers))
+	for _, w := range s.workers {
+		w.live()
+		go func() { done <- w.run() }()
+	}
+	for i, a := range s.addrs {
+		s.opt.Log.Info("listening", "listener", s.table.Listeners[i].Name, "address", a.String())
+	}
+	var failed error
+	left := len(s.workers)
+	select {
+	case <-ctx.Done():
+		s.opt.Log.Info("draining", "timeout", s.opt.DrainTimeout)
+	case failed = <-done: // a worker only ends by itself when epoll fails
+		left--
+	}
+	for _, w := range s.workers {
+		w.post(func() { w.drain(s.opt.DrainTimeout) })
+	}
+	for range left {
+		failed = errors.Join(failed, <-done)
+	}
+	return failed
+}
+
+// Close gives up the listeners of a Server that does not run. It is called by
+// Run itself.
+func (s *Server) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.closed {
+		s.closed = true
+		s.release()
+	}
+	return nil
+}
+
+func (s *Server) release() {
+	if s.admin != nil {
+		s.admin.close()
+	}
+	for _, w := range s.workers {
+		w.release()
+	}
+}

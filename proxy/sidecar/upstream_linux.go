@@ -1,0 +1,368 @@
+package sidecar
+
+import (
+	"golang.org/x/sys/unix"
+
+	"github.com/meshnic/meshnic/proxy/http1"
+	"github.com/meshnic/meshnic/proxy/mesh"
+)
+
+// upstream is a connection to an endpoint: connecting, idle in its pool, or
+// busy with d's request.
+type upstream struct {
+	sock
+	p           *pool
+	d           *downstream
+	connecting  bool
+	unreachable bool // the connection failed before it was under way
+	pooled      bool
+	last        bool // closes after this response
+
+	head   *http1.Head // of a response head that is not complete
+	in     []byte      // what has come of it
+	inBody bool
+	body   http1.Body
+	chunks bool // the response goes out chunked
+
+	t0   func() // the timer's function, made once
+	bury func() // puts the struct back, made once
+}
+
+func (u *upstream) idle() bool { return u.pooled }
+
+func (u *upstream) ready() {
+	switch {
+	case u.fd < 0:
+	case u.connecting:
+		u.finishConnect()
+	case u.d == nil:
+		// Nothing is due: it is the end, or bytes nobody asked for.
+		u.closedByPeer()
+	default:
+		if u.blocked() && u.flush() {
+			u.d.drained()
+		}
+		u.pump()
+	}
+}
+
+func (u *upstream) finishConnect() {
+	if !u.wr {
+		return
+	}
+	e, err := unix.GetsockoptInt(u.fd, unix.SOL_SOCKET, unix.SO_ERROR)
+	if err != nil || e != 0 {
+		u.p.connectFailed(u, &mesh.ReplyConnectFailed)
+		return
+	}
+	u.connecting = false
+	if !u.hup {
+		u.rd = false
+	}
+	u.p.connected(u)
+}
+
+func (u *upstream) expired() {
+	c := u.p.counters()
+	switch {
+	case u.unreachable:
+		u.p.connectFailed(u, &mesh.ReplyConnectFailed)
+	case u.connecting:
+		u.p.connectFailed(u, &mesh.ReplyConnectTimeout)
+	case u.pooled:
+		c.CxIdleTimeout++
+		c.CxDestroyLocal++
+		u.shut()
+	}
+}
+
+func (u *upstream) closedByPeer() {
+	if !u.rd {
+		return // it was writability
+	}
+	n, eof := u.read(u.w.in)
+	if n == 0 && !eof {
+		return
+	}
+	c := u.p.counters()
+	if n > 0 {
+		c.CxProtocolError++
+		c.CxDestroyLocal++
+	} else {
+		c.CxDestroyRemote++
+	}
+	u.shut()
+}
+
+// broken: a write failed. What the peer said before it went is still there to be
+// read, and decides what the client is told.
+func (u *upstream) broken() {
+	u.rd, u.hup = true, true
+	if u.out != nil {
+		u.w.recycle(u.out)
+		u.out, u.off = nil, 0
+	}
+	if u.d != nil {
+		u.pump()
+	} else {
+		u.closedByPeer()
+	}
+}
+
+// begin makes u d's and sends the request, or as much of it as there is.
+func (u *upstream) begin(d *downstream, request []byte) {
+	u.d = d
+	u.p.busy++
+	u.inBody = false
+	c := u.p.counters()
+	c.RqTotal++
+	c.RqActive++
+	u.w.timers.set(&u.t, 0)
+	c.CxTxBytes += uint64(len(request))
+	u.write(request)
+}
+
+// pump moves the response on, for as long as there is some of it and the client
+// takes it.
+func (u *upstream) pump() {
+	for u.fd >= 0 && u.d != nil && u.rd && !u.d.blocked() {
+		n, eof := u.read(u.w.in)
+		switch {
+		case n > 0:
+			u.p.counters().CxRxBytes += uint64(n)
+			u.consume(u.w.in[:n])
+		case eof:
+			u.eof()
+			return
+		default:
+			return
+		}
+	}
+}
+
+// consume takes b, the next bytes of the response.
+func (u *upstream) consume(b []byte) {
+	w := u.w
+	if u.inBody {
+		u.forward(b, w.out[:0])
+		return
+	}
+	h := u.head
+	if h == nil {
+		h = w.head
+		h.Reset(true)
+	} else {
+		u.in = append(u.in, b...)
+		b = u.in
+	}
+	for {
+		n, err := h.Parse(b)
+		if err != nil {
+			u.malformed()
+			return
+		}
+		if n == 0 {
+			if u.head == nil {
+				u.head = w.keepHead()
+				u.in = append(w.buffer(), b...)
+			} else if len(b) < len(u.in) { // 1xx heads went before
+				u.in = append(u.in[:0], b...)
+			}
+			return
+		}
+		if h.Status/100 != 1 {
+			b = u.respond(h, b[n:])
+			break
+		}
+		if h.Status == 101 { // nobody asked to switch
+			u.malformed()
+			return
+		}
+		// RFC 9110 §15.2; Envoy answers Expect itself and passes none on.
+		b = b[n:]
+		h.Reset(true)
+	}
+	in := u.in
+	if u.head != nil {
+		w.returnHead(u.head)
+		u.head, u.in = nil, nil
+	}
+	u.forward(b, w.out)
+	if in != nil {
+		w.recycle(in)
+	}
+}
+
+// respond leaves the head of the response that goes downstream in w.out and
+// returns rest.
+func (u *upstream) respond(h *http1.Head, rest []byte) []byte {
+	w, d := u.w, u.d
+	u.body = h.Body(d.isHead)
+	u.inBody = true
+	u.last = h.Close || u.body.EndsWithStream()
+	u.chunks = u.body.Chunked() || u.body.EndsWithStream()
+	info := mesh.ResponseInfo{Date: w.date, ServiceTime: -1, Chunked: u.chunks}
+	if d.isHead && h.ContentLength < 0 && h.Status != 204 && h.Status != 304 {
+		info.Chunked = true
+	}
+	if d.phase == phaseWait {
+		info.ServiceTime = w.since(d.doneAt)
+	} else {
+		// The request is still coming in and nobody will read the rest of it.
+		d.close = true
+		w.lc[d.listener].RqResponseBeforeComplete++
+	}
+	d.close = d.close || w.draining
+	info.Close = d.close
+	d.responded = true
+	w.lc[d.listener].Count(h.Status)
+	u.p.counters().Count(h.Status)
+	w.out = mesh.AppendResponse(w.out[:0], h, &info)
+	return rest
+}
+
+// forward sends out, and after it what b holds of the response's body. It ends
+// the response if the body does.
+func (u *upstream) forward(b, out []byte) {
+	d := u.d
+	n := 0
+	var err error
+	switch {
+	case u.body.Done():
+	case u.body.Chunked():
+		out, n, err = appendChunks(out, &u.body, b)
+	case u.chunks: // up to the end of the stream
+		if n = len(b); n > 0 {
+			out = http1.AppendChunkSize(out, n)
+			out = append(append(out, b...), "\r\n"...)
+		}
+	case len(out) == 0:
+		n, _, err = u.body.Advance(b)
+		d.send(b[:n])
+	default:
+		n, _, err = u.body.Advance(b)
+		out = append(out, b[:n]...)
+	}
+	if cap(out) > cap(u.w.out) {
+		u.w.out = out
+	}
+	if len(out) > 0 {
+		d.send(out)
+	}
+	switch {
+	case err != nil:
+		u.malformed()
+	case u.body.Done():
+		u.done(n < len(b))
+	default:
+		d.touch()
+	}
+}
+
+// done ends the response. extra says that the server sent more than that.
+func (u *upstream) done(extra bool) {
+	d := u.d
+	c := u.p.counters()
+	complete := d.phase == phaseWait
+	if u.rd { // the last read was full: is that really all?
+		n, eof := u.read(u.w.in[:1])
+		extra, u.hup = extra || n > 0, u.hup || eof
+	}
+	u.leave()
+	d.up = nil
+	switch {
+	case extra:
+		c.CxProtocolError++
+		fallthrough
+	case u.last, u.blocked(), u.bad, !complete:
+		c.CxDestroyLocal++
+		if !complete {
+			c.CxDestroyLocalActiveRq++
+			c.CxDestroyActiveRq++
+		}
+		u.shut()
+	case u.hup:
+		c.CxDestroyRemote++
+		u.shut()
+	default:
+		u.p.put(u)
+	}
+	d.finish()
+}
+
+// leave takes the request off u.
+func (u *upstream) leave() {
+	u.d = nil
+	u.p.busy--
+	u.p.counters().RqActive--
+}
+
+func (u *upstream) eof() {
+	c := u.p.counters()
+	if u.inBody && u.body.EndsWithStream() {
+		if d := u.d; u.chunks {
+			d.send(lastChunk)
+		}
+		u.body = http1.Body{}
+		u.done(false)
+		return
+	}
+	r := &mesh.ReplyTerminated
+	if u.head != nil {
+		r = &mesh.ReplyProtocolError // half a head
+		c.CxProtocolError++
+	}
+	c.CxDestroyRemote++
+	c.CxDestroyRemoteActiveRq++
+	c.CxDestroyActiveRq++
+	u.failed(r)
+}
+
+func (u *upstream) malformed() {
+	c := u.p.counters()
+	c.CxProtocolError++
+	c.CxDestroyLocal++
+	c.CxDestroyLocalActiveRq++
+	c.CxDestroyActiveRq++
+	u.failed(&mesh.ReplyProtocolError)
+}
+
+// failed closes u and tells its request.
+func (u *upstream) failed(r *mesh.Reply) {
+	d := u.d
+	u.leave()
+	d.up = nil
+	u.shut()
+	d.upstreamFailed(r)
+}
+
+// cancel closes u because its request is no longer wanted.
+func (u *upstream) cancel() {
+	c := u.p.counters()
+	c.CxDestroyLocal++
+	c.CxDestroyLocalActiveRq++
+	c.CxDestroyActiveRq++
+	c.RqTxReset++
+	u.d.up = nil
+	u.leave()
+	u.shut()
+}
+
+// shut closes u and gives back what it holds.
+func (u *upstream) shut() {
+	w := u.w
+	if u.fd >= 0 {
+		u.close()
+	} else {
+		w.timers.remove(&u.t)
+	}
+	w.returnHead(u.head)
+	if u.in != nil {
+		w.recycle(u.in)
+	}
+	u.head, u.in = nil, nil
+	u.p.gone(u)
+	w.dead = append(w.dead, u.bury)
+}
+
+var lastChunk = []byte(http1.LastChunk)
