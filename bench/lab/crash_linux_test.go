@@ -65,7 +65,11 @@ func TestKilledAtEveryStep(t *testing.T) {
 
 	rng := rand.New(rand.NewPCG(1, 2))
 	began := time.Now()
-	for n := 1; n <= total; n++ {
+	stride := 1
+	if slow {
+		stride = 10
+	}
+	for n := 1; n <= total; n += stride {
 		// Every point with a whole journal, and with one of the damages.
 		for _, d := range []int{0, 1 + n%(len(damage)-1)} {
 			kill9(t, n)
@@ -121,7 +125,7 @@ func TestKilledAtAnyTime(t *testing.T) {
 	before, alive := snapshot(t), others(t)
 	rng := rand.New(rand.NewPCG(3, 4))
 	n := 30
-	if testing.Short() {
+	if testing.Short() || slow {
 		n = 5
 	}
 	for i := range n {
@@ -153,4 +157,23 @@ func TestCleansAtOnce(t *testing.T) {
 		}
 		clean(t, before, alive, "cleaned already")
 	}
+}
+
+// The owner's programs end with it, long before anybody cleans.
+func TestProgramsEndWithTheirOwner(t *testing.T) {
+	hostiftest.NeedNet(t, netns.Probe)
+	before, alive := snapshot(t), others(t)
+	cmd := self("up", "t", "start")
+	in, err := cmd.StdinPipe()
+	require.NoError(t, err)
+	defer in.Close()
+	out := &lines{}
+	cmd.Stdout = out
+	require.NoError(t, cmd.Start())
+	require.Eventually(t, func() bool { return strings.Count(out.String(), "\n") == 2 }, 5*time.Second, time.Millisecond)
+	require.Equal(t, alive+2, others(t))
+	require.NoError(t, cmd.Process.Kill())
+	cmd.Wait()
+	require.Eventually(t, func() bool { return others(t) == alive }, time.Second, time.Millisecond)
+	clean(t, before, alive, "owner killed")
 }

@@ -36,12 +36,33 @@ func mustUp(t *testing.T, spec Spec) *Lab {
 	l, err := Up(t.Context(), spec)
 	require.NoError(t, err)
 	require.NotEqual(t, before, snapshot(t))
+	carries(t, l)
 	t.Cleanup(func() {
 		require.NoError(t, l.Down())
 		require.Equal(t, before, snapshot(t))
 		require.NoError(t, l.Down(), "again")
 	})
 	return l
+}
+
+// carries sees that no link of a lab is still on its way up.
+func carries(t *testing.T, l *Lab) {
+	t.Helper()
+	hosts := []string{l.Spec().Hosts[0].Name}
+	if f := l.Spec().Fabric; f == Bridge || f == Ports {
+		hosts = append(hosts, SwitchHost)
+	}
+	for _, h := range hosts {
+		require.NoError(t, l.Do(h, func() error {
+			links, err := netlink.LinkList()
+			for _, link := range links {
+				if link.Type() != "device" { // loopback
+					require.Equal(t, netlink.LinkOperState(netlink.OperUp), link.Attrs().OperState, link.Attrs().Name)
+				}
+			}
+			return err
+		}))
+	}
 }
 
 // serve starts a server in a host that tells everybody its name.

@@ -91,7 +91,7 @@ func (l *Lab) start(host string, c Cmd, stdout io.Writer) (_ *Process, err error
 	if l.down {
 		return nil, fmt.Errorf("lab: start %s: lab %s is down", p.Name, l.spec.Name)
 	}
-	err = l.starter.Start(p.cmd, cfg, func(pid int) error {
+	p.before, err = l.starter.Start(p.cmd, cfg, func(pid int) error {
 		start, err := netns.StartTime(pid)
 		if err != nil {
 			return err
@@ -103,7 +103,6 @@ func (l *Lab) start(host string, c Cmd, stdout io.Writer) (_ *Process, err error
 		return nil, err
 	}
 	p.Pid = p.cmd.Process.Pid
-	p.before, _ = cpuTime(p.Pid) // fails if the program has ended already: then it is unknown, and 0
 	l.procs = append(slices.DeleteFunc(l.procs, (*Process).exited), p)
 	go p.wait()
 	return p, nil

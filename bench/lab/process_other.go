@@ -20,5 +20,3 @@ func (p *Process) RSS() (int64, error) { return 0, hostif.ErrNotSupported }
 
 // WaitListening is not supported.
 func (p *Process) WaitListening(string, time.Duration) error { return hostif.ErrNotSupported }
-
-func cpuTime(int) (time.Duration, error) { return 0, hostif.ErrNotSupported }

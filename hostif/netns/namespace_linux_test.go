@@ -149,6 +149,19 @@ func TestTwoHostsOverABridge(t *testing.T) {
 	require.ErrorContains(t, Veth(End{NS: a, Name: "eth0"}, End{NS: b, Name: "x"}, mtu), "file exists")
 }
 
+func TestWaitUp(t *testing.T) {
+	ns := with(t, "a")[0]
+	require.NoError(t, Veth(End{NS: ns, Name: "x"}, End{NS: ns, Name: "y"}, 1500))
+	require.NoError(t, SetUp(ns, "x"))
+	require.ErrorContains(t, WaitUp(ns, "x", 20*time.Millisecond), "it is lower-layer-down after 20ms")
+	go func() {
+		time.Sleep(20 * time.Millisecond)
+		SetUp(ns, "y")
+	}()
+	require.NoError(t, WaitUp(ns, "x", 3*time.Second))
+	require.ErrorContains(t, WaitUp(ns, "z", time.Second), "wait for z in "+ns)
+}
+
 // Running the tests as an ordinary user says what is missing and how to get it.
 func TestWithoutRights(t *testing.T) {
 	if os.Getuid() != 0 {

@@ -9,6 +9,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -228,6 +230,55 @@ func TestConflictNamesTheOwner(t *testing.T) {
 	own(t, "t")
 	_, err = Undo("t", UndoOptions{Force: true})
 	require.NoError(t, err, "forced")
+}
+
+// Labs come and go at the same time without taking the directories they share
+// from under each other, and one name goes to one of those who want it.
+func TestManyAtOnce(t *testing.T) {
+	hostiftest.NeedNet(t, Probe)
+	restored(t)
+	var wg sync.WaitGroup
+	errs := make(chan error, 1000)
+	for i := range 6 {
+		wg.Go(func() {
+			lab := "t_" + itoa(i)
+			for range 40 {
+				j, err := Create(lab, nil)
+				if err == nil {
+					ns := Name(lab, "a")
+					err = errors.Join(j.Step(Entry{Kind: KindNetns, Name: ns}, func() error { return New(ns) }), j.Close())
+				}
+				_, undoErr := Undo(lab, UndoOptions{})
+				if err = errors.Join(err, undoErr); err != nil {
+					errs <- err
+				}
+			}
+		})
+	}
+	wg.Wait()
+	close(errs)
+	for err := range errs {
+		require.NoError(t, err)
+	}
+
+	var won atomic.Int32
+	for range 8 {
+		wg.Go(func() {
+			j, err := Create("t", nil)
+			if err == nil {
+				won.Add(1)
+				j.Close()
+				return
+			}
+			if failure.KindOf(err) != failure.Conflict {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	require.EqualValues(t, 1, won.Load())
+	_, err := Undo("t", UndoOptions{})
+	require.NoError(t, err)
 }
 
 // An owner that cannot be looked up counts as alive; one of an earlier boot

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -50,20 +51,21 @@ func (s *Starter) Close() {
 // Start starts cfg's program with cmd's standard streams. It sets everything
 // else of cmd. Once the copy exists, and before it becomes the program, record
 // is called with its pid; if that fails the copy ends without a trace. Start
-// returns when the program runs.
-func (s *Starter) Start(cmd *exec.Cmd, cfg Config, record func(pid int) error) error {
+// returns when the program runs, with the CPU time that the copy used before:
+// the kernel counts it as the program's.
+func (s *Starter) Start(cmd *exec.Cmd, cfg Config, record func(pid int) error) (before time.Duration, err error) {
 	if err := checkGuard(); err != nil {
-		return err
+		return 0, err
 	}
 	config, configW, err := os.Pipe()
 	if err != nil {
-		return fmt.Errorf("spawn: %w", err)
+		return 0, fmt.Errorf("spawn: %w", err)
 	}
 	defer configW.Close()
 	status, statusW, err := os.Pipe()
 	if err != nil {
 		config.Close()
-		return fmt.Errorf("spawn: %w", err)
+		return 0, fmt.Errorf("spawn: %w", err)
 	}
 	defer status.Close()
 	cmd.Path, cmd.Args = "/proc/self/exe", []string{cfg.Args[0], Verb}
@@ -76,13 +78,13 @@ func (s *Starter) Start(cmd *exec.Cmd, cfg Config, record func(pid int) error) e
 	config.Close()
 	statusW.Close()
 	if err != nil {
-		return fmt.Errorf("spawn: start a copy of this program: %w", err)
+		return 0, fmt.Errorf("spawn: start a copy of this program: %w", err)
 	}
-	abandon := func(err error) error {
+	abandon := func(err error) (time.Duration, error) {
 		configW.Close()
 		cmd.Process.Kill()
 		cmd.Wait()
-		return err
+		return 0, err
 	}
 	if err := record(cmd.Process.Pid); err != nil {
 		return abandon(err)
@@ -99,10 +101,15 @@ func (s *Starter) Start(cmd *exec.Cmd, cfg Config, record func(pid int) error) e
 	if err != nil {
 		return abandon(fmt.Errorf("spawn: %w", err))
 	}
+	var ns int64
+	if n, _ := fmt.Sscanf(string(why), "cpu %d\n", &ns); n == 1 {
+		_, text, _ := strings.Cut(string(why), "\n")
+		why = []byte(text)
+	}
 	if len(why) > 0 {
 		return abandon(explain(cfg, string(why)))
 	}
-	return nil
+	return time.Duration(ns), nil
 }
 
 func explain(cfg Config, why string) error {
@@ -151,6 +158,10 @@ func become() {
 			kind = "rights"
 		}
 		fail("%s\n%v", kind, err)
+	}
+	var ts unix.Timespec
+	if unix.ClockGettime(unix.CLOCK_PROCESS_CPUTIME_ID, &ts) == nil {
+		unix.Write(statusFd, fmt.Appendf(nil, "cpu %d\n", ts.Nano()))
 	}
 	err = syscall.Exec(cfg.Path, cfg.Args, cfg.Env)
 	fail("exec\n%v", err)

@@ -5,6 +5,7 @@ package spawn
 import (
 	"os"
 	"os/exec"
+	"time"
 
 	"github.com/meshnic/meshnic/internal/failure"
 )
@@ -19,11 +20,11 @@ func NewStarter() *Starter { return &Starter{} }
 func (*Starter) Close() {}
 
 // Start fails.
-func (*Starter) Start(*exec.Cmd, Config, func(int) error) error {
+func (*Starter) Start(*exec.Cmd, Config, func(int) error) (time.Duration, error) {
 	if err := checkGuard(); err != nil {
-		return err
+		return 0, err
 	}
-	return failure.New(failure.Unsupported, "start a program in a network namespace", "this is not Linux", "run it on Linux")
+	return 0, failure.New(failure.Unsupported, "start a program in a network namespace", "this is not Linux", "run it on Linux")
 }
 
 func become() {
