@@ -30,7 +30,7 @@ var carried = map[protoreflect.FullName]map[string][]string{
 	"envoy.config.listener.v3.FilterChain":                {"filters": nil},
 	"envoy.config.listener.v3.Filter":                     {"name": nil, "typed_config": nil},
 	"envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager": {
-		"codec_type": {"HTTP1"}, "stat_prefix": nil, "route_config": nil, "http_filters": nil,
+		"codec_type": {"HTTP1", "AUTO"}, "stat_prefix": nil, "route_config": nil, "http_filters": nil,
 	},
 	"envoy.extensions.filters.network.http_connection_manager.v3.HttpFilter": {"name": nil, "typed_config": nil},
 	"envoy.extensions.filters.http.router.v3.Router":                         {},

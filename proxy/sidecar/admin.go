@@ -57,14 +57,15 @@ func (a *admin) start() {
 	go func() {
 		defer close(a.done)
 		if err := a.srv.Serve(a.ln); !errors.Is(err, http.ErrServerClosed) {
-			a.s.opt.Log.Error("admin", "error", err)
+			fmt.Fprintf(a.s.opt.Log, "sidecar: admin: %v\n", err)
 		}
 	}()
 }
 
 func (a *admin) close() {
-	a.ln.Close()
-	if a.done != nil {
+	if a.done == nil {
+		a.ln.Close()
+	} else {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()
 		if a.srv.Shutdown(ctx) != nil {

@@ -13,9 +13,11 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"errors"
-	"log/slog"
+	"fmt"
+	"io"
 	"net"
 	"net/netip"
+	"runtime"
 	"sync"
 	"time"
 
@@ -24,10 +26,10 @@ import (
 )
 
 // Options are what the configuration file does not say. The zero Options are
-// Envoy's defaults with one worker.
+// Envoy's defaults.
 type Options struct {
-	Log         *slog.Logger // nil discards
-	Concurrency int          // workers; 0 means 1
+	Log         io.Writer // gets a line for each thing worth knowing; nil discards
+	Concurrency int       // workers; 0 means GOMAXPROCS
 
 	MaxConnections int           // downstream connections of one worker, the rest is closed at once; 0 means 16384
 	HeadTimeout    time.Duration // from a head's first byte to its last; 0 means none but the stream idle timeout
@@ -39,10 +41,10 @@ type Options struct {
 
 func (o Options) withDefaults() Options {
 	if o.Log == nil {
-		o.Log = slog.New(slog.DiscardHandler)
+		o.Log = io.Discard
 	}
 	if o.Concurrency == 0 {
-		o.Concurrency = 1
+		o.Concurrency = runtime.GOMAXPROCS(0)
 	}
 	if o.MaxConnections == 0 {
 		o.MaxConnections = 16384
@@ -166,13 +168,13 @@ func (s *Server) Run(ctx context.Context) error {
 		go func() { done <- w.run() }()
 	}
 	for i, a := range s.addrs {
-		s.opt.Log.Info("listening", "listener", s.table.Listeners[i].Name, "address", a.String())
+		fmt.Fprintf(s.opt.Log, "sidecar: %s listens on %v\n", s.table.Listeners[i].Name, a)
 	}
 	var failed error
 	left := len(s.workers)
 	select {
 	case <-ctx.Done():
-		s.opt.Log.Info("draining", "timeout", s.opt.DrainTimeout)
+		fmt.Fprintf(s.opt.Log, "sidecar: draining, for at most %v\n", s.opt.DrainTimeout)
 	case failed = <-done: // a worker only ends by itself when epoll fails
 		left--
 	}
