@@ -28,7 +28,7 @@ var Table = []Layer{
 
 	{"internal/failure", nil, "errors with an exit code, a reason and a next step"},
 	{"internal/layers", nil, "this table"},
-	{"internal/spawn", []string{"internal/failure"}, "starts a process inside namespaces, on given cores"},
+	{"internal/spawn", []string{"hostif/netns", "internal/failure"}, "starts a process inside namespaces, on given cores"},
 
 	{"hostif", []string{"datapath/wire", "internal/failure"}, "Link: batches of frames in and out"},
 	{"hostif/internal/...", host, "virtio_net_hdr and wake-ups, shared by links"},
@@ -41,7 +41,7 @@ var Table = []Layer{
 	{"hostif/tap", append([]string{"hostif/ethtool"}, host...), "Link over TAP"},
 	{"hostif/xdp", append([]string{"hostif/ethtool"}, host...), "Link over AF_XDP"},
 	{"hostif/netns", host, "namespaces, veth, nftables; journalled and undone"},
-	{"hostif/attach", []string{"hostif", "hostif/ethtool", "hostif/fault", "hostif/netns", "hostif/packet", "hostif/tap", "hostif/xdp", "internal/failure"}, "opens the links of a NIC's ports"},
+	{"hostif/attach", []string{"hostif", "hostif/ethtool", "hostif/fault", "hostif/netns", "hostif/packet", "hostif/probe", "hostif/tap", "hostif/xdp", "internal/failure"}, "opens the links of a NIC's ports"},
 	{"hostif/probe", nil, "what this host lets us do"},
 	{"hostif/hostiftest", []string{"hostif", "hostif/mem", "internal/failure"}, "contract suite of Link; gate for tests with namespaces"},
 
@@ -52,14 +52,16 @@ var Table = []Layer{
 
 	{"nic", []string{"datapath/...", "datapath", "hostif", "hostif/segment", "internal/failure"}, "the device: pipelines, ports, counters, loop"},
 
+	{"nic/control", []string{"nic", "internal/failure"}, "a running NIC's counters over a Unix socket"},
+
 	{"bench/load", []string{"internal/failure"}, "load generator, null server, ping-pong"},
 	{"bench/lab", []string{"hostif", "hostif/netns", "internal/failure", "internal/spawn"}, "topologies in network namespaces"},
 	{"bench/reference", nil, "the paper's figures"},
-	{"bench", []string{"bench/lab", "bench/load", "hostif/netns", "nic", "proxy/mesh", "proxy/envoyconf", "internal/failure"}, "experiments"},
+	{"bench", []string{"bench/lab", "bench/load", "hostif/netns", "hostif/probe", "nic", "nic/control", "proxy/mesh", "proxy/envoyconf", "internal/failure"}, "experiments"},
 	{"bench/report", []string{"bench", "bench/reference", "internal/failure"}, "report, tables, figures"},
 
 	{"examples/...", []string{"datapath", "datapath/...", "hostif", "hostif/...", "nic", "bench/lab", "internal/failure", "internal/spawn"}, "one folder, one idea"},
-	{"cmd/meshnic", []string{"bench", "bench/...", "examples/bookinfo", "hostif", "hostif/...", "nic", "proxy/...", "internal/..."}, "flags, wiring, exit code"},
+	{"cmd/meshnic", []string{"bench", "bench/...", "examples/bookinfo", "hostif", "hostif/...", "nic", "nic/...", "proxy/...", "internal/..."}, "flags, wiring, exit code"},
 }
 
 var (
