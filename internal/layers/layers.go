@@ -31,7 +31,6 @@ var Table = []Layer{
 	{"internal/spawn", []string{"hostif/netns", "internal/failure"}, "starts a process inside namespaces, on given cores"},
 
 	{"hostif", []string{"datapath/wire", "internal/failure"}, "Link: batches of frames in and out"},
-	{"hostif/internal/...", host, "virtio_net_hdr and wake-ups, shared by links"},
 	{"hostif/ethtool", host, "offload settings of an interface and its peer, with undo"},
 	{"hostif/segment", host, "segmentation and checksums in software"},
 	{"hostif/mem", host, "Link in memory"},
@@ -66,5 +65,5 @@ var Table = []Layer{
 
 var (
 	stage = []string{"datapath", "datapath/wire", "datapath/sim"}
-	host  = []string{"hostif", "hostif/internal/...", "datapath/wire", "internal/failure"}
+	host  = []string{"hostif", "datapath/wire", "internal/failure"}
 )
