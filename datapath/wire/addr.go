@@ -51,8 +51,8 @@ func ParseIP(s string) (a [16]byte, err error) {
 	if strings.Contains(tail, "::") {
 		return a, bad
 	}
-	h, ok1 := parseGroups(head)
-	t, ok2 := parseGroups(tail)
+	h, ok1 := parseGroups(head, !gap)
+	t, ok2 := parseGroups(tail, true)
 	n := len(h) + len(t)
 	if !ok1 || !ok2 || n > 16 || gap && n > 14 || !gap && n != 16 {
 		return a, bad
@@ -77,14 +77,15 @@ func parseIPv4(s string) (a [4]byte, ok bool) {
 	return a, true
 }
 
-// parseGroups reads 16-bit groups with colons, the last perhaps an IPv4 address.
-func parseGroups(s string) (b []byte, ok bool) {
+// parseGroups reads 16-bit groups with colons. If they end the address the last
+// may be an IPv4 address.
+func parseGroups(s string, ends bool) (b []byte, ok bool) {
 	if s == "" {
 		return nil, true
 	}
 	parts := strings.Split(s, ":")
 	for i, p := range parts {
-		if i == len(parts)-1 && strings.Contains(p, ".") {
+		if ends && i == len(parts)-1 && strings.Contains(p, ".") {
 			v4, ok := parseIPv4(p)
 			return append(b, v4[:]...), ok
 		}
