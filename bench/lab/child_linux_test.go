@@ -61,9 +61,12 @@ func child(verb string) int {
 		for range 4 {
 			wg.Go(func() {
 				runtime.LockOSThread() // the thread ends with the goroutine
-				var ts unix.Timespec
-				for ts.Nano() < int64(50*time.Millisecond) {
+				used := func() int64 {
+					var ts unix.Timespec
 					unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &ts)
+					return ts.Nano()
+				}
+				for end := used() + int64(50*time.Millisecond); used() < end; {
 				}
 			})
 		}

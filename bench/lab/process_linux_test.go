@@ -177,6 +177,7 @@ func TestProcess(t *testing.T) {
 			"the threads that burnt have ended: a sum over those that live would miss them")
 		cpu, err := p.CPU()
 		require.NoError(t, err)
+		require.Greater(t, p.before, 100*time.Microsecond, "the copy of ourselves told what it used")
 		require.Greater(t, cpu, 200*time.Millisecond)
 		require.Less(t, cpu, 400*time.Millisecond)
 		rss, err := p.RSS()

@@ -232,6 +232,43 @@ func TestConflictNamesTheOwner(t *testing.T) {
 	require.NoError(t, err, "forced")
 }
 
+// While a lab gets its name, no other lab appears or disappears.
+func TestOneAtATime(t *testing.T) {
+	hostiftest.NeedNet(t, Probe)
+	restored(t)
+	type result struct {
+		who string
+		err error
+	}
+	results := make(chan result, 3)
+	j, err := Create("t", func(point string) {
+		if point != "claimed" {
+			return
+		}
+		go func() {
+			_, err := Create("t", nil)
+			results <- result{"the same name", err}
+		}()
+		go func() { results <- result{"tidy", Tidy()} }()
+		select {
+		case r := <-results:
+			t.Errorf("%s did not wait: %v", r.who, r.err)
+		case <-time.After(50 * time.Millisecond):
+		}
+	})
+	require.NoError(t, err)
+	defer j.Close()
+	for range 2 {
+		if r := <-results; r.who == "tidy" {
+			require.NoError(t, r.err)
+		} else {
+			require.Equal(t, failure.Conflict, failure.KindOf(r.err))
+		}
+	}
+	_, err = Undo("t", UndoOptions{})
+	require.NoError(t, err)
+}
+
 // Labs come and go at the same time without taking the directories they share
 // from under each other, and one name goes to one of those who want it.
 func TestManyAtOnce(t *testing.T) {
