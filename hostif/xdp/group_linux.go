@@ -72,6 +72,9 @@ func Open(cfg Config) (_ *Group, err error) {
 			}
 		}
 		mtu = max(mtu, ports[i].mtu)
+		if ports[i].down {
+			cfg.logf("xdp: %s is down: it carries nothing until: ip link set dev %s up", iface.Name, iface.Name)
+		}
 	}
 	chunkSize, multi := layout(mtu)
 	if multi {

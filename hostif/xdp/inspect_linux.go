@@ -27,6 +27,7 @@ type port struct {
 	peer    ethtool.Peer
 	hasPeer bool
 	inode   uint64 // of its namespace
+	down    bool   // administratively
 }
 
 func (p *port) same(q *port) bool { return p.index == q.index && p.inode == q.inode }
@@ -43,7 +44,7 @@ func inspect(iface Iface) (*port, error) {
 			return explain("look up", iface.Name, err)
 		}
 		a := l.Attrs()
-		p.index, p.mtu, p.kind = a.Index, a.MTU, l.Type()
+		p.index, p.mtu, p.kind, p.down = a.Index, a.MTU, l.Type(), a.RawFlags&unix.IFF_UP == 0
 		var st unix.Stat_t
 		if err := unix.Stat("/proc/thread-self/ns/net", &st); err == nil {
 			p.inode = st.Ino

@@ -3,6 +3,7 @@ package xdp
 import (
 	"fmt"
 	"net"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 
@@ -41,8 +42,9 @@ type Link struct {
 	down     bool   // the last sendto said that the interface is down
 	closed   bool
 
-	st     hostif.Stats
-	kernel unix.XDPStatistics // as of Close
+	st      hostif.Stats
+	wakeups atomic.Uint64      // the waiter counts without the group's lock
+	kernel  unix.XDPStatistics // as of Close
 }
 
 // slot is one frame handed out. Frames in one chunk point into the UMEM; larger
@@ -79,7 +81,7 @@ func (l *Link) WaitFds() []int {
 }
 
 // Woken counts a wait that ended with something to read.
-func (l *Link) Woken() { l.st.Wakeups++ }
+func (l *Link) Woken() { l.wakeups.Add(1) }
 
 // Recv returns frames that have arrived, at most 256.
 func (l *Link) Recv(frames []*hostif.Frame) (int, error) {
@@ -225,6 +227,7 @@ func (l *Link) Stats() hostif.Stats {
 		}
 	}
 	st := l.st
+	st.Wakeups = l.wakeups.Load()
 	// A frame that finds the fill ring empty counts in both of the first two.
 	st.RxDropFull += max(l.kernel.Rx_dropped, l.kernel.Rx_fill_ring_empty_descs) + l.kernel.Rx_ring_full
 	st.RxDropBad += l.kernel.Rx_invalid_descs

@@ -79,6 +79,8 @@ func startPeer(t testing.TB, ns int, job peerJob) func() peerResult {
 	}
 	return func() (res peerResult) {
 		t.Helper()
+		patience := time.AfterFunc(30*time.Second+job.For, func() { _ = c.Process.Kill() })
+		defer patience.Stop()
 		require.NoError(t, json.NewDecoder(r).Decode(&res), "peer %+v", job)
 		return res
 	}
