@@ -41,7 +41,7 @@ func explainBind(iface string, waited time.Duration, err error) error {
 	case errors.Is(err, unix.EBUSY):
 		return failure.Wrap(failure.Conflict, fmt.Errorf("%w: %w", hostif.ErrBusy, err),
 			fmt.Sprintf("xdp: bind queue 0 of %s: another AF_XDP socket has held it for %.1f s", iface, waited.Seconds()),
-			"ss -a --xdp (in the interface's namespace) names it; stop it, or use --mode packet")
+			"stop the process that holds it (ss --xdp -ap names it where the kernel has XDP_SOCKETS_DIAG), or use --mode packet")
 	case errors.Is(err, unix.EOPNOTSUPP), errors.Is(err, unix.EINVAL):
 		return failure.Wrap(failure.Unsupported, fmt.Errorf("%w: %w", hostif.ErrNotSupported, err),
 			"xdp: bind queue 0 of "+iface+" in copy mode", "use --mode tap or --mode packet; kernels before 6.6 carry no MTU above 3498")

@@ -21,8 +21,8 @@ type program struct {
 const rxQueueIndex = 16
 
 // loadProgram loads the program with a map that leads to socket fd.
-func loadProgram(fd int, frags bool) (p *program, err error) {
-	p = &program{}
+func loadProgram(fd int, frags bool) (_ *program, err error) {
+	p := &program{}
 	defer func() {
 		if err != nil {
 			p.close()
