@@ -1,7 +1,6 @@
 package load
 
 import (
-	"runtime"
 	"strconv"
 
 	"golang.org/x/sys/unix"
@@ -274,9 +273,7 @@ func (g *generator) drop(c *conn) {
 // release makes c free for the next request, and starts it if it is due.
 func (g *generator) release(c *conn) {
 	now := g.clock.now()
-	if now-g.yielded >= int64(yieldEvery) { // no clock of this connection runs here
-		g.yielded = now
-		runtime.Gosched()
+	if g.turns.yield(now) { // no clock of this connection runs here
 		now = g.clock.now()
 	}
 	switch {

@@ -34,7 +34,6 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	go endWithParent(ctx, cancel)
 	debug.SetMemoryLimit(memoryLimit)
 	debug.SetGCPercent(-1)
-	runtime.GOMAXPROCS(max(2, runtime.GOMAXPROCS(0)))
 	if err := dispatch(ctx, args, stdin, stdout); err != nil {
 		fmt.Fprintln(stderr, err)
 		return int(failure.KindOf(err))
@@ -120,6 +119,12 @@ func dispatch(ctx context.Context, args []string, stdin io.Reader, stdout io.Wri
 	}
 	if len(args) != 1 || verbs[args[0]] == nil {
 		return failure.Usagef("load: verb %q, want one of run, serve, pingpong, echo, bulk, sink, curl", strings.Join(args, " "))
+	}
+	switch args[0] {
+	case "run", "serve", "pingpong": // see the package comment
+		runtime.GOMAXPROCS(1)
+	case "echo": // as many ping-pongs as will be run at once, and the acceptor
+		runtime.GOMAXPROCS(max(4, runtime.GOMAXPROCS(0)))
 	}
 	res, err := verbs[args[0]]()
 	if err != nil {

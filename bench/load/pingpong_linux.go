@@ -14,8 +14,8 @@ import (
 	"github.com/meshnic/meshnic/internal/failure"
 )
 
-// PingPong measures round trips with blocking system calls on one locked
-// thread, as a C program would. A round that fails ends the run; it is the
+// PingPong measures round trips with blocking system calls, as a C program
+// would. A round that fails ends the run; it is the
 // result's one error. The error returned is about the configuration or this
 // host.
 func PingPong(ctx context.Context, cfg PingPongConfig) (*Result, error) {
@@ -25,8 +25,6 @@ func PingPong(ctx context.Context, cfg PingPongConfig) (*Result, error) {
 	}
 	var stop atomic.Bool
 	defer context.AfterFunc(ctx, func() { stop.Store(true) })()
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
 
 	r := &Result{Mode: "pingpong", Connections: 1, Hist: NewHist()}
 	p := pinger{cfg: cfg, clock: newClock(), buf: make([]byte, cfg.Size), res: r, stop: &stop}
@@ -49,6 +47,7 @@ type pinger struct {
 	buf   []byte
 	res   *Result
 	stop  *atomic.Bool
+	turns turns
 }
 
 func (p *pinger) run() {
@@ -59,8 +58,8 @@ func (p *pinger) run() {
 		}
 		r.Warmup++
 	}
-	begin, use := p.clock.now(), threadUsage()
-	until, yielded := int64(1<<62), begin
+	begin, use := p.clock.now(), processUsage()
+	until := int64(1 << 62)
 	if p.cfg.Duration > 0 {
 		until = begin + int64(p.cfg.Duration)
 	}
@@ -69,12 +68,10 @@ func (p *pinger) run() {
 		if !p.round(true) {
 			break
 		}
-		if now = p.clock.now(); now-yielded >= int64(yieldEvery) {
-			yielded = now
-			runtime.Gosched()
-		}
+		now = p.clock.now()
+		p.turns.yield(now)
 	}
-	window, used := p.clock.now()-begin, threadUsage().since(use)
+	window, used := p.clock.now()-begin, processUsage().since(use)
 	r.finish(time.Duration(window), r.Hist.N())
 	if r.N > 0 {
 		r.Generator.CPU = float64(used.cpu) / 1e3 / float64(r.N)
@@ -187,8 +184,7 @@ func dialBlocking(to netip.AddrPort, timeout time.Duration) (int, error) {
 	return fd, nil
 }
 
-// EchoServe returns every byte it gets until ctx ends; one locked thread a
-// connection.
+// EchoServe returns every byte it gets until ctx ends; one thread a connection.
 func EchoServe(ctx context.Context, cfg EchoConfig) (*ServeResult, error) {
 	ln, at, err := listen(cfg.Listen)
 	if err != nil {
@@ -201,6 +197,7 @@ func EchoServe(ctx context.Context, cfg EchoConfig) (*ServeResult, error) {
 		cfg.Ready(at)
 	}
 	res := ServeResult{Schema: Schema, Mode: "echo"}
+	begin := processUsage()
 	var mu sync.Mutex // guards res
 	var peers sync.WaitGroup
 	defer peers.Wait()
@@ -221,26 +218,19 @@ func EchoServe(ctx context.Context, cfg EchoConfig) (*ServeResult, error) {
 			res.Connections++
 			res.Requests += e.rounds
 			res.Bytes += e.bytes
-			res.CPU += e.cpuUS
 		})
 	}
 	peers.Wait()
+	res.CPU = float64(processUsage().since(begin).cpu) / 1e3
 	return &res, nil
 }
 
-type echoed struct {
-	rounds, bytes uint64
-	cpuUS         float64
-}
+type echoed struct{ rounds, bytes uint64 }
 
 func echo(fd int, stop *atomic.Bool) (total echoed) {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
 	if blocking(fd) != nil {
 		return
 	}
-	use := threadUsage()
-	defer func() { total.cpuUS = float64(threadUsage().since(use).cpu) / 1e3 }()
 	buf := make([]byte, 64<<10)
 	for !stop.Load() {
 		rounds, n, e := echoRounds(fd, buf, 10000)

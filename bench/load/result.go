@@ -67,9 +67,9 @@ func (e *Errors) at(k kind) *uint64 {
 // Generator says what the measurement cost the measuring side, and whether
 // that side was the limit.
 type Generator struct {
-	CPU  float64 `json:"cpu_us_per_request"` // of the measuring thread; curl: of the curl process
+	CPU  float64 `json:"cpu_us_per_request"` // of the measuring process; curl: of the curl processes
 	Busy float64 `json:"busy_share"`         // of the window not spent waiting in epoll, 0 to 1
-	// Runnable is the share of the window the thread was ready to run and had
+	// Runnable is the share of the window the process was ready to run and had
 	// no processor, 0 to 1 (schedstat; 0 where the kernel does not tell).
 	Runnable float64 `json:"runnable_share"`
 	// LagUS is how late the generator noticed intended starts for which a

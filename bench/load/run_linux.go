@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime"
 	"sync/atomic"
 	"time"
 
@@ -14,7 +13,6 @@ import (
 )
 
 const (
-	yieldEvery = 5 * time.Millisecond  // half of what sysmon allows
 	lingerMax  = time.Second           // for the server to close after a last answer
 	backoffMin = 10 * time.Millisecond // after a failed connect, doubled up to backoffMax
 	backoffMax = 200 * time.Millisecond
@@ -38,9 +36,7 @@ func Run(ctx context.Context, cfg Config) (*Result, error) {
 	}
 	defer g.poll.close()
 	defer context.AfterFunc(ctx, func() { g.stop.Store(true) })()
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	exactTimers()
+	g.turns.settle()
 	return g.run()
 }
 
@@ -69,7 +65,8 @@ type generator struct {
 	fatal            error // no descriptor or port to be had
 	held             bool  // a start is due and every free connection is backing off
 	window           window
-	yielded, scanned int64
+	turns            turns
+	scanned          int64
 }
 
 // window is what is measured between the end of the warm-up and the end.
@@ -77,7 +74,7 @@ type window struct {
 	state          phase
 	opened, closed int64
 	idle           int64 // of the poller: at the opening, then in the window
-	use            usage // likewise, of the thread
+	use            usage // likewise, of the process
 	done           uint64
 }
 
@@ -291,7 +288,7 @@ func (g *generator) count(measured bool, k kind, text func() string) {
 func (g *generator) slide(now int64) {
 	w := &g.window
 	if w.state == before && now >= g.warm {
-		w.state, w.opened, w.idle, w.use = inside, now, g.poll.idle, threadUsage()
+		w.state, w.opened, w.idle, w.use = inside, now, g.poll.idle, processUsage()
 	}
 	if g.end > 0 && now >= g.end {
 		g.shut(now)
@@ -303,7 +300,7 @@ func (g *generator) shut(now int64) {
 	w := &g.window
 	if w.state == inside {
 		w.state, w.closed, w.done = after, now, g.done
-		w.idle, w.use = g.poll.idle-w.idle, threadUsage().since(w.use)
+		w.idle, w.use = g.poll.idle-w.idle, processUsage().since(w.use)
 	}
 }
 

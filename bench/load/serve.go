@@ -27,7 +27,7 @@ type ServeResult struct {
 	Refused     uint64  `json:"refused"`     // answered with 4xx
 	Connections uint64  `json:"connections"` // accepted
 	Bytes       uint64  `json:"bytes"`       // received
-	CPU         float64 `json:"cpu_us"`      // of the serving thread, from start to end; 0 for sink
+	CPU         float64 `json:"cpu_us"`      // of the process, from start to end; 0 for sink
 }
 
 // NullBody is the default body of Serve: 200 bytes of JSON.

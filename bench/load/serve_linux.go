@@ -3,7 +3,6 @@ package load
 import (
 	"context"
 	"fmt"
-	"runtime"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -39,14 +38,12 @@ func Serve(ctx context.Context, cfg ServeConfig) (*ServeResult, error) {
 		return nil, err
 	}
 	defer context.AfterFunc(ctx, func() { s.stop.Store(true) })()
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	begin := threadUsage()
+	begin := processUsage()
 	if cfg.Ready != nil {
 		cfg.Ready(at)
 	}
 	s.loop()
-	s.res.CPU = float64(threadUsage().since(begin).cpu) / 1e3
+	s.res.CPU = float64(processUsage().since(begin).cpu) / 1e3
 	if s.fatal != nil {
 		return nil, s.fatal
 	}
@@ -59,16 +56,16 @@ const (
 )
 
 type server struct {
-	ln      int
-	clock   clock
-	poll    *poller
-	stop    atomic.Bool
-	fatal   error
-	yielded int64
-	buf     []byte
-	peers   []*peer // by descriptor
-	gen     int32
-	res     ServeResult
+	ln    int
+	clock clock
+	poll  *poller
+	stop  atomic.Bool
+	fatal error
+	turns turns
+	buf   []byte
+	peers []*peer // by descriptor
+	gen   int32
+	res   ServeResult
 
 	keep, last, keep10 []byte
 	headLen            int // of keep
@@ -104,10 +101,7 @@ func (s *server) loop() {
 				s.serve(p, ev.Events)
 			}
 		}
-		if now := s.clock.now(); now-s.yielded >= int64(yieldEvery) {
-			s.yielded = now
-			runtime.Gosched()
-		}
+		s.turns.yield(s.clock.now())
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/netip"
 	"os"
+	"runtime"
 	"strconv"
 	"strings"
 	"time"
@@ -39,6 +40,9 @@ func rawWrite(fd int, b []byte) (int, unix.Errno) {
 
 // rawWait is how long a wait may hold its P; see the package comment.
 const rawWait = 2 * time.Millisecond
+
+// yieldEvery is half of what sysmon allows a goroutine before it interrupts it.
+const yieldEvery = 5 * time.Millisecond
 
 // poller is an epoll instance and the time spent waiting in it.
 type poller struct {
@@ -196,19 +200,25 @@ func listenError(err error, at netip.AddrPort) error {
 	return failure.Wrap(failure.Unexpected, err, what, "")
 }
 
-// usage is what the calling thread has used so far, ns.
+// usage is what the process has used so far, ns.
 type usage struct{ cpu, runnable int64 }
 
-func threadUsage() usage {
+func processUsage() usage {
 	var u usage
 	var ts unix.Timespec
-	if unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &ts) == nil {
+	if unix.ClockGettime(unix.CLOCK_PROCESS_CPUTIME_ID, &ts) == nil {
 		u.cpu = ts.Nano()
 	}
-	// "ran waited slices", ns; absent without CONFIG_SCHED_INFO
-	if b, err := os.ReadFile("/proc/thread-self/schedstat"); err == nil {
-		if f := strings.Fields(string(b)); len(f) > 1 {
-			u.runnable, _ = strconv.ParseInt(f[1], 10, 64)
+	tasks, err := os.ReadDir("/proc/self/task")
+	if err != nil {
+		return u
+	}
+	for _, t := range tasks {
+		// "ran waited slices", ns; absent without CONFIG_SCHED_INFO
+		b, err := os.ReadFile("/proc/self/task/" + t.Name() + "/schedstat")
+		if f := strings.Fields(string(b)); err == nil && len(f) > 1 {
+			n, _ := strconv.ParseInt(f[1], 10, 64)
+			u.runnable += n
 		}
 	}
 	return u
@@ -216,5 +226,28 @@ func threadUsage() usage {
 
 func (u usage) since(o usage) usage { return usage{u.cpu - o.cpu, u.runnable - o.runnable} }
 
-// exactTimers takes the calling thread's timer slack from 50 us to 1 ns.
-func exactTimers() { _ = unix.Prctl(unix.PR_SET_TIMERSLACK, 1, 0, 0, 0) }
+// turns lets the Go scheduler have its way now and then.
+type turns struct {
+	last int64
+	tid  int
+}
+
+// yield gives way if it is time; call it where no clock is running. It reports
+// whether it did.
+func (t *turns) yield(now int64) bool {
+	if now-t.last < int64(yieldEvery) {
+		return false
+	}
+	t.last = now
+	runtime.Gosched()
+	t.settle()
+	return true
+}
+
+// settle takes the timer slack of the thread it runs on from 50 us to 1 ns.
+func (t *turns) settle() {
+	if id := unix.Gettid(); id != t.tid {
+		t.tid = id
+		_ = unix.Prctl(unix.PR_SET_TIMERSLACK, 1, 0, 0, 0)
+	}
+}

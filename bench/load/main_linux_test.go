@@ -38,7 +38,8 @@ type process struct {
 	stderr bytes.Buffer
 }
 
-func start(t testing.TB, verb string, cfg any) *process {
+// child prepares a verb as a process of its own.
+func child(t testing.TB, verb string, cfg any) *exec.Cmd {
 	t.Helper()
 	in, raw := cfg.(json.RawMessage)
 	if !raw {
@@ -48,9 +49,17 @@ func start(t testing.TB, verb string, cfg any) *process {
 	}
 	exe, err := os.Executable()
 	require.NoError(t, err)
-	p := &process{cmd: exec.Command(exe)}
-	p.cmd.Env = append(os.Environ(), childVerb+"="+verb)
-	p.cmd.Stdin, p.cmd.Stderr = bytes.NewReader(in), &p.stderr
+	cmd := exec.Command(exe)
+	cmd.Env = append(os.Environ(), childVerb+"="+verb)
+	cmd.Stdin = bytes.NewReader(in)
+	return cmd
+}
+
+func start(t testing.TB, verb string, cfg any) *process {
+	t.Helper()
+	p := &process{cmd: child(t, verb, cfg)}
+	p.cmd.Stderr = &p.stderr
+	var err error
 	p.out, err = p.cmd.StdoutPipe()
 	require.NoError(t, err)
 	require.NoError(t, p.cmd.Start())
