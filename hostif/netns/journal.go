@@ -133,7 +133,8 @@ func (j *Journal) Step(e Entry, do func() error) error {
 
 // Setting records a host setting about to be changed. Undo will hand change,
 // as JSON, to the UndoFunc registered as handler. A setting inside one of the
-// lab's own namespaces, ns, goes with the namespace and is not undone.
+// lab's own namespaces, ns (its name or file; empty: another), goes with the
+// namespace and is not undone.
 func (j *Journal) Setting(handler, ns string, change any) error {
 	b, err := json.Marshal(change)
 	if err != nil {
