@@ -102,10 +102,10 @@ func (h *httpd) shutdown(giveUp func()) {
 	case <-done:
 	case <-time.After(h.grace):
 	}
-	giveUp()
 	h.mu.Lock()
-	h.closeConns(false)
+	h.closeConns(false) // before the handlers wake, so that none of them answers
 	h.mu.Unlock()
+	giveUp()
 	<-done
 }
 
