@@ -124,13 +124,13 @@ func (r *Run) connections(own ...int) []int {
 }
 
 // window returns how long one repeat of a cell lasts: the user's wish, or the
-// experiment's own, a fifth of it when quick.
+// experiment's own, a third of it when quick.
 func (r *Run) window(own time.Duration) time.Duration {
 	switch {
 	case r.Duration > 0:
 		return r.Duration
 	case r.Quick:
-		return max(own/5, 60*time.Millisecond)
+		return max(own/3, 100*time.Millisecond)
 	}
 	return own
 }
