@@ -69,8 +69,10 @@ type NIC struct {
 	tracker *tcp.Tracker // nil in program null
 	pkt     datapath.Packet
 	nextID  uint64
-	counts  counts
-	snap    snapshots
+
+	housekept sim.Cycle // when
+	counts    counts
+	snap      snapshots
 }
 
 // New builds a NIC from cfg with one port a link.
