@@ -86,6 +86,18 @@ func Veth(t testing.TB, nsA int, a string, nsB int, b string, mtu int) {
 	})
 	SetUp(t, nsA, a, "")
 	SetUp(t, nsB, b, "")
+	Settle(t, nsA, a)
+	Settle(t, nsB, b)
+}
+
+// Settle waits until an interface whose carrier has come sends: asking for it
+// runs what the kernel would do in the background.
+func Settle(t testing.TB, ns int, name string) {
+	t.Helper()
+	WithHandle(t, ns, func(h *netlink.Handle) {
+		_, err := h.LinkByName(name)
+		require.NoError(t, err)
+	})
 }
 
 // SetUp gives an interface an address in CIDR form, unless that is empty, and

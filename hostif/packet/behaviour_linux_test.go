@@ -182,6 +182,7 @@ func TestDownAndUp(t *testing.T) {
 	require.Zero(t, n)
 	require.EqualValues(t, 1, x.Stats().TxDropError)
 	set(true)
+	hostiftest.Settle(t, ns, "y")
 	n, err = y.Send([]*hostif.Frame{hostiftest.Frame(2, 60)})
 	require.NoError(t, err)
 	require.Equal(t, 1, n)

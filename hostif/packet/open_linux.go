@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
 	"github.com/meshnic/meshnic/hostif"
@@ -71,6 +72,7 @@ func (l *Link) open(cfg Config) error {
 	if err != nil {
 		return l.fail("bind to", err)
 	}
+	l.startQueue(cfg)
 	err = unix.SetsockoptPacketMreq(fd, unix.SOL_PACKET, unix.PACKET_ADD_MEMBERSHIP,
 		&unix.PacketMreq{Ifindex: int32(l.index), Type: unix.PACKET_MR_PROMISC})
 	if err != nil {
@@ -106,6 +108,22 @@ func (l *Link) lookUp() error {
 			Next: "ip link set " + l.name + " up", Err: &hostif.OpError{Op: "open", Iface: l.name, Err: unix.ENETDOWN}}
 	}
 	return nil
+}
+
+// startQueue makes sure that what is sent at once is not lost. When the peer of
+// a veth comes up, the kernel starts the transmit queue in the background, and
+// until then takes frames, says that they are sent, and drops them. Asking for
+// the interface by netlink waits for that (rtnl_getlink, since Linux 6.8).
+func (l *Link) startQueue(cfg Config) {
+	h, err := netlink.NewHandle(unix.NETLINK_ROUTE)
+	if err != nil {
+		return
+	}
+	defer h.Close()
+	nl, err := h.LinkByIndex(l.index)
+	if err == nil && nl.Attrs().RawFlags&unix.IFF_LOWER_UP == 0 && cfg.Logf != nil {
+		cfg.Logf("packet %s: no carrier: the other end is down, and what is sent is lost", l.name)
+	}
 }
 
 // setBuffers takes what it is allowed: the FORCE variants want CAP_NET_ADMIN of

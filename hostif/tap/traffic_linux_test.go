@@ -129,6 +129,9 @@ func TestIperf(t *testing.T) {
 	}
 	run("tap", floor, onT(tap.Config{}), onT(tap.Config{}))
 	run("packet", .5, onP(packet.Config{}), onP(packet.Config{}))
+	// What net.core.rmem_max of a stock kernel leaves to an unprivileged user.
+	stock := packet.Config{RecvBuffer: 2 * 212992}
+	run("packet with stock buffers", .5, onP(stock), onP(stock))
 	run("tap finished", .1, onT(tap.Config{NoOffload: true}), onT(tap.Config{NoOffload: true}))
 	run("packet finished", .1, onP(packet.Config{NoOffload: true}), onP(packet.Config{NoOffload: true}))
 }
