@@ -28,7 +28,7 @@ func newESwitch(cfg Config, ports []*port) (*eswitch, error) {
 		Name:     "eswitch",
 		Key:      []matchaction.KeyField{{Field: datapath.FieldVLAN}, {Field: datapath.FieldEthDst}},
 		Capacity: cfg.MACs,
-		MaxAge:   sim.Cycle(macAge * CoreClock.Hz),
+		MaxAge:   sim.Cycle(macAge * CoreHz),
 	})
 	if err != nil {
 		return nil, err

@@ -15,9 +15,9 @@ import (
 	"github.com/meshnic/meshnic/internal/failure"
 )
 
-// CoreClock is the modelled card's core clock: 250 MHz, the user clock of a
-// PCIe gen3 x16 NIC with a 512-bit datapath (Corundum's).
-var CoreClock = sim.Clock{Hz: 250_000_000}
+// CoreHz is the modelled card's core clock: 250 MHz, the user clock of a PCIe
+// gen3 x16 NIC with a 512-bit datapath (Corundum's).
+const CoreHz = 250_000_000
 
 // Program says what the card is loaded with.
 type Program string
@@ -107,7 +107,7 @@ func New(cfg Config, ports []Port) (*NIC, error) {
 
 // passthrough puts the pipeline together.
 func (n *NIC) passthrough(maxFrame int) (err error) {
-	if n.tracker, err = tcp.New(tcp.Config{Flows: n.cfg.Flows, Clock: CoreClock}); err != nil {
+	if n.tracker, err = tcp.New(tcp.Config{Flows: n.cfg.Flows, Clock: sim.Clock{Hz: CoreHz}}); err != nil {
 		return fmt.Errorf("nic: %w", err)
 	}
 	if n.sw, err = newESwitch(n.cfg, n.ports); err != nil {

@@ -244,7 +244,7 @@ func TestModelTimeIsTheSumOfTheStages(t *testing.T) {
 		for _, s := range append(d.ingress, d.egress...) {
 			sum += s.Cycles(&d.pkt)
 		}
-		require.Equal(t, float64(CoreClock.Duration(sum).Nanoseconds()), m.P50)
+		require.Equal(t, float64(sim.Clock{Hz: CoreHz}.Duration(sum).Nanoseconds()), m.P50)
 		return m.P50
 	}
 	short := tcpFrame(macB, macA)

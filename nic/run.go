@@ -58,7 +58,7 @@ func (n *NIC) Run(ctx context.Context, opt RunOptions) error {
 
 // housekeepEvery is 1 ms in cycles: a look at 64 flows costs up to 64 cache
 // misses, too much for every time that the ports run dry.
-var housekeepEvery = sim.Cycle(CoreClock.Hz / 1000)
+const housekeepEvery sim.Cycle = CoreHz / 1000
 
 // housekeep forgets old flows, a few at a time, when there is nothing to carry.
 func (n *NIC) housekeep(now sim.Cycle) {
@@ -71,7 +71,7 @@ func (n *NIC) housekeep(now sim.Cycle) {
 
 // cycleAt converts time since the start to the core's cycles.
 func cycleAt(d time.Duration) sim.Cycle {
-	hi, lo := bits.Mul64(uint64(d), CoreClock.Hz)
+	hi, lo := bits.Mul64(uint64(d), CoreHz)
 	c, _ := bits.Div64(hi, lo, 1e9)
 	return sim.Cycle(c)
 }

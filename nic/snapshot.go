@@ -21,7 +21,7 @@ type Snapshot struct {
 }
 
 // ModelTime is time on the modelled card, ns a forwarded frame: first beat in
-// to first beat out, summed over the stages, at CoreClock.
+// to first beat out, summed over the stages, at CoreHz.
 type ModelTime struct {
 	P50 float64 `json:"p50"`
 	P90 float64 `json:"p90"`
@@ -90,5 +90,5 @@ func (n *NIC) Counters() Snapshot {
 }
 
 func (n *NIC) modelNS(q float64) float64 {
-	return float64(n.counts.quantile(q)) * float64(time.Second) / float64(CoreClock.Hz)
+	return float64(n.counts.quantile(q)) * float64(time.Second) / float64(CoreHz)
 }
