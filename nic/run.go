@@ -34,6 +34,7 @@ func (n *NIC) Run(ctx context.Context, opt RunOptions) error {
 		links[i] = p.link
 	}
 	waiter := hostif.NewWaiter(links)
+	defer waiter.Close()
 	start := time.Now()
 	for ctx.Err() == nil {
 		n.snap.answer(n)
