@@ -92,7 +92,11 @@ func (h *Head) connection(v []byte, keepAlive *bool) (nominates bool, err Error)
 		default:
 			switch idOf(tok) {
 			case TE:
-			case Host, XForwardedFor, XForwardedHost, XForwardedProto:
+			case Host:
+				if !h.response {
+					return false, ErrNoHost
+				}
+			case XForwardedFor, XForwardedHost, XForwardedProto:
 				// A client must not be able to take these off a request.
 				if !h.response {
 					return false, ErrNominated
