@@ -31,7 +31,7 @@ const memoryLimit = 512 << 20
 func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer cancel()
-	go endWithParent(ctx, cancel)
+	go endWithParent(ctx, os.Getppid(), cancel)
 	debug.SetMemoryLimit(memoryLimit)
 	debug.SetGCPercent(-1)
 	if err := dispatch(ctx, args, stdin, stdout); err != nil {
@@ -43,8 +43,7 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 
 // endWithParent cancels when the parent process is gone, so that a killed bench
 // leaves no servers.
-func endWithParent(ctx context.Context, cancel func()) {
-	parent := os.Getppid()
+func endWithParent(ctx context.Context, parent int, cancel func()) {
 	for t := time.NewTicker(time.Second); ; {
 		select {
 		case <-ctx.Done():

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -35,7 +36,25 @@ var loopback = netip.MustParseAddrPort("127.0.0.1:0")
 type process struct {
 	cmd    *exec.Cmd
 	out    io.ReadCloser
-	stderr bytes.Buffer
+	stderr text
+}
+
+// text is a buffer that may be read while the process still writes.
+type text struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (t *text) Write(p []byte) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.b.Write(p)
+}
+
+func (t *text) String() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.b.String()
 }
 
 // child prepares a verb as a process of its own.
@@ -161,4 +180,40 @@ func TestChildProcesses(t *testing.T) {
 			require.NotEmpty(t, stderr.String())
 		})
 	}
+}
+
+// A killed bench leaves no servers behind.
+func TestEndsWithItsParent(t *testing.T) {
+	cmd := child(t, "serve", ServeConfig{Listen: loopback})
+	cmd.Args = []string{"sh", "-c", `"$0" <&3 & wait`, cmd.Path}
+	cmd.Path = "/bin/sh"
+	in, err := io.ReadAll(cmd.Stdin)
+	require.NoError(t, err)
+	r, w, err := os.Pipe() // sh gives a background job /dev/null for stdin
+	require.NoError(t, err)
+	_, err = w.Write(in)
+	require.NoError(t, err)
+	w.Close()
+	cmd.Stdin, cmd.ExtraFiles = nil, []*os.File{r}
+	out, err := cmd.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
+	r.Close()
+	_, err = ReadListening(out)
+	require.NoError(t, err)
+	require.NoError(t, cmd.Process.Kill())
+
+	ended := make(chan ServeResult, 1)
+	go func() {
+		var res ServeResult
+		_ = json.NewDecoder(out).Decode(&res)
+		ended <- res
+	}()
+	select {
+	case res := <-ended:
+		require.Equal(t, "serve", res.Mode, "it ended in order")
+	case <-time.After(10 * time.Second):
+		t.Fatal("the server outlives its parent")
+	}
+	_ = cmd.Wait()
 }

@@ -10,6 +10,7 @@ import (
 	"os"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -187,14 +188,15 @@ func TestCancel(t *testing.T) {
 }
 
 func TestRequestAsSent(t *testing.T) {
-	var got *http.Request
+	var asked atomic.Pointer[http.Request]
 	s := newBadServer(t, func(c *net.TCPConn, _ uint64, r *http.Request) bool {
-		got = r
+		asked.Store(r)
 		return good(c)
 	})
 	_, err := Run(t.Context(), Config{Target: s.at, Path: "/a?b=c", Host: "reviews.example", MaxRequests: 1,
 		Headers: []Header{{"X-Request-Id", "7"}, {"End-User", "jason"}}})
 	require.NoError(t, err)
+	got := asked.Load()
 	require.Equal(t, "GET /a?b=c HTTP/1.1", got.Method+" "+got.RequestURI+" "+got.Proto)
 	require.Equal(t, "reviews.example", got.Host)
 	require.Equal(t, http.Header{"X-Request-Id": {"7"}, "End-User": {"jason"}}, got.Header)
