@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/meshnic/meshnic/hostif/netns"
 	"github.com/meshnic/meshnic/internal/failure"
@@ -91,6 +92,10 @@ func Down(name string, force bool, undo Undoers) (found bool, err error) {
 	return netns.Undo(name, netns.UndoOptions{Force: force, Handlers: undo})
 }
 
+// dying is how long Clean gives an owner that was killed to be gone: leaving
+// AF_XDP sockets and namespaces takes the kernel some milliseconds.
+const dying = 500 * time.Millisecond
+
 // Clean removes every lab that no live process uses, or, forced, every lab. It
 // returns the names of those removed. The labs that it had to leave are in the
 // error.
@@ -100,17 +105,23 @@ func Clean(force bool, undo Undoers) (removed []string, err error) {
 		return nil, err
 	}
 	var errs []error
-	for _, n := range names {
-		if st, err := netns.Load(n); err == nil && st.Alive && st.Owner.Pid == os.Getpid() && !force {
-			errs = append(errs, failure.New(failure.Conflict, fmt.Sprintf("remove lab %q", n), "this process is using it", ""))
-			continue
+	for began := time.Now(); ; time.Sleep(10 * time.Millisecond) {
+		var used []string
+		errs = nil
+		for _, n := range names {
+			found, err := Down(n, force, undo)
+			switch {
+			case err != nil:
+				errs = append(errs, err)
+				if failure.KindOf(err) == failure.Conflict {
+					used = append(used, n)
+				}
+			case found:
+				removed = append(removed, n)
+			}
 		}
-		found, err := Down(n, force, undo)
-		switch {
-		case err != nil:
-			errs = append(errs, err)
-		case found:
-			removed = append(removed, n)
+		if names = used; len(used) == 0 || len(errs) > len(used) || time.Since(began) > dying {
+			break
 		}
 	}
 	if err := netns.Tidy(); err != nil {

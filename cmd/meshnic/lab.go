@@ -39,8 +39,8 @@ func newLab() *cobra.Command {
 	}
 	down.Flags().BoolVar(&force, "force", false, "also from a live owner")
 	up := &cobra.Command{
-		Use: "up FILE", Short: "Make the lab that a YAML or JSON file describes, and keep it until interrupted", Args: cobra.ExactArgs(1),
-		Long: `up makes a lab and keeps it until it is interrupted; then it removes it.
+		Use: "up FILE", Short: "Make the lab that a YAML or JSON file describes", Args: cobra.ExactArgs(1),
+		Long: `up makes a lab, all of it or nothing, and leaves it to be used; lab down removes it.
 
   name: two
   fabric: bridge            # direct, bridge, ports (for attach) or taps
@@ -97,9 +97,8 @@ func labUp(cmd *cobra.Command, args []string) error {
 	for _, h := range l.Spec().Hosts {
 		fmt.Fprintf(cmd.OutOrStdout(), "%s\t%s\n", netns.Name(spec.Name, h.Name), h.IP)
 	}
-	fmt.Fprintln(cmd.ErrOrStderr(), "the lab is up; interrupt to remove it")
-	<-cmd.Context().Done()
-	return l.Down()
+	fmt.Fprintf(cmd.ErrOrStderr(), "to remove it: meshnic lab down %s\n", spec.Name)
+	return l.Leave()
 }
 
 func labInspect(w io.Writer, args []string, output string) error {

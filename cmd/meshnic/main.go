@@ -116,6 +116,18 @@ do it; 6 conflict; 7 threshold not met; 8 result not trustworthy; 130/143 interr
 	for _, c := range root.Commands() {
 		wrapArgs(c)
 	}
+	root.Args = func(_ *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return nil
+		}
+		next := "meshnic --help"
+		if near := root.SuggestionsFor(args[0]); len(near) > 0 {
+			next = "meshnic " + near[0]
+		}
+		return &failure.Error{Kind: failure.Usage, What: fmt.Sprintf("there is no verb %q", args[0]), Next: next}
+	}
+	root.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+	root.SuggestionsMinimumDistance = 2
 	return root
 }
 
