@@ -167,14 +167,14 @@ func TestSlowAnswersTimeOut(t *testing.T) {
 			return good(c)
 		}
 		say(c, "HTTP/1.1 200 OK\r\nContent-Length: 16\r\n\r\nthe")
-		time.Sleep(150 * time.Millisecond)
+		time.Sleep(900 * time.Millisecond)
 		return say(c, " right answer")
 	})
-	r, err := Run(t.Context(), Config{Target: s.at, Connections: 2, MaxRequests: 12, Timeout: 50 * time.Millisecond, Check: Check{Body: goodBody}})
+	r, err := Run(t.Context(), Config{Target: s.at, Connections: 2, MaxRequests: 12, Timeout: 300 * time.Millisecond, Check: Check{Body: goodBody}})
 	require.NoError(t, err)
 	require.Equal(t, Errors{Timeout: 4}, r.Errors, r.Examples)
 	require.EqualValues(t, 8, r.N)
-	require.Less(t, r.WallUS.Max, 50e3)
+	require.Less(t, r.WallUS.Max, 301e3)
 }
 
 // Good answers that come in many pieces, in any framing, are right answers.
@@ -223,7 +223,7 @@ func TestIdleCloseIsNoError(t *testing.T) {
 		}
 		return nth%2 == 1
 	})
-	r, err := Run(t.Context(), Config{Target: s.at, Connections: 1, Rate: 20, MaxRequests: 9, Check: Check{Body: goodBody}})
+	r, err := Run(t.Context(), Config{Target: s.at, Connections: 1, Rate: 10, MaxRequests: 9, Check: Check{Body: goodBody}})
 	require.NoError(t, err)
 	require.Zero(t, r.Errors, r.Examples)
 	require.EqualValues(t, 9, r.N)
@@ -244,7 +244,7 @@ func TestRefusedConnections(t *testing.T) {
 	require.Contains(t, r.Examples["connect"], "refused")
 	require.Positive(t, r.Errors.Connect)
 	require.Less(t, r.Errors.Connect, uint64(40), "no back-off")
-	require.Less(t, time.Since(begin), 2*time.Second)
+	require.Less(t, time.Since(begin), 10*time.Second)
 
 	r, err = Run(t.Context(), Config{Target: at, Connections: 2, Rate: 200, Duration: 300 * time.Millisecond, Timeout: 100 * time.Millisecond})
 	require.NoError(t, err)

@@ -207,6 +207,8 @@ func (g *generator) ended(c *conn) {
 func (g *generator) complete(c *conn, now int64) {
 	g.land(c)
 	switch {
+	case now-c.start >= int64(g.cfg.Timeout): // scan has not come round yet
+		g.count(c.measured, errTimeout, g.tooLate)
 	case c.ans.status != g.cfg.Check.Status:
 		g.count(c.measured, errStatus, func() string { return "status " + strconv.Itoa(c.ans.status) })
 	case !c.body.ok():
@@ -228,6 +230,8 @@ func (g *generator) complete(c *conn, now int64) {
 	}
 	g.release(c)
 }
+
+func (g *generator) tooLate() string { return "no complete answer within " + g.cfg.Timeout.String() }
 
 // right books a right answer.
 func (g *generator) right(c *conn, now int64) {

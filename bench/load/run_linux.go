@@ -324,7 +324,7 @@ func (g *generator) scan(now int64) {
 		c := &g.conns[i]
 		switch {
 		case c.flying && now >= c.start+int64(g.cfg.Timeout):
-			k, text := errTimeout, "no complete answer within "+g.cfg.Timeout.String()
+			k, text := errTimeout, g.tooLate()
 			if c.state == connecting {
 				k, text = errConnect, "no connection within "+g.cfg.Timeout.String()
 			}

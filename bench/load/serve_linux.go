@@ -52,7 +52,7 @@ func Serve(ctx context.Context, cfg ServeConfig) (*ServeResult, error) {
 
 const (
 	listener = -1        // id of the listening socket in events
-	outLimit = 256 << 10 // a client that reads nothing is read from no further
+	outLimit = 256 << 10 // bytes to write to one client, beyond which nothing more is answered
 )
 
 type server struct {
@@ -79,6 +79,7 @@ type peer struct {
 	out   []byte // answers not yet written
 	sent  int    // of out
 	skip  int64  // of a request body
+	held  bool   // in waits for out to be written
 	close bool   // after out is written
 	mask  uint32
 }
@@ -135,7 +136,7 @@ func (s *server) serve(p *peer, events uint32) {
 	if events&(unix.EPOLLOUT|unix.EPOLLERR|unix.EPOLLHUP) != 0 && !s.flush(p) {
 		return
 	}
-	if events&^unix.EPOLLOUT == 0 || p.close {
+	if events&unix.EPOLLIN == 0 || p.mask&unix.EPOLLIN == 0 {
 		return
 	}
 	n, e := rawRead(p.fd, s.buf)
@@ -151,13 +152,15 @@ func (s *server) serve(p *peer, events uint32) {
 	s.flush(p)
 }
 
-// take answers the requests in b.
+// take answers the requests in p.in and b, until there is more to write than
+// outLimit: held says that p.in may have another complete request.
 func (s *server) take(p *peer, b []byte) {
 	if len(p.in) > 0 {
 		p.in = append(p.in, b...)
 		b = p.in
 	}
-	for len(b) > 0 && !p.close {
+	p.held = false
+	for len(b) > 0 && !p.close && !p.held {
 		if p.skip > 0 {
 			n := min(p.skip, int64(len(b)))
 			p.skip -= n
@@ -170,6 +173,7 @@ func (s *server) take(p *peer, b []byte) {
 		}
 		b = b[n:]
 		s.answer(p, a)
+		p.held = len(p.out) > outLimit
 	}
 	p.in = append(p.in[:0], b...) // memmove: b may be p.in's end
 }
@@ -196,27 +200,30 @@ func (s *server) answer(p *peer, a ask) {
 	p.out = append(p.out, out...)
 }
 
-// flush writes what there is to write. It reports whether p is still there.
+// flush writes what there is to write, and answers what was held back for it.
+// It reports whether p is still there.
 func (s *server) flush(p *peer) bool {
-	for p.sent < len(p.out) {
-		n, e := rawWrite(p.fd, p.out[p.sent:])
-		switch e {
-		case 0:
-			p.sent += n
-			continue
-		case unix.EINTR:
-			continue
-		case unix.EAGAIN:
-			mask := uint32(unix.EPOLLOUT | unix.EPOLLIN)
-			if len(p.out)-p.sent > outLimit || p.close {
-				mask = unix.EPOLLOUT
+	for {
+		for p.sent < len(p.out) {
+			n, e := rawWrite(p.fd, p.out[p.sent:])
+			switch e {
+			case 0:
+				p.sent += n
+				continue
+			case unix.EINTR:
+				continue
+			case unix.EAGAIN:
+				return s.watch(p, unix.EPOLLOUT) // who does not read is not read from
 			}
-			return s.watch(p, mask)
+			s.drop(p)
+			return false
 		}
-		s.drop(p)
-		return false
+		p.out, p.sent = p.out[:0], 0
+		if !p.held {
+			break
+		}
+		s.take(p, nil)
 	}
-	p.out, p.sent = p.out[:0], 0
 	if p.close {
 		s.drop(p)
 		return false
