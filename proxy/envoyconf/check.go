@@ -58,10 +58,10 @@ type node struct {
 func parse(file []byte, name string) (*node, error) {
 	var doc yaml.Node
 	if err := yaml.Unmarshal(file, &doc); err != nil {
-		p := Problem{Why: strings.TrimPrefix(err.Error(), "yaml: ")}
+		p := Problem{Line: 1, Column: 1, Why: strings.TrimPrefix(err.Error(), "yaml: ")}
 		if m := lineOf.FindStringSubmatch(p.Why); m != nil {
 			p.Line, _ = strconv.Atoi(m[1])
-			p.Column, p.Why = 1, m[2]
+			p.Why = m[2]
 		}
 		return nil, bad(name, []Problem{p})
 	}
@@ -128,20 +128,30 @@ func check(n *node) []Problem {
 type checker struct {
 	problems []Problem
 	depth    int
+	messages int
 }
+
+// Limits of what aliases may make of a file: they can nest it without end, and
+// multiply it.
+const (
+	maxDepth    = 64
+	maxMessages = 1 << 20
+)
 
 func (c *checker) fail(n *node, path, format string, args ...any) {
 	c.problems = append(c.problems, Problem{Line: n.line, Column: n.column, Path: path, Why: fmt.Sprintf(format, args...)})
 }
 
 func (c *checker) message(n *node, path string, d protoreflect.MessageDescriptor) {
-	// An alias can make a file refer to itself.
-	if c.depth++; c.depth > 64 {
-		c.fail(n, path, "is nested too deeply")
-		c.depth--
+	c.depth++
+	defer func() { c.depth-- }()
+	if c.messages++; c.depth > maxDepth || c.messages > maxMessages {
+		if c.depth <= maxDepth && c.messages > maxMessages+1 {
+			return // said once
+		}
+		c.fail(n, path, "is nested too deeply, or too much")
 		return
 	}
-	defer func() { c.depth-- }()
 	if n.Kind != yaml.MappingNode {
 		c.fail(n, path, "want a mapping (%s)", d.Name())
 		return

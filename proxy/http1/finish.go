@@ -120,8 +120,8 @@ func (h *Head) nominate(b []byte) {
 			for j := range h.fields[:h.n] {
 				f := &h.fields[j]
 				name := b[f.Name.Off:f.Name.End]
-				// Framing stays whatever Connection says.
-				if f.ID == ContentLength || f.ID == TransferEncoding || len(name) != len(tok) {
+				// Framing stays whatever Connection says; TE has a rule of its own.
+				if f.ID == ContentLength || f.ID == TransferEncoding || f.ID == TE || len(name) != len(tok) {
 					continue
 				}
 				same := true

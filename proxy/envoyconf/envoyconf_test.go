@@ -1,0 +1,281 @@
+package envoyconf
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/meshnic/meshnic/internal/failure"
+	"github.com/meshnic/meshnic/proxy/mesh"
+)
+
+// envoy returns the real Envoy's path: $MESHNIC_ENVOY, or "envoy" on the PATH.
+func envoy(t testing.TB) string {
+	t.Helper()
+	path := os.Getenv("MESHNIC_ENVOY")
+	if path == "" {
+		path, _ = exec.LookPath("envoy")
+	}
+	if path == "" {
+		if os.Getenv("MESHNIC_REQUIRE_NET") == "1" {
+			t.Fatal("no Envoy: MESHNIC_ENVOY is not set and envoy is not on the PATH")
+		}
+		t.Skip("no Envoy: MESHNIC_ENVOY is not set and envoy is not on the PATH")
+	}
+	return path
+}
+
+// reviews is the outbound side of a productpage with everything a Config has.
+func reviews() mesh.Config {
+	return mesh.Config{
+		Node:  "productpage",
+		Admin: "127.0.0.1:9901",
+		Listeners: []mesh.Listener{{
+			Name: "outbound", Address: "127.0.0.1:15001", StatPrefix: "outbound",
+			VirtualHosts: []mesh.VirtualHost{{
+				Name: "reviews", Domains: []string{"reviews", "reviews:9080", "*.reviews", "reviews.*"},
+				Routes: []mesh.Route{
+					{Path: "/health", Cluster: "details"},
+					{Prefix: "/", Cluster: "reviews", Timeout: 2500 * time.Millisecond},
+				},
+			}, {
+				Name: "any", Domains: []string{"*"},
+				Routes: []mesh.Route{{Prefix: "/", Cluster: "details"}},
+			}},
+		}, {
+			Name: "inbound", Address: "[::1]:15006", StatPrefix: "inbound",
+			VirtualHosts: []mesh.VirtualHost{{
+				Name: "any", Domains: []string{"*"},
+				Routes: []mesh.Route{{Prefix: "/", Cluster: "empty", Timeout: 15 * time.Second}},
+			}},
+		}},
+		Clusters: []mesh.Cluster{
+			{Name: "reviews", ConnectTimeout: time.Second, Endpoints: []mesh.Endpoint{
+				{Address: "127.0.0.14:9080", Weight: 3}, {Address: "127.0.0.15:9080"}, {Address: "[::1]:9080", Weight: 2}}},
+			{Name: "details", Endpoints: []mesh.Endpoint{{Address: "127.0.0.12:9080"}}},
+			{Name: "empty"},
+		},
+	}
+}
+
+func TestRoundTrip(t *testing.T) {
+	cfg := reviews()
+	file, err := Bootstrap(cfg)
+	require.NoError(t, err)
+	got, err := Read(file, "envoy.yaml")
+	require.NoError(t, err)
+	require.Equal(t, cfg, got)
+	again, err := Bootstrap(got)
+	require.NoError(t, err)
+	require.Equal(t, string(file), string(again))
+}
+
+// The file is golden: a change of its form is a change of what both proxies run.
+func TestBootstrapGolden(t *testing.T) {
+	file, err := Bootstrap(reviews())
+	require.NoError(t, err)
+	golden := filepath.Join("testdata", "reviews.yaml")
+	if os.Getenv("MESHNIC_UPDATE") == "1" {
+		require.NoError(t, os.WriteFile(golden, file, 0o644))
+	}
+	want, err := os.ReadFile(golden)
+	require.NoError(t, err)
+	require.Equal(t, string(want), string(file))
+}
+
+func TestBootstrapRefusesMistakes(t *testing.T) {
+	cfg := reviews()
+	cfg.Listeners[0].VirtualHosts[0].Routes[0].Cluster = "nowhere"
+	_, err := Bootstrap(cfg)
+	require.ErrorContains(t, err, `listeners[0].virtual_hosts[0].routes[0].cluster: no cluster is named "nowhere"`)
+}
+
+func TestEnvoyAcceptsTheFile(t *testing.T) {
+	path := envoy(t)
+	for name, cfg := range map[string]mesh.Config{"reviews": reviews(), "least": {
+		Listeners: []mesh.Listener{{Name: "l", Address: "127.0.0.1:0", StatPrefix: "l"}},
+	}} {
+		file, err := Bootstrap(cfg)
+		require.NoError(t, err)
+		f := filepath.Join(t.TempDir(), name+".yaml")
+		require.NoError(t, os.WriteFile(f, file, 0o644))
+		out, err := exec.Command(path, "--mode", "validate", "-c", f).CombinedOutput()
+		require.NoError(t, err, "%s\n%s", out, file)
+		require.Contains(t, string(out), "OK")
+	}
+}
+
+// handwritten is a file as people write them: camelCase here and there, an
+// anchor, defaults left out.
+const handwritten = `
+admin:
+  address: &local
+    socket_address: {address: 127.0.0.1, port_value: 9901}
+staticResources:
+  listeners:
+  - address:
+      socketAddress: {address: 127.0.0.1, portValue: 8080}
+    filter_chains:
+    - filters:
+      - name: anything
+        typed_config:
+          "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
+          stat_prefix: in
+          codec_type: AUTO
+          route_config:
+            virtual_hosts:
+            - name: all
+              domains: ["*"]
+              routes:
+              - match: {prefix: "/"}
+                route: {cluster: app}
+          http_filters:
+          - name: router
+            typed_config:
+              "@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router
+  clusters:
+  - name: app
+    connect_timeout: 0.25s
+    load_assignment:
+      cluster_name: app
+      endpoints:
+      - lb_endpoints:
+        - endpoint: {address: *local}
+`
+
+func TestReadHandwritten(t *testing.T) {
+	cfg, err := Read([]byte(handwritten), "envoy.yaml")
+	require.NoError(t, err)
+	require.Equal(t, mesh.Config{
+		Admin: "127.0.0.1:9901",
+		Listeners: []mesh.Listener{{
+			Name: "127.0.0.1:8080", Address: "127.0.0.1:8080", StatPrefix: "in",
+			VirtualHosts: []mesh.VirtualHost{{Name: "all", Domains: []string{"*"},
+				Routes: []mesh.Route{{Prefix: "/", Cluster: "app", Timeout: 15 * time.Second}}}},
+		}},
+		Clusters: []mesh.Cluster{{Name: "app", ConnectTimeout: 250 * time.Millisecond, Endpoints: []mesh.Endpoint{{Address: "127.0.0.1:9901"}}}},
+	}, cfg)
+}
+
+func TestReadJSON(t *testing.T) {
+	cfg, err := Read([]byte(`{"static_resources": {"listeners": [{"name": "l", "address": {"socket_address": {"address": "127.0.0.1", "port_value": 1}},
+ "filter_chains": [{"filters": [{"name": "h", "typed_config": {
+  "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+  "stat_prefix": "l", "route_config": {},
+  "http_filters": [{"name": "r", "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"}}]}}]}]}]}}`), "envoy.json")
+	require.NoError(t, err)
+	require.Equal(t, "127.0.0.1:1", cfg.Listeners[0].Address)
+}
+
+func TestReadRefuses(t *testing.T) {
+	const manager = "static_resources.listeners[0].filter_chains[0].filters[0].typed_config"
+	replace := func(old, new string) string {
+		if !strings.Contains(handwritten, old) {
+			panic(old)
+		}
+		return strings.Replace(handwritten, old, new, 1)
+	}
+	for _, tt := range []struct{ name, file, want string }{
+		{"not YAML", "a: b: c", "f.yaml:1:1: mapping values are not allowed"},
+		{"not a mapping", "- a", "f.yaml:1:1: is not a mapping"},
+		{"empty", "", "f.yaml:1:1: is not a mapping"},
+		{"field that Envoy does not have", replace("admin:", "amdin:"), "f.yaml:2:1: amdin: Bootstrap has no such field"},
+		{"field that we do not carry", replace("admin:", "layered_runtime: {}\nadmin:"),
+			"f.yaml:2:1: layered_runtime: is not supported; carried of Bootstrap: admin, node, static_resources"},
+		{"field given in both spellings", handwritten + "static_resources: {}\n", "static_resources: is given twice"},
+		{"retry policy", replace("{cluster: app}", "{cluster: app, retry_policy: {}}"),
+			manager + ".route_config.virtual_hosts[0].routes[0].route.retry_policy: is not supported"},
+		{"header match", replace(`{prefix: "/"}`, `{prefix: "/", headers: []}`), ".match.headers: is not supported; carried of RouteMatch: path, prefix"},
+		{"another filter", replace("envoy.extensions.filters.http.router.v3.Router", "envoy.extensions.filters.http.fault.v3.HTTPFault"),
+			manager + ".http_filters[0].typed_config.@type: type.googleapis.com/envoy.extensions.filters.http.fault.v3.HTTPFault is not supported"},
+		{"no @type", replace(`              "@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router`, "              {}"), "typed_config: has no @type"},
+		{"router as network filter", replace("network.http_connection_manager.v3.HttpConnectionManager", "http.router.v3.Router"),
+			"stat_prefix: Router has no such field"},
+		{"HTTP/2", replace("codec_type: AUTO", "codec_type: HTTP2"), `codec_type: is "HTTP2", supported: HTTP1, AUTO`},
+		{"another policy", replace("connect_timeout: 0.25s", "lb_policy: RANDOM"), `lb_policy: is "RANDOM", supported: ROUND_ROBIN`},
+		{"DNS", replace("connect_timeout: 0.25s", "type: STRICT_DNS"), `type: is "STRICT_DNS", supported: STATIC`},
+		{"duration without a unit", replace("0.25s", "0.25"), `f.yaml:29:22: static_resources.clusters[0].connect_timeout: "0.25" is not a duration`},
+		{"duration of 0", replace("0.25s", "0s"), "connect_timeout: is 0, want more"},
+		{"negative duration", replace("0.25s", "-1s"), `"-1s" is not a duration`},
+		{"port beyond 65535", replace("portValue: 8080", "portValue: 80800"), "listeners[0].address.socket_address.port_value: 80800 is above 65535"},
+		{"port that is no number", replace("portValue: 8080", "portValue: http"), `port_value: "http" is not a number`},
+		{"name for an address", replace("{address: 127.0.0.1, portValue", "{address: localhost, portValue"),
+			`f.yaml:8:32: static_resources.listeners[0].address.socket_address.address: "localhost" is not an IP address`},
+		{"list for a mapping", replace("admin:\n", "admin: []\nnode:\n"), "f.yaml:2:8: admin: want a mapping (Admin)"},
+		{"mapping for a list", replace(`domains: ["*"]`, `domains: {}`), "domains: want a list"},
+		{"mapping for a value", replace("stat_prefix: in", "stat_prefix: {}"), "stat_prefix: want a single value (string)"},
+		{"number for a string", replace("stat_prefix: in", "stat_prefix: 1"), "stat_prefix: 1 is not a string"},
+		{"cluster that is not there", replace("{cluster: app}", "{cluster: ap}"), `no cluster is named "ap"`},
+		{"assignment of another name", replace("cluster_name: app", "cluster_name: ap"), `cluster_name: is "ap", want the cluster's name "app"`},
+		{"no filters", replace("    - filters:", "    - filters: []\n    ##"), "did not find expected"},
+		{"two chains", replace("    - filters:", "    - filters: []\n    - filters:"), "filter_chains: has 2 entries, want 1"},
+		{"no router", replace("          http_filters:", "          http_filters: []\n          #"), ""},
+		{"itself inside itself", `static_resources: {listeners: [{filter_chains: [{filters: [{typed_config: &h {
+  "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager,
+  http_filters: [{typed_config: *h}]}}]}]}]}`, "is nested too deeply"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := Read([]byte(tt.file), "f.yaml")
+			require.ErrorContains(t, err, tt.want)
+			require.Equal(t, failure.BadFile, failure.KindOf(err))
+			var f *failure.Error
+			require.True(t, errors.As(err, &f))
+			require.NotEmpty(t, f.Next)
+		})
+	}
+}
+
+func TestReadNamesEverySurplusItem(t *testing.T) {
+	_, err := Read([]byte("hds_config: {}\nstats_sinks: []\n"), "f.yaml")
+	require.ErrorContains(t, err, "f.yaml:1:1: hds_config")
+	require.ErrorContains(t, err, "f.yaml:2:1: stats_sinks")
+}
+
+// What Read accepts, Bootstrap writes and Read reads back the same.
+func FuzzRead(f *testing.F) {
+	file, err := Bootstrap(reviews())
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(file)
+	f.Add([]byte(handwritten))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		cfg, err := Read(b, "f")
+		if err != nil {
+			if failure.KindOf(err) != failure.BadFile {
+				t.Fatalf("not a BadFile: %v", err)
+			}
+			return
+		}
+		file, err := Bootstrap(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := Read(file, "again")
+		if err != nil {
+			t.Fatalf("%v\n%s", err, file)
+		}
+		require.Equal(t, cfg, again)
+	})
+}
+
+func ExampleBootstrap() {
+	file, _ := Bootstrap(mesh.Config{
+		Listeners: []mesh.Listener{{Name: "in", Address: "127.0.0.1:8080", StatPrefix: "in"}},
+	})
+	os.Stdout.WriteString(strings.SplitAfter(string(file), "port_value: 8080\n")[0])
+	// Output:
+	// static_resources:
+	//   listeners:
+	//     - name: in
+	//       address:
+	//         socket_address:
+	//           address: 127.0.0.1
+	//           port_value: 8080
+}
