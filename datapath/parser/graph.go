@@ -163,6 +163,9 @@ func (g Graph) compile() ([]state, error) {
 		if _, dup := ids[s.Name]; dup || s.Name == "" {
 			return nil, fmt.Errorf("parser: state %d: name %q is empty or taken", i, s.Name)
 		}
+		if s.Extract >= numExtracts || s.Extract == ExtractEthernet && i > 0 {
+			return nil, fmt.Errorf("parser: state %q: extracts header %d", s.Name, s.Extract)
+		}
 		ids[s.Name] = uint8(i + 1)
 	}
 	if g[0].Extract != ExtractEthernet {
@@ -172,9 +175,6 @@ func (g Graph) compile() ([]state, error) {
 	for i, s := range g {
 		c := &states[i+1]
 		*c = state{extract: s.Extract, header: s.Header, mul: 1}
-		if s.Extract >= numExtracts || s.Extract == ExtractEthernet && i > 0 {
-			return nil, fmt.Errorf("parser: state %q: extracts header %d", s.Name, s.Extract)
-		}
 		if s.Extract >= ExtractARP && len(s.Next) > 0 {
 			return nil, fmt.Errorf("parser: state %q ends the parse, nothing can follow", s.Name)
 		}
