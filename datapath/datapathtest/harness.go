@@ -39,15 +39,15 @@ type Row struct {
 func Run(t *testing.T, build func(testing.TB) datapath.Stage, rows []Row) {
 	t.Helper()
 	for _, r := range rows {
-		t.Run(r.Name, func(t *testing.T) { r.run(t, build(t)) })
+		t.Run(r.Name, func(t *testing.T) { RunRow(t, build(t), r) })
 	}
 }
 
 // RunSequence runs rows on one stage, for those that remember.
-func RunSequence(t *testing.T, stage datapath.Stage, rows []Row) {
+func RunSequence(t testing.TB, stage datapath.Stage, rows []Row) {
 	t.Helper()
 	for _, r := range rows {
-		r.run(t, stage)
+		RunRow(t, stage, r)
 	}
 }
 
@@ -68,7 +68,8 @@ func raw(f Frame) *datapath.Packet {
 	return &datapath.Packet{ID: 1, Data: append(make([]byte, 0, len(f)+headroom), f...)}
 }
 
-func (r *Row) run(t testing.TB, stage datapath.Stage) {
+// RunRow runs one row on a stage.
+func RunRow(t testing.TB, stage datapath.Stage, r Row) {
 	t.Helper()
 	p := raw(r.In)
 	if !r.Raw {
