@@ -109,7 +109,7 @@ func Clean(force bool, undo Undoers) (removed []string, err error) {
 		var used []string
 		errs = nil
 		for _, n := range names {
-			found, err := clean(n, force, undo)
+			found, err := downUnlessOurs(n, force, undo)
 			switch {
 			case err != nil:
 				errs = append(errs, err)
@@ -130,8 +130,8 @@ func Clean(force bool, undo Undoers) (removed []string, err error) {
 	return removed, errors.Join(errs...)
 }
 
-// clean is Down, but spares the labs of this very process.
-func clean(name string, force bool, undo Undoers) (found bool, err error) {
+// downUnlessOurs is Down, but spares the labs of this very process.
+func downUnlessOurs(name string, force bool, undo Undoers) (found bool, err error) {
 	if st, err := netns.Load(name); err == nil && st.Alive && st.Owner.Pid == os.Getpid() && !force {
 		return true, failure.New(failure.Conflict, fmt.Sprintf("remove lab %q", name), "this process is using it", "")
 	}

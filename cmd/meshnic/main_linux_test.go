@@ -25,6 +25,8 @@ import (
 // process of its own, kill it, and let it start copies of itself.
 const asMeshnic = "MESHNIC_TEST_BE_MESHNIC"
 
+// The tests run on a host of their own, so that its state can be compared as a
+// whole, whatever else this machine is doing.
 func TestMain(m *testing.M) {
 	spawn.Dispatch()
 	if len(os.Args) > 1 && os.Args[1] == "__load" {
@@ -32,6 +34,15 @@ func TestMain(m *testing.M) {
 	}
 	if os.Getenv(asMeshnic) != "" {
 		os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
+	}
+	if netns.Entered() == "" {
+		enter := func() (int, error) { return netns.EnterPrivate(os.Args[1:]) }
+		if !netns.Privileged() {
+			enter = func() (int, error) { return netns.EnterUnprivileged(os.Args[1:], os.Stderr) }
+		}
+		if code, err := enter(); err == nil {
+			os.Exit(code)
+		}
 	}
 	os.Exit(m.Run())
 }
