@@ -1,0 +1,109 @@
+package main
+
+import (
+	"encoding/json"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/meshnic/meshnic/bench"
+	"github.com/meshnic/meshnic/hostif/hostiftest"
+	"github.com/meshnic/meshnic/hostif/netns"
+)
+
+// benchJSON runs one experiment and returns its document twice: as it is
+// written, for the names of the keys, and decoded.
+func benchJSON(t *testing.T, args ...string) (raw map[string]any, doc bench.Document) {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "run")
+	code, stdout, stderr := result(t, meshnic(t, append([]string{"bench", "-o", "json", "--quick", "--dir", dir}, args...)...))
+	require.Zero(t, code, stderr)
+	require.NoError(t, json.Unmarshal([]byte(stdout), &raw))
+	require.NoError(t, json.Unmarshal([]byte(stdout), &doc))
+	lines := strings.Split(strings.TrimSpace(stderr), "\n")
+	require.Equal(t, dir, lines[len(lines)-1], "the run folder's name is the last line")
+	require.FileExists(t, filepath.Join(dir, "report.html"))
+	for name := range doc.Manifest.Files {
+		require.FileExists(t, filepath.Join(dir, name), "every configuration file is attached")
+	}
+	return raw, doc
+}
+
+// The output contract, on real traffic.
+func TestBenchHopContract(t *testing.T) {
+	hostiftest.NeedNet(t, netns.Probe)
+	raw, doc := benchJSON(t, "hop", "--systems", "sidecar,nic_passthrough,envoy", "-c", "1,4", "--envoy", "/no/such/envoy")
+	require.Equal(t, "meshnic.bench/1", raw["schema"])
+	require.Equal(t, "hop", raw["experiment"])
+	require.NotEmpty(t, doc.Manifest.Kernel)
+	require.NotEmpty(t, doc.Manifest.Placement)
+	require.Contains(t, doc.Manifest.Binaries, "meshnic")
+	require.Equal(t, "direct", doc.Systems[0].Name, "the baseline is the first")
+
+	seen := map[string]int{}
+	for i, s := range doc.Systems {
+		row := raw["systems"].([]any)[i].(map[string]any)
+		for _, key := range []string{"name", "connections", "hops", "n", "errors", "wall_us", "ratio", "cpu_us_per_request", "model_ns", "absent"} {
+			require.Contains(t, row, key, s.Name)
+		}
+		seen[s.Name]++
+		switch s.Name {
+		case "nic_offload", "envoy":
+			require.NotNil(t, s.Absent, s.Name)
+			require.Nil(t, s.WallUS, "what is absent has no figures")
+			continue
+		}
+		require.Nil(t, s.Absent, s.Name)
+		require.NotZero(t, s.N, s.Name)
+		require.Zero(t, s.Errors, s.Name)
+		q := s.WallUS
+		require.True(t, 0 < q.P50 && q.P50 <= q.P90 && q.P90 <= q.P99 && q.P99 <= q.P999 && q.P999 <= q.Max, "%s: %+v", s.Name, q)
+		require.NotZero(t, s.CPU.Generator)
+		if s.Name == "direct" {
+			require.Equal(t, 1.0, s.Ratio.P50)
+		}
+		require.Equal(t, s.Name == "nic_passthrough", s.ModelNS != nil, "%s: model time where a card is in the path", s.Name)
+		require.Equal(t, s.Name == "nic_passthrough", s.CPU.NIC > 0, "%s: CPU of a NIC where one is", s.Name)
+		if s.Name == "sidecar" {
+			require.NotZero(t, s.CPU.Proxy)
+		}
+	}
+	require.Equal(t, map[string]int{"direct": 2, "nic_passthrough": 2, "sidecar": 4, "envoy": 4, "floor": 2, "nic_offload": 2}, seen)
+}
+
+// A page of Bookinfo is whole behind every system that is ours.
+func TestBenchBookinfoContract(t *testing.T) {
+	hostiftest.NeedNet(t, netns.Probe)
+	raw, doc := benchJSON(t, "bookinfo", "--work", "native", "--systems", "without_envoy_balanced,sidecar_inbound,sidecar,nic_passthrough", "-c", "2")
+	require.Equal(t, "native", raw["work"])
+	require.Equal(t, "without_envoy", doc.Systems[0].Name)
+	measured := 0
+	for _, s := range doc.Systems {
+		if s.Absent != nil {
+			require.Contains(t, []string{"k8s_without_istio", "k8s_with_istio", "nic_offload"}, s.Name)
+			require.Equal(t, "not built yet", *s.Absent)
+			continue
+		}
+		measured++
+		require.NotZero(t, s.N, s.Name)
+		require.Zero(t, s.Errors, s.Name)
+	}
+	require.Equal(t, 6, measured)
+}
+
+// Bookinfo through a NIC that loses, doubles, delays and reorders frames: every
+// page is whole all the same. TCP sees to it; the NIC must not be in its way.
+func TestSoakWithFaults(t *testing.T) {
+	hostiftest.NeedNet(t, netns.Probe)
+	dir := filepath.Join(t.TempDir(), "run")
+	code, stdout, stderr := result(t, meshnic(t, "bench", "soak", "--duration", "5s", "--work", "native", "--fault", "loss=1%,dup=1%,reorder=1%", "--dir", dir))
+	require.Zero(t, code, "%s\n%s", stdout, stderr)
+	var res bench.SoakResult
+	require.NoError(t, json.Unmarshal([]byte(stdout), &res))
+	require.Equal(t, bench.SoakSchema, res.Schema)
+	require.NotZero(t, res.N)
+	require.Zero(t, res.Errors.Total())
+	require.NotZero(t, res.NIC.Counters["tcp.retransmissions"], "frames were lost, and sent again")
+}
