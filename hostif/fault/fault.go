@@ -58,9 +58,8 @@ type Link struct {
 	out     []*hostif.Frame // where the current Recv delivers to
 	n       int
 	ready   []*hostif.Frame // due, but the caller had no room; own memory
-	late    []held          // delayed, in order of due
+	late    []held          // delayed; first in, first out, whatever the jitter
 	passing []held          // being overtaken
-	lastDue time.Time
 
 	c       Counters
 	rx      uint64
@@ -221,10 +220,6 @@ func (l *Link) later(f *hostif.Frame, own bool, now time.Time, part float64) {
 		f = f.Clone()
 	}
 	due := now.Add(l.cfg.Delay + time.Duration(part*float64(l.cfg.Jitter)))
-	if due.Before(l.lastDue) {
-		due = l.lastDue
-	}
-	l.lastDue = due
 	l.c.Delayed++
 	l.late = append(l.late, held{f: f, due: due})
 }

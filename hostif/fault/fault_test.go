@@ -195,6 +195,21 @@ func TestDelay(t *testing.T) {
 	}
 }
 
+// A copy for which the caller had no room is announced, and comes next.
+func TestNoRoom(t *testing.T) {
+	l, far := wrapped(t, fault.Config{Duplicate: 1}, &hands{})
+	send(t, far, hostiftest.Frame(5, 60))
+	require.Len(t, recv(t, l, 1), 1)
+	wait, ok := l.NextDue(time.Time{})
+	require.True(t, ok)
+	require.Zero(t, wait)
+	require.True(t, hostiftest.Readable(l.Fd(), time.Second), "the rest waits without a wake-up")
+	got := recv(t, l, 1)
+	require.Len(t, got, 1)
+	require.EqualValues(t, 5, hostiftest.Seq(got[0].Data))
+	require.False(t, hostiftest.Readable(l.Fd(), 0))
+}
+
 // What is held at the end of the stream arrives before the end does.
 func TestEOFWaitsForHeldFrames(t *testing.T) {
 	h := &hands{now: time.Unix(100, 0)}

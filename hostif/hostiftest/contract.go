@@ -102,6 +102,7 @@ func checkOrder(t *testing.T, tx, rx *end) {
 		}
 	}
 	require.Zero(t, rx.l.Stats().RxDropFull)
+	require.Empty(t, tx.drain(20*time.Millisecond), "a link hears what it sent itself")
 }
 
 // checkBurst sends without reading. What does not arrive must be in a counter,

@@ -188,3 +188,39 @@ func TestDownAndUp(t *testing.T) {
 	require.Equal(t, 1, n)
 	require.NotNil(t, one(x, 2*time.Second, func(b []byte) bool { return b[12] == 0x88 && hostiftest.Seq(b) == 2 }))
 }
+
+// What another sender puts on the interface leaves the host: it has not arrived.
+func TestIgnoresOutgoing(t *testing.T) {
+	ns := hostiftest.NewNS(t)
+	hostiftest.Veth(t, ns, "x", ns, "y", 1500)
+	l, other := open(t, packet.Config{Name: "x", NS: ns}), open(t, packet.Config{Name: "x", NS: ns})
+	y := open(t, packet.Config{Name: "y", NS: ns})
+	n, err := other.Send([]*hostif.Frame{hostiftest.Frame(1, 60)})
+	require.NoError(t, err)
+	require.Equal(t, 1, n)
+	test := func(b []byte) bool { return b[12] == 0x88 && b[13] == 0xb5 }
+	require.NotNil(t, one(y, 2*time.Second, test), "it left")
+	require.Nil(t, one(l, 50*time.Millisecond, test), "an outgoing frame was received")
+}
+
+// A receive buffer that overflows drops whole frames, and each is counted.
+func TestOverflowIsCounted(t *testing.T) {
+	a, b := pair(1500, packet.Config{RecvBuffer: 1 << 16}, packet.Config{})(t)
+	const total = 1000
+	for seq := range uint32(total) {
+		n, err := b.Send([]*hostif.Frame{hostiftest.Frame(seq, 1000)})
+		require.NoError(t, err)
+		require.Equal(t, 1, n)
+	}
+	frames := make([]*hostif.Frame, 64)
+	got := 0
+	for hostiftest.Readable(a.Fd(), 50*time.Millisecond) {
+		n, err := a.Recv(frames)
+		require.NoError(t, err)
+		got += n
+	}
+	st := a.Stats()
+	require.NotZero(t, st.RxDropFull)
+	require.GreaterOrEqual(t, got+int(st.RxDropFull), total)
+	require.Equal(t, st, a.Stats(), "reading the counters does not lose them")
+}

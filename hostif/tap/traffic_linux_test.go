@@ -1,7 +1,6 @@
 package tap_test
 
 import (
-	"fmt"
 	"os"
 	"testing"
 	"time"
@@ -111,7 +110,7 @@ func TestIperf(t *testing.T) {
 			ha, hb := a(t, client+"/24"), b(t, server+"/24")
 			hostiftest.Forward(t, ha.link, hb.link, segment.Finish)
 			g := hostiftest.Iperf(t, ha.ns, hb.ns, server, 2)
-			t.Log(fmt.Sprintf("%.1f Gbit/s; client side %+v", g, ha.link.Stats()))
+			t.Logf("%.1f Gbit/s; client side %+v", g, ha.link.Stats())
 			t.Logf("server side %+v", hb.link.Stats())
 			require.Greater(t, g, floor)
 			require.Zero(t, hostiftest.Snmp(t, hb.ns, "Tcp", "InCsumErrors"))
