@@ -26,7 +26,8 @@
 // takes two switches of threads, measured at 24 us p50 and 2.3 ms p90 on two
 // busy processors, against 6 and 10 us unlocked with GOMAXPROCS=1, where the
 // goroutine stays on its thread because there is no other P to take it. So Main
-// sets GOMAXPROCS to 1 for them and turns the collector off; in a process with
+// sets GOMAXPROCS to 1 for the first three (echo: at least 4, one a connection)
+// and turns the collector off; in a process with
 // other goroutines, GOMAXPROCS has to leave a P for each of them.
 package load
 
