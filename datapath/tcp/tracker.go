@@ -169,9 +169,17 @@ func (t *Tracker) startsOver(now sim.Cycle, e *entry, side int, h *datapath.PHV)
 		return e.state == SynSent && side == 0 && h.TCPSeq != e.dir[1].ack
 	case synAck:
 		// The server has accepted a SYN that looked out of place: it knows better.
-		return e.state >= Established && away(h.TCPAck, e.dir[1-side].next)
+		return e.state >= Established && !e.ownSyn(side, h)
 	}
 	return false
+}
+
+// ownSyn reports whether a SYN,ACK can be the one that opened the flow, sent
+// again: its sequence number lies as far back as the side has sent bytes.
+func (e *entry) ownSyn(side int, h *datapath.PHV) bool {
+	me, peer := &e.dir[side], &e.dir[1-side]
+	back := h.TCPSeq.Distance(me.next)
+	return back > 0 && uint64(back) <= me.bytes+2 && h.TCPAck.AtOrBefore(peer.next) && !away(h.TCPAck, peer.next)
 }
 
 // away reports whether two sequence numbers cannot belong to one window.
