@@ -11,6 +11,7 @@ const maxCycles = 4096
 // counts are the NIC's own counters. One goroutine writes them.
 type counts struct {
 	packets, forwarded, flooded, mirrored, punted uint64
+	linkDown                                      uint64 // times a port's interface was found down
 
 	drops [datapath.NumDropReasons]uint64
 	// cycles[c] is how many forwarded packets spent c cycles on the card.

@@ -71,6 +71,7 @@ type NIC struct {
 	nextID  uint64
 
 	housekept sim.Cycle // when
+	ended     int       // ports that will bring no more frames
 	counts    counts
 	snap      snapshots
 }

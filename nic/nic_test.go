@@ -2,11 +2,13 @@ package nic
 
 import (
 	"context"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
+	"golang.org/x/sys/unix"
 
 	"github.com/meshnic/meshnic/datapath/datapathtest"
 	"github.com/meshnic/meshnic/datapath/sim"
@@ -305,6 +307,58 @@ func TestRunEndsWhenNoPortCanBringAnyMore(t *testing.T) {
 	d.far["a"].Close()
 	d.far["b"].Close()
 	require.NoError(t, d.Run(t.Context(), RunOptions{}))
+}
+
+// downLink is a link whose interface is down for a while.
+type downLink struct {
+	hostif.Link
+	down int
+}
+
+func (l *downLink) Recv(frames []*hostif.Frame) (int, error) {
+	if l.down--; l.down >= 0 {
+		return 0, &hostif.OpError{Op: "receive", Iface: "down0", Err: syscall.ENETDOWN}
+	}
+	return l.Link.Recv(frames)
+}
+
+func TestAnInterfaceThatGoesDownMayComeUpAgain(t *testing.T) {
+	near, far := mem.Pipe(4)
+	other, wire := mem.Pipe(4)
+	for _, l := range []hostif.Link{near, far, other, wire} {
+		defer l.Close()
+	}
+	n, err := New(DefaultConfig(), []Port{{"a", &downLink{near, 2}}, {"b", other}})
+	require.NoError(t, err)
+	_, err = far.Send([]*hostif.Frame{{Data: tcpFrame(macB, macA)}})
+	require.NoError(t, err)
+	for range 3 {
+		_, err = n.Step(1)
+		require.NoError(t, err)
+	}
+	got, err := wire.Recv(make([]*hostif.Frame, 1))
+	require.NoError(t, err)
+	require.Equal(t, 1, got)
+	require.EqualValues(t, 2, n.Counters().Counters["link_down"])
+}
+
+// A port at its end must not keep the loop awake: what it polls as readable for
+// ever is waited for no more.
+func TestAPortAtItsEndDoesNotKeepTheOthersFromWaiting(t *testing.T) {
+	d := newDevice(t, DefaultConfig(), "a", "b")
+	d.far["a"].Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- d.Run(ctx, RunOptions{}) }()
+	require.Eventually(t, func() bool { _, err := d.Snapshot(ctx); return err == nil }, 5*time.Second, time.Millisecond)
+	var before, after unix.Rusage
+	require.NoError(t, unix.Getrusage(unix.RUSAGE_SELF, &before))
+	time.Sleep(300 * time.Millisecond)
+	require.NoError(t, unix.Getrusage(unix.RUSAGE_SELF, &after))
+	used := time.Duration(after.Utime.Nano() + after.Stime.Nano() - before.Utime.Nano() - before.Stime.Nano())
+	require.Less(t, used, 150*time.Millisecond, "CPU time in 300 ms of having nothing to do")
+	cancel()
+	require.NoError(t, <-ended)
 }
 
 func TestParseStatic(t *testing.T) {

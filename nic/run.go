@@ -7,6 +7,7 @@ import (
 	"math/bits"
 	"net"
 	"runtime"
+	"syscall"
 	"time"
 
 	"github.com/meshnic/meshnic/datapath"
@@ -29,12 +30,9 @@ type RunOptions struct {
 func (n *NIC) Run(ctx context.Context, opt RunOptions) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	links := make([]hostif.Link, len(n.ports))
-	for i, p := range n.ports {
-		links[i] = p.link
-	}
-	waiter := hostif.NewWaiter(links)
-	defer waiter.Close()
+	open := len(n.ports)
+	waiter := hostif.NewWaiter(n.openLinks())
+	defer func() { waiter.Close() }()
 	start := time.Now()
 	for ctx.Err() == nil {
 		n.snap.answer(n)
@@ -43,8 +41,12 @@ func (n *NIC) Run(ctx context.Context, opt RunOptions) error {
 		if err != nil {
 			return err
 		}
-		if n.finished() {
-			return nil
+		if left := len(n.ports) - n.ended; left < open {
+			if open = left; open == 0 {
+				return nil
+			}
+			waiter.Close() // a link at its end stays readable: waiting for it would be spinning
+			waiter = hostif.NewWaiter(n.openLinks())
 		}
 		if moved > 0 || opt.Spin {
 			continue
@@ -90,13 +92,14 @@ func (n *NIC) nextWait(now time.Time) time.Duration {
 	return wait
 }
 
-func (n *NIC) finished() bool {
+// openLinks returns the links that may still bring frames.
+func (n *NIC) openLinks() (links []hostif.Link) {
 	for _, p := range n.ports {
 		if !p.done {
-			return false
+			links = append(links, p.link)
 		}
 	}
-	return true
+	return links
 }
 
 // Step takes one batch from every port through the pipeline, sends what it
@@ -108,10 +111,15 @@ func (n *NIC) Step(now sim.Cycle) (int, error) {
 			continue
 		}
 		got, err := p.link.Recv(p.rx)
-		if err != nil && !errors.Is(err, io.EOF) {
+		switch {
+		case errors.Is(err, io.EOF):
+			p.done = true
+			n.ended++
+		case errors.Is(err, syscall.ENETDOWN): // it may come up again
+			n.counts.linkDown++
+		case err != nil:
 			return moved, err
 		}
-		p.done = err != nil
 		for _, f := range p.rx[:got] {
 			n.frame(now, datapath.Port(i), f)
 		}

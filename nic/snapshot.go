@@ -67,6 +67,7 @@ func (n *NIC) Counters() Snapshot {
 			"flooded":   n.counts.flooded,
 			"mirrored":  n.counts.mirrored,
 			"punted":    n.counts.punted,
+			"link_down": n.counts.linkDown,
 		},
 	}
 	for _, p := range n.ports {
