@@ -206,8 +206,8 @@ func (t *Table) Counters() iter.Seq2[string, Counter] {
 	}
 }
 
-// Row is a copy of one entry of an exact table, for display.
-type Row struct {
+// Shown is a copy of one entry of an exact table, for display.
+type Shown struct {
 	Key     Key
 	Ports   datapath.PortSet // of a learned entry
 	Actions []Action         // of one made by Add
@@ -215,12 +215,12 @@ type Row struct {
 	Hits    Counter
 }
 
-// Rows returns all entries, in no particular order but the same in each run.
-func (t *Table) Rows() iter.Seq[Row] {
-	return func(yield func(Row) bool) {
+// Entries returns all entries, in no particular order but the same in each run.
+func (t *Table) Entries() iter.Seq[Shown] {
+	return func(yield func(Shown) bool) {
 		for i := range t.rows[:t.fresh] {
 			r := &t.rows[i]
-			if r.used && !yield(Row{r.key, r.ports, slices.Clone(r.actions), r.learned, r.hits}) {
+			if r.used && !yield(Shown{r.key, r.ports, slices.Clone(r.actions), r.learned, r.hits}) {
 				return
 			}
 		}

@@ -37,22 +37,23 @@ func MACKey(vlan uint16, m wire.MAC) Key { return Key{uint64(vlan) | m.Uint64()<
 // Match is what one field of an entry must be.
 type Match struct {
 	value, mask datapath.Value
-	len         int // of a prefix, in bits; -1 if not made by Prefix
+	prefix      bool // made by Prefix
+	len         int  // of a prefix, in bits
 }
 
 var allOnes = datapath.Value{Hi: ^uint64(0), Lo: ^uint64(0)}
 
 // Exactly matches one value.
-func Exactly(v datapath.Value) Match { return Match{v, allOnes, -1} }
+func Exactly(v datapath.Value) Match { return Match{value: v, mask: allOnes} }
 
 // Masked matches the values that agree with v where mask is one.
-func Masked(v, mask datapath.Value) Match { return Match{v, mask, -1} }
+func Masked(v, mask datapath.Value) Match { return Match{value: v, mask: mask} }
 
 // Any matches every value.
-func Any() Match { return Match{len: -1} }
+func Any() Match { return Match{} }
 
 // Prefix matches values whose first n bits, of the field's width, are those of v.
-func Prefix(v datapath.Value, n int) Match { return Match{v, allOnes, n} }
+func Prefix(v datapath.Value, n int) Match { return Match{v, allOnes, true, n} }
 
 // Prefix4 matches IPv4 addresses whose first n bits are those of a.
 func Prefix4(a [4]byte, n int) Match { return Prefix(datapath.IPValue(wire.MapIPv4(a)), n+mappedBits) }
@@ -157,20 +158,22 @@ func (l *layout) pattern(match []Match) (key, mask Key, prefix int, err error) {
 		}
 		switch f.Kind {
 		case Exact:
-			if m.len >= 0 || fieldMask != width {
+			if m.prefix || fieldMask != width {
 				return key, mask, 0, fmt.Errorf("matchaction: %v is matched exactly", f.Field)
 			}
 		case LPM:
 			prefix = m.len
-			if m.len < 0 && fieldMask == width {
+			if !m.prefix && fieldMask == width {
 				prefix = int(f.width) // Exactly
+			} else if !m.prefix {
+				prefix = -1
 			}
 			if prefix < 0 || prefix > int(f.width) {
 				return key, mask, 0, fmt.Errorf("matchaction: %v is matched by a prefix of 0 to %d bits", f.Field, f.width)
 			}
 			fieldMask = andNot(width, ones(f.width-uint(prefix)))
 		case Ternary:
-			if m.len >= 0 {
+			if m.prefix {
 				return key, mask, 0, fmt.Errorf("matchaction: %v is matched by value and mask", f.Field)
 			}
 		}

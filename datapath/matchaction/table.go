@@ -128,8 +128,8 @@ func New(cfg Config) (*Table, error) {
 	}
 	if kind == Exact {
 		t.tuples = []tuple{{}}
-		for i := range layout.words {
-			t.tuples[0].mask[i] = ^uint64(0)
+		for _, f := range layout.fields {
+			t.tuples[0].mask.or(ones(f.width), f.off, f.width)
 		}
 		t.order = []int32{0}
 	}
