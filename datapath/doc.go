@@ -7,6 +7,7 @@
 //
 //	Packet      one frame with its bytes, where it came from, and where it goes
 //	PHV         the packet header vector: what the parser extracted
+//	Field       one field of the PHV, by name, for tables to match and set
 //	Stage       one block of the pipeline
 //	Verdict     what a stage decided: continue, forward, drop, punt
 //	DropReason  why a packet was lost

@@ -71,6 +71,95 @@ func (p *pipeline) run(now sim.Cycle, frame []byte, in datapath.Port) datapath.V
 	return last
 }
 
+// A connection through the card: both ends learned, the flow seen whole, every
+// frame as it came, and the model time the sum of the stages.
+func TestPipelineCarriesAConnection(t *testing.T) {
+	p := newPipeline(t, 64)
+	const a, b = "02:00:00:00:00:0a", "02:00:00:00:00:0b"
+	out := func(s string, f ...TCPField) Frame {
+		return Eth(b, a).IPv4("10.0.0.1", "10.0.0.2").TCP(4000, 80, s, f...)
+	}
+	back := func(s string, f ...TCPField) Frame {
+		return Eth(a, b).IPv4("10.0.0.2", "10.0.0.1").TCP(80, 4000, s, f...)
+	}
+	for i, step := range []struct {
+		frame  Frame
+		in     datapath.Port
+		egress datapath.PortSet // 0: not known yet, the switch floods
+		cycles sim.Cycle
+	}{
+		{out("S", Seq(0), MSS(1460)), 0, 0, 24},
+		{back("SA", Seq(9), Ack(1)), 1, 1 << 0, 24},
+		{out("A", Seq(1), Ack(10)), 0, 1 << 1, 24},
+		{out("PA", Seq(1), Ack(10)).Payload("GET / HTTP/1.1"), 0, 1 << 1, 25},
+		{back("PA", Seq(10), Ack(15)).Payload(string(make([]byte, 1460))), 1, 1 << 0, 47},
+		{out("FA", Seq(15), Ack(1470)), 0, 1 << 1, 24},
+		{back("FA", Seq(1470), Ack(16)), 1, 1 << 0, 24},
+		{out("A", Seq(16), Ack(1471)), 0, 1 << 1, 24},
+	} {
+		was := append(Frame(nil), step.frame...)
+		want := datapath.Forward
+		if step.egress == 0 {
+			want = datapath.Continue
+		}
+		require.Equal(t, want, p.run(sim.Cycle(i*1000), step.frame, step.in), i)
+		require.Equal(t, was, step.frame, "passthrough rewrites nothing")
+		require.Equal(t, step.egress, p.packet.Egress)
+		require.Equal(t, step.cycles, p.packet.Cycles, i)
+	}
+	f, ok := p.tracker.Find(IP("10.0.0.1"), IP("10.0.0.2"), 4000, 80, 0)
+	require.True(t, ok)
+	require.Equal(t, tcp.Closed, f.State)
+	require.Equal(t, uint64(14), f.Client.Bytes)
+	require.Equal(t, uint64(1460), f.Server.Bytes)
+}
+
+// Malformed frames end with a reason before they reach a table.
+func TestPipelineDropsWithAReason(t *testing.T) {
+	good := Eth().IPv4("10.0.0.1", "10.0.0.2").TCP(4000, 80, "PA").Payload("x")
+	for want, f := range map[datapath.DropReason]Frame{
+		datapath.DropRunt:         good.Truncate(10),
+		datapath.DropOverlong:     good.Pad(1600),
+		datapath.DropIPTruncated:  good.Truncate(20),
+		datapath.DropIPChecksum:   good.BadIPChecksum(),
+		datapath.DropL4Checksum:   good.BadL4Checksum(),
+		datapath.DropTCPHeaderLen: good.DataOffset(3),
+	} {
+		p := newPipeline(t, 64)
+		require.Equal(t, datapath.Drop, p.run(0, f, 0))
+		require.Equal(t, want, p.packet.Reason, "%v", p.packet.Reason)
+		require.Zero(t, p.table.Stats().Entries, "nothing is learned from it")
+		require.Zero(t, p.tracker.Len())
+	}
+}
+
+func TestPipelineAllocatesNothing(t *testing.T) {
+	p := newPipeline(t, 64)
+	f := Eth().IPv4("10.0.0.1", "10.0.0.2").TCP(4000, 80, "PA").Payload("x")
+	bad := f.BadL4Checksum()
+	n := sim.Cycle(0)
+	require.Zero(t, testing.AllocsPerRun(200, func() { n++; p.run(n, f, 0); p.run(n, bad, 1) }))
+}
+
+// FuzzPipeline pushes whole batches of arbitrary frames through all stages, twice.
+func FuzzPipeline(f *testing.F) {
+	f.Add([]byte(Eth().IPv4("10.0.0.1", "10.0.0.2").TCP(4000, 80, "S")), []byte(Eth().VLAN(5).IPv6("::1", "::2").UDP(1, 2)), uint64(0))
+	f.Add([]byte(Eth().IPv4("10.0.0.1", "10.0.0.2").TCP(4000, 80, "PA").Payload("x").BadL4Checksum()), []byte{}, uint64(1<<40))
+	f.Fuzz(func(t *testing.T, a, b []byte, now uint64) {
+		p, again := newPipeline(t, 64), newPipeline(t, 64)
+		for i, frame := range [][]byte{a, b, a} {
+			was := append([]byte{}, frame...)
+			v := p.run(sim.Cycle(now)+sim.Cycle(i), frame, datapath.Port(i&1))
+			require.Equal(t, v == datapath.Drop, p.packet.Reason != datapath.DropNone)
+			require.Equal(t, was, append([]byte{}, frame...), "passthrough rewrites nothing")
+			require.Equal(t, v, again.run(sim.Cycle(now)+sim.Cycle(i), frame, datapath.Port(i&1)))
+			require.Equal(t, p.packet, again.packet, "same frames, same packet")
+		}
+		require.Equal(t, p.tracker.Counters(), again.tracker.Counters())
+		require.Equal(t, p.table.Stats(), again.table.Stats())
+	})
+}
+
 // flowFrame sets the addresses of frame to those of flow i, both checksums kept
 // right.
 func flowFrame(frame []byte, i uint32) {

@@ -1,53 +1,40 @@
-package mac
+package mac_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/meshnic/meshnic/datapath"
+	. "github.com/meshnic/meshnic/datapath/datapathtest"
+	"github.com/meshnic/meshnic/datapath/mac"
 	"github.com/meshnic/meshnic/datapath/sim"
 )
 
-func TestReceiveDropsWhatIsLongerThanThePortCarries(t *testing.T) {
-	r := &Receive{MaxFrame: 1522}
+func frame(n int) Frame {
+	return Eth().IPv4("10.0.0.1", "10.0.0.2").TCP(1, 2, "A").Payload(strings.Repeat("x", n-54))
+}
+
+func TestReceive(t *testing.T) {
+	Run(t, func(testing.TB) datapath.Stage { return &mac.Receive{MaxFrame: 1514} }, []Row{
+		{Name: "as long as allowed", In: frame(1514), Out: frame(1514)},
+		{Name: "one byte more", In: frame(1515), Verdict: datapath.Drop, Reason: datapath.DropOverlong},
+		{Name: "stands for several segments", In: frame(20000), Out: frame(20000), Prepare: func(p *datapath.Packet) { p.GSOSize = 1448 }},
+	})
+}
+
+func TestTransmitCycles(t *testing.T) {
+	tx := mac.Transmit{}
 	for _, tt := range []struct {
-		length  int
-		gso     uint16
-		verdict datapath.Verdict
-		reason  datapath.DropReason
-	}{
-		{14, 0, datapath.Continue, datapath.DropNone},
-		{1522, 0, datapath.Continue, datapath.DropNone},
-		{1523, 0, datapath.Drop, datapath.DropOverlong},
-		{60000, 1448, datapath.Continue, datapath.DropNone}, // its segments are no longer than the MTU
-	} {
-		p := &datapath.Packet{Data: make([]byte, tt.length), GSOSize: tt.gso}
-		require.Equal(t, tt.verdict, r.Process(0, p), "%d bytes", tt.length)
-		require.Equal(t, tt.reason, p.Reason, "%d bytes", tt.length)
+		bytes  int
+		gso    uint16
+		cycles sim.Cycle
+	}{{60, 0, 4}, {64, 0, 4}, {65, 0, 5}, {1514, 0, 27}, {20054, 1460, 27}, {100, 1460, 5}} {
+		p := Packet(t, frame(tt.bytes))
+		p.GSOSize = tt.gso
+		require.Equal(t, datapath.Continue, tx.Process(0, p))
+		require.Equal(t, tt.cycles, tx.Cycles(p), tt.bytes)
 	}
-}
-
-// The beats of the frames that the RTL was measured with: 512 bit, 60 B = 1,
-// 65 = 2, 1514 = 24.
-func TestBeats(t *testing.T) {
-	for n, want := range map[int]sim.Cycle{0: 0, 1: 1, 60: 1, 64: 1, 65: 2, 1514: 24} {
-		require.Equal(t, want, Beats(n), "%d bytes", n)
-	}
-}
-
-// mqnic_port_tx: 13.8 ns at one beat, 105.8 ns at 24. In core periods of 4 ns
-// the stage must be within one of that.
-func TestTransmitIsWithinACycleOfTheRTL(t *testing.T) {
-	clock := sim.Clock{Hz: 250_000_000}
-	for n, ns := range map[int]float64{60: 13.8, 1514: 105.8} {
-		got := clock.Duration(Transmit{}.Cycles(&datapath.Packet{Data: make([]byte, n)}))
-		require.InDelta(t, ns, float64(got.Nanoseconds()), 4, "%d bytes", n)
-	}
-}
-
-func TestAGSOFrameCountsItsFirstSegment(t *testing.T) {
-	p := &datapath.Packet{Data: make([]byte, 60000), GSOSize: 1448}
-	p.PHV.PayloadOff = 66
-	require.Equal(t, Transmit{}.Cycles(&datapath.Packet{Data: make([]byte, 1514)}), Transmit{}.Cycles(p))
+	require.Equal(t, sim.Cycle(4), (&mac.Receive{}).Cycles(nil))
 }
