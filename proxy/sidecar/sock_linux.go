@@ -37,10 +37,7 @@ func (s *sock) read(b []byte) (n int, eof bool) {
 		case e == unix.EINTR:
 			continue
 		case e == unix.EAGAIN:
-			s.rd = s.hup && s.rd
-			if s.rd { // cannot be: a closed peer reads as 0
-				s.rd = false
-			}
+			s.rd = false
 			return 0, false
 		case e != 0 || n == 0:
 			s.rd = false
@@ -125,11 +122,4 @@ func (s *sock) close() {
 	}
 	s.out, s.off = nil, 0
 	s.rd, s.wr = false, false
-}
-
-// reset closes the socket so that the peer sees an RST: what it was told so far
-// is not all.
-func (s *sock) reset() {
-	unix.SetsockoptLinger(s.fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
-	s.close()
 }

@@ -1,0 +1,833 @@
+//go:build linux
+
+package sidecar
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+	"golang.org/x/sys/unix"
+
+	"github.com/meshnic/meshnic/internal/failure"
+	"github.com/meshnic/meshnic/proxy/mesh"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// relay describes a proxy in front of the given endpoints.
+func relay(timeout time.Duration, endpoints ...mesh.Endpoint) mesh.Config {
+	return mesh.Config{
+		Listeners: []mesh.Listener{{Name: "in", Address: "127.0.0.1:0", StatPrefix: "in", VirtualHosts: []mesh.VirtualHost{{
+			Name: "any", Domains: []string{"*"}, Routes: []mesh.Route{{Prefix: "/", Cluster: "app", Timeout: timeout}},
+		}}}},
+		Clusters: []mesh.Cluster{{Name: "app", ConnectTimeout: 200 * time.Millisecond, Endpoints: endpoints}},
+	}
+}
+
+// answer serves every connection of a new listener with f, one goroutine each.
+func answer(t testing.TB, f func(c net.Conn, r *bufio.Reader)) string {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	open := map[net.Conn]bool{}
+	wg.Go(func() {
+		for {
+			c, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			mu.Lock()
+			open[c] = true
+			mu.Unlock()
+			wg.Go(func() {
+				f(c, bufio.NewReader(c))
+				c.Close()
+				mu.Lock()
+				delete(open, c)
+				mu.Unlock()
+			})
+		}
+	})
+	t.Cleanup(func() {
+		ln.Close()
+		mu.Lock()
+		for c := range open {
+			c.Close()
+		}
+		mu.Unlock()
+		wg.Wait()
+	})
+	return ln.Addr().String()
+}
+
+// ok answers every request, which has no body, with body.
+func ok(body string) func(c net.Conn, r *bufio.Reader) {
+	out := fmt.Appendf(nil, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
+	return func(c net.Conn, r *bufio.Reader) {
+		for skipHead(r) == nil {
+			if _, err := c.Write(out); err != nil {
+				return
+			}
+		}
+	}
+}
+
+func skipHead(r *bufio.Reader) error {
+	for {
+		l, err := r.ReadSlice('\n')
+		if err != nil || len(l) == 2 {
+			return err
+		}
+	}
+}
+
+func dial(t testing.TB, s *Server) net.Conn {
+	t.Helper()
+	c, err := net.Dial("tcp", s.Addrs()[0].String())
+	require.NoError(t, err)
+	t.Cleanup(func() { c.Close() })
+	require.NoError(t, c.SetDeadline(time.Now().Add(20*time.Second)))
+	return c
+}
+
+const get = "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+
+// ask sends a request and returns the status and body of its response.
+func ask(t testing.TB, c net.Conn, r *bufio.Reader, request string) (int, string) {
+	t.Helper()
+	_, err := io.WriteString(c, request)
+	require.NoError(t, err)
+	resp, err := http.ReadResponse(r, nil)
+	require.NoError(t, err)
+	b, err := io.ReadAll(resp.Body)
+	require.NoError(t, err)
+	return resp.StatusCode, string(b)
+}
+
+func stat(t testing.TB, s *Server, name string) uint64 {
+	t.Helper()
+	for _, st := range s.Stats() {
+		if st.Name == name {
+			return st.Value
+		}
+	}
+	t.Fatalf("no stat %s", name)
+	return 0
+}
+
+// eventually waits for a stat to have a value.
+func eventually(t testing.TB, s *Server, name string, want uint64) {
+	t.Helper()
+	for end := time.Now().Add(5 * time.Second); stat(t, s, name) != want; time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("%s is %d, want %d", name, stat(t, s, name), want)
+		}
+	}
+}
+
+func TestFiftyThousandRequests(t *testing.T) {
+	n, clients := 50000, 32
+	if testing.Short() {
+		n = 5000
+	}
+	addr := answer(t, ok("hello"))
+	s := start(t, relay(0, mesh.Endpoint{Address: addr}), Options{Concurrency: 2})
+	var wg sync.WaitGroup
+	var bad atomic.Int64
+	for range clients {
+		wg.Go(func() {
+			c, err := net.Dial("tcp", s.Addrs()[0].String())
+			if err != nil {
+				bad.Add(1)
+				return
+			}
+			defer c.Close()
+			r := bufio.NewReader(c)
+			for range n / clients {
+				io.WriteString(c, get)
+				resp, err := http.ReadResponse(r, nil)
+				if err != nil {
+					bad.Add(1)
+					return
+				}
+				b, err := io.ReadAll(resp.Body)
+				if err != nil || string(b) != "hello" || resp.StatusCode != 200 {
+					bad.Add(1)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	require.Zero(t, bad.Load())
+	total := uint64(n / clients * clients)
+	require.Equal(t, total, stat(t, s, "http.in.downstream_rq_2xx"))
+	require.Equal(t, total, stat(t, s, "cluster.app.upstream_rq_200"))
+	require.LessOrEqual(t, stat(t, s, "cluster.app.upstream_cx_total"), uint64(clients))
+	eventually(t, s, "http.in.downstream_cx_active", 0)
+	require.Zero(t, stat(t, s, "cluster.app.upstream_rq_active"))
+}
+
+func TestWeightsAreExact(t *testing.T) {
+	var endpoints []mesh.Endpoint
+	for i, w := range []uint32{1, 2, 3} {
+		endpoints = append(endpoints, mesh.Endpoint{Address: answer(t, ok(fmt.Sprint(i))), Weight: w})
+	}
+	s := start(t, relay(0, endpoints...), Options{Concurrency: 1})
+	c := dial(t, s)
+	r := bufio.NewReader(c)
+	got := map[string]int{}
+	for range 600 {
+		_, body := ask(t, c, r, get)
+		got[body]++
+	}
+	require.Equal(t, map[string]int{"0": 100, "1": 200, "2": 300}, got)
+}
+
+// A client that does not read stops the server behind the proxy, and memory
+// stays what it was; once it reads, everything arrives.
+func TestSlowClient(t *testing.T) {
+	const size = 64 << 20
+	var sent atomic.Int64
+	addr := answer(t, func(c net.Conn, r *bufio.Reader) {
+		if skipHead(r) != nil {
+			return
+		}
+		fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n", size)
+		b := bytes.Repeat([]byte("x"), 64<<10)
+		for i := 0; i < size; i += len(b) {
+			if _, err := c.Write(b); err != nil {
+				return
+			}
+			sent.Add(int64(len(b)))
+		}
+	})
+	s := start(t, relay(0, mesh.Endpoint{Address: addr}), Options{Concurrency: 1})
+	c := dial(t, s)
+	_, err := io.WriteString(c, get)
+	require.NoError(t, err)
+	stalled := settle(&sent)
+	require.Less(t, stalled, int64(size/2), "the proxy takes in what its client does not read")
+	n, err := io.Copy(io.Discard, io.LimitReader(c, size+100))
+	require.NoError(t, err)
+	require.Greater(t, n, int64(size))
+	require.Equal(t, int64(size), sent.Load())
+}
+
+// settle waits until n has not moved for a while and returns it.
+func settle(n *atomic.Int64) int64 {
+	for last := int64(-1); ; {
+		time.Sleep(150 * time.Millisecond)
+		if now := n.Load(); now == last {
+			return now
+		} else {
+			last = now
+		}
+	}
+}
+
+// A server that does not read stops the client.
+func TestSlowServer(t *testing.T) {
+	const size = 64 << 20
+	gate := make(chan struct{})
+	addr := answer(t, func(c net.Conn, r *bufio.Reader) {
+		if skipHead(r) != nil {
+			return
+		}
+		<-gate
+		n, _ := io.CopyN(io.Discard, r, size)
+		fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nX-Got: %d\r\n\r\n", n)
+	})
+	s := start(t, relay(0, mesh.Endpoint{Address: addr}), Options{Concurrency: 1})
+	c := dial(t, s)
+	var sent atomic.Int64
+	done := make(chan error, 1)
+	go func() {
+		fmt.Fprintf(c, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n", size)
+		b := bytes.Repeat([]byte("x"), 64<<10)
+		for i := 0; i < size; i += len(b) {
+			if _, err := c.Write(b); err != nil {
+				done <- err
+				return
+			}
+			sent.Add(int64(len(b)))
+		}
+		done <- nil
+	}()
+	stalled := settle(&sent)
+	close(gate)
+	require.Less(t, stalled, int64(size/2))
+	require.NoError(t, <-done)
+	resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+	require.NoError(t, err)
+	require.Equal(t, fmt.Sprint(size), resp.Header.Get("X-Got"))
+}
+
+// Bytes go both ways at once, more of them than any buffer holds.
+func TestFullDuplex(t *testing.T) {
+	const size = 8 << 20
+	addr := answer(t, func(c net.Conn, r *bufio.Reader) {
+		req, err := http.ReadRequest(r)
+		if err != nil {
+			return
+		}
+		io.WriteString(c, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+		b := make([]byte, 32<<10)
+		for {
+			n, err := req.Body.Read(b)
+			if n > 0 {
+				fmt.Fprintf(c, "%x\r\n%s\r\n", n, b[:n])
+			}
+			if err != nil {
+				break
+			}
+		}
+		io.WriteString(c, "0\r\n\r\n")
+	})
+	s := start(t, relay(0, mesh.Endpoint{Address: addr}), Options{Concurrency: 1})
+	c := dial(t, s)
+	body := make([]byte, size)
+	rnd := rand.NewChaCha8([32]byte{})
+	rnd.Read(body)
+	go func() {
+		w := bufio.NewWriter(c)
+		io.WriteString(w, "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
+		for i := 0; i < size; {
+			n := min(size-i, 1+int(rnd.Uint64()%70000))
+			fmt.Fprintf(w, "%x;ext=1\r\n", n)
+			w.Write(body[i : i+n])
+			io.WriteString(w, "\r\n")
+			i += n
+		}
+		io.WriteString(w, "0\r\nTrailer: x\r\n\r\n")
+		w.Flush()
+	}()
+	resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+	require.NoError(t, err)
+	got, err := io.ReadAll(resp.Body)
+	require.NoError(t, err)
+	require.True(t, bytes.Equal(body, got))
+}
+
+func TestDrain(t *testing.T) {
+	release, arrived := make(chan struct{}), make(chan struct{}, 2)
+	addr := answer(t, func(c net.Conn, r *bufio.Reader) {
+		for skipHead(r) == nil {
+			arrived <- struct{}{}
+			<-release
+			io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+		}
+	})
+	s, err := New(relay(0, mesh.Endpoint{Address: addr}), Options{Concurrency: 1})
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- s.Run(ctx) }()
+	idle, busy := dial(t, s), dial(t, s)
+	_, err = io.WriteString(busy, get)
+	require.NoError(t, err)
+	<-arrived
+	cancel()
+	_, err = idle.Read(make([]byte, 1))
+	require.Equal(t, io.EOF, err, "an idle connection is closed at once")
+	_, err = net.Dial("tcp", s.Addrs()[0].String())
+	require.Error(t, err, "nothing listens any more")
+	close(release)
+	resp, err := http.ReadResponse(bufio.NewReader(busy), nil)
+	require.NoError(t, err)
+	require.Equal(t, 200, resp.StatusCode)
+	require.True(t, resp.Close, "the last response says so")
+	busy.Close()
+	require.NoError(t, <-done)
+	require.Error(t, s.Run(context.Background()), "a Server runs once")
+}
+
+func TestDrainEnds(t *testing.T) {
+	addr := answer(t, func(c net.Conn, r *bufio.Reader) { io.Copy(io.Discard, r) })
+	s, err := New(relay(0, mesh.Endpoint{Address: addr}), Options{Concurrency: 1, DrainTimeout: 100 * time.Millisecond})
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- s.Run(ctx) }()
+	c := dial(t, s)
+	_, err = io.WriteString(c, get)
+	require.NoError(t, err)
+	eventually(t, s, "cluster.app.upstream_rq_active", 1)
+	began := time.Now()
+	cancel()
+	require.NoError(t, <-done)
+	require.Less(t, time.Since(began), 3*time.Second)
+	_, err = io.ReadAll(c)
+	require.NoError(t, err)
+}
+
+func TestTimeouts(t *testing.T) {
+	silent := answer(t, func(c net.Conn, r *bufio.Reader) { io.Copy(io.Discard, r) })
+	s := start(t, relay(0, mesh.Endpoint{Address: silent}), Options{
+		Concurrency: 1, HeadTimeout: 80 * time.Millisecond, StreamIdle: 160 * time.Millisecond, ConnectionIdle: 240 * time.Millisecond})
+	for _, tt := range []struct {
+		name, send string
+		status     int
+		body, stat string
+		atLeast    time.Duration
+	}{
+		{"half a head", "GET / HT", 408, "request header timeout", "http.in.downstream_rq_header_timeout", 80 * time.Millisecond},
+		{"half a body", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nab", 408, "stream timeout", "http.in.downstream_rq_idle_timeout", 160 * time.Millisecond},
+		{"no response", get, 504, "stream timeout", "http.in.downstream_rq_idle_timeout", 160 * time.Millisecond},
+		{"no request", "", 0, "", "http.in.downstream_cx_idle_timeout", 240 * time.Millisecond},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			before := stat(t, s, tt.stat)
+			c := dial(t, s)
+			began := time.Now()
+			_, err := io.WriteString(c, tt.send)
+			require.NoError(t, err)
+			if tt.status == 0 {
+				b, err := io.ReadAll(c)
+				require.NoError(t, err)
+				require.Empty(t, b)
+			} else {
+				resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+				require.NoError(t, err)
+				b, err := io.ReadAll(resp.Body)
+				require.NoError(t, err)
+				require.Equal(t, tt.status, resp.StatusCode)
+				require.Equal(t, tt.body, string(b))
+			}
+			require.GreaterOrEqual(t, time.Since(began), tt.atLeast)
+			eventually(t, s, tt.stat, before+1)
+		})
+	}
+}
+
+// A head that comes byte by byte, for ever, ends with the head timeout although
+// the connection is never idle.
+func TestSlowloris(t *testing.T) {
+	s := start(t, relay(0), Options{Concurrency: 1, HeadTimeout: 200 * time.Millisecond})
+	c := dial(t, s)
+	stop := make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		io.WriteString(c, "GET / HTTP/1.1\r\nX: ")
+		for {
+			select {
+			case <-stop:
+				return
+			case <-time.After(5 * time.Millisecond):
+				c.Write([]byte("a"))
+			}
+		}
+	})
+	began := time.Now()
+	resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+	close(stop)
+	wg.Wait()
+	require.NoError(t, err)
+	require.Equal(t, 408, resp.StatusCode)
+	require.Less(t, time.Since(began), 2*time.Second)
+}
+
+// blackhole returns an address whose handshake never ends: a listener with a
+// full backlog.
+func blackhole(t *testing.T) string {
+	t.Helper()
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM, 0)
+	require.NoError(t, err)
+	t.Cleanup(func() { unix.Close(fd) })
+	require.NoError(t, unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}))
+	require.NoError(t, unix.Listen(fd, 0))
+	addr, err := boundTo(fd)
+	require.NoError(t, err)
+	for range 8 {
+		c, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_NONBLOCK, 0)
+		require.NoError(t, err)
+		t.Cleanup(func() { unix.Close(c) })
+		_, sa := sockaddr(addr)
+		unix.Connect(c, sa)
+	}
+	return addr.String()
+}
+
+func TestConnectTimeout(t *testing.T) {
+	s := start(t, relay(0, mesh.Endpoint{Address: blackhole(t)}), Options{Concurrency: 1})
+	c := dial(t, s)
+	began := time.Now()
+	status, body := ask(t, c, bufio.NewReader(c), get)
+	require.Equal(t, 503, status)
+	require.Contains(t, body, "connection timeout")
+	require.GreaterOrEqual(t, time.Since(began), 200*time.Millisecond)
+	require.Equal(t, uint64(1), stat(t, s, "cluster.app.upstream_cx_connect_timeout"))
+	require.Zero(t, stat(t, s, "cluster.app.upstream_rq_pending_active"))
+}
+
+func TestMaxConnections(t *testing.T) {
+	s := start(t, relay(0, mesh.Endpoint{Address: answer(t, ok("x"))}), Options{Concurrency: 1, MaxConnections: 2})
+	a, b := dial(t, s), dial(t, s)
+	ra, rb := bufio.NewReader(a), bufio.NewReader(b)
+	ask(t, a, ra, get)
+	ask(t, b, rb, get)
+	c := dial(t, s)
+	n, _ := c.Read(make([]byte, 1))
+	require.Zero(t, n, "the third is closed")
+	require.Equal(t, uint64(1), stat(t, s, "listener."+addrOf(s.Addrs()[0])+".downstream_global_cx_overflow"))
+	ask(t, a, ra, get)
+	b.Close()
+	eventually(t, s, "http.in.downstream_cx_active", 1)
+	d := dial(t, s)
+	ask(t, d, bufio.NewReader(d), get)
+}
+
+// Circuit breaker: with every connection busy and the line full, a request is
+// turned away at once, and the others are served when their turn comes.
+func TestCircuitBreaker(t *testing.T) {
+	var lim unix.Rlimit
+	require.NoError(t, unix.Getrlimit(unix.RLIMIT_NOFILE, &lim))
+	if lim.Cur < 8192 {
+		t.Skipf("needs 8192 descriptors, the limit is %d", lim.Cur)
+	}
+	gate := make(chan struct{})
+	var once sync.Once
+	release := func() { once.Do(func() { close(gate) }) }
+	addr := answer(t, func(c net.Conn, r *bufio.Reader) {
+		for skipHead(r) == nil {
+			<-gate
+			io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+		}
+	})
+	t.Cleanup(release)
+	s := start(t, relay(0, mesh.Endpoint{Address: addr}), Options{Concurrency: 1})
+	var cs []net.Conn
+	for range mesh.MaxConnections + mesh.MaxPending {
+		c := dial(t, s)
+		_, err := io.WriteString(c, get)
+		require.NoError(t, err)
+		cs = append(cs, c)
+	}
+	eventually(t, s, "cluster.app.upstream_rq_pending_active", mesh.MaxPending)
+	require.Equal(t, uint64(mesh.MaxConnections), stat(t, s, "cluster.app.upstream_cx_active"))
+	c := dial(t, s)
+	status, body := ask(t, c, bufio.NewReader(c), get)
+	require.Equal(t, 503, status)
+	require.True(t, strings.HasSuffix(body, "overflow"), body)
+	require.Equal(t, uint64(1), stat(t, s, "cluster.app.upstream_rq_pending_overflow"))
+	release()
+	for _, c := range cs {
+		resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+		require.NoError(t, err)
+		require.Equal(t, 200, resp.StatusCode)
+	}
+	require.Equal(t, uint64(mesh.MaxConnections), stat(t, s, "cluster.app.upstream_cx_total"))
+}
+
+func TestPortInUse(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer ln.Close()
+	for _, concurrency := range []int{1, 2} {
+		cfg := relay(0)
+		cfg.Listeners[0].Address = ln.Addr().String()
+		_, err = New(cfg, Options{Concurrency: concurrency})
+		require.Equal(t, failure.Conflict, failure.KindOf(err), "%v", err)
+		require.ErrorContains(t, err, ln.Addr().String())
+		require.ErrorContains(t, err, fmt.Sprintf("pid %d", os.Getpid()))
+		require.ErrorContains(t, err, "choose another port")
+	}
+	cfg := relay(0)
+	cfg.Admin = ln.Addr().String()
+	_, err = New(cfg, Options{Concurrency: 1})
+	require.Equal(t, failure.Conflict, failure.KindOf(err))
+	require.ErrorContains(t, err, fmt.Sprintf("pid %d", os.Getpid()))
+}
+
+// A second sidecar on the address of a first one with several workers must not
+// slip in by way of SO_REUSEPORT.
+func TestPortInUseByAnotherSidecar(t *testing.T) {
+	s := start(t, relay(0), Options{Concurrency: 2})
+	cfg := relay(0)
+	cfg.Listeners[0].Address = s.Addrs()[0].String()
+	_, err := New(cfg, Options{Concurrency: 2})
+	require.Equal(t, failure.Conflict, failure.KindOf(err))
+}
+
+func TestNewRefuses(t *testing.T) {
+	_, err := New(mesh.Config{}, Options{})
+	require.Equal(t, failure.BadFile, failure.KindOf(err))
+	_, err = New(relay(0), Options{Concurrency: -1})
+	require.Equal(t, failure.Usage, failure.KindOf(err))
+	cfg := relay(0)
+	cfg.Listeners[0].Address = "203.0.113.1:1234"
+	_, err = New(cfg, Options{})
+	require.Equal(t, failure.Conflict, failure.KindOf(err))
+	require.ErrorContains(t, err, "ip -brief address")
+}
+
+func TestCloseWithoutRun(t *testing.T) {
+	before := countFDs(t)
+	cfg := relay(0)
+	cfg.Admin = "127.0.0.1:0"
+	s, err := New(cfg, Options{Concurrency: 2})
+	require.NoError(t, err)
+	require.NotEmpty(t, s.Stats(), "works before Run")
+	require.NoError(t, s.Close())
+	require.NoError(t, s.Close())
+	require.Error(t, s.Run(context.Background()))
+	require.Equal(t, before, countFDs(t))
+}
+
+func countFDs(t *testing.T) int {
+	t.Helper()
+	es, err := os.ReadDir("/proc/self/fd")
+	require.NoError(t, err)
+	return len(es)
+}
+
+func TestNothingIsLeft(t *testing.T) {
+	addr := answer(t, ok("x"))
+	before := countFDs(t)
+	cfg := relay(0, mesh.Endpoint{Address: addr})
+	cfg.Admin = "127.0.0.1:0"
+	for range 3 {
+		s, err := New(cfg, Options{Concurrency: 2})
+		require.NoError(t, err)
+		ctx, cancel := context.WithCancel(context.Background())
+		done := make(chan error, 1)
+		go func() { done <- s.Run(ctx) }()
+		c := dial(t, s)
+		ask(t, c, bufio.NewReader(c), get)
+		c.Close()
+		cancel()
+		require.NoError(t, <-done)
+	}
+	// The upstream's ends close when they notice.
+	for end := time.Now().Add(3 * time.Second); countFDs(t) > before && time.Now().Before(end); {
+		time.Sleep(10 * time.Millisecond)
+	}
+	require.Equal(t, before, countFDs(t))
+}
+
+func TestIPv6(t *testing.T) {
+	ln, err := net.Listen("tcp", "[::1]:0")
+	if err != nil {
+		t.Skip("no IPv6: ", err)
+	}
+	ln.Close()
+	up := answer(t, ok("six"))
+	cfg := relay(0, mesh.Endpoint{Address: up})
+	cfg.Listeners[0].Address = "[::1]:0"
+	s := start(t, cfg, Options{Concurrency: 1})
+	c := dial(t, s)
+	_, body := ask(t, c, bufio.NewReader(c), get)
+	require.Equal(t, "six", body)
+	require.True(t, s.Addrs()[0].Addr().Is6())
+}
+
+func TestUnreachable(t *testing.T) {
+	s := start(t, relay(0, mesh.Endpoint{Address: "255.255.255.255:80"}), Options{Concurrency: 1})
+	c := dial(t, s)
+	r := bufio.NewReader(c)
+	for range 3 { // connect fails in the call, and the next request is none the worse
+		status, body := ask(t, c, r, get)
+		require.Equal(t, 503, status)
+		require.Contains(t, body, "remote connection failure")
+	}
+	require.Zero(t, stat(t, s, "cluster.app.upstream_cx_active"))
+}
+
+// Whatever clients send, the proxy stays up and what the next one sends is
+// served. The input is the conversations' requests with bytes changed.
+func TestMalformedFlood(t *testing.T) {
+	s := start(t, relay(0, mesh.Endpoint{Address: answer(t, func(c net.Conn, r *bufio.Reader) {
+		for {
+			req, err := http.ReadRequest(r)
+			if err != nil {
+				return
+			}
+			io.Copy(io.Discard, req.Body)
+			io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+		}
+	})}), Options{Concurrency: 1})
+	rnd := rand.New(rand.NewPCG(1, 2))
+	var seeds [][]byte
+	for _, c := range conversations(t) {
+		for _, st := range c.steps {
+			if st.cmd == "client send" && len(st.data) < 4096 {
+				seeds = append(seeds, st.data)
+			}
+		}
+	}
+	good := dial(t, s)
+	r := bufio.NewReader(good)
+	for range 300 {
+		c := dial(t, s)
+		for range 1 + rnd.IntN(3) {
+			b := bytes.Clone(seeds[rnd.IntN(len(seeds))])
+			for range rnd.IntN(4) {
+				if len(b) > 0 {
+					b[rnd.IntN(len(b))] = byte(rnd.IntN(256))
+				}
+			}
+			c.Write(b)
+		}
+		if rnd.IntN(2) == 0 {
+			c.(*net.TCPConn).SetLinger(0)
+		}
+		c.Close()
+		status, body := ask(t, good, r, get)
+		require.Equal(t, 200, status)
+		require.Equal(t, "ok", body)
+	}
+	eventually(t, s, "http.in.downstream_cx_active", 1)
+	eventually(t, s, "cluster.app.upstream_rq_active", 0)
+	require.Zero(t, stat(t, s, "http.in.downstream_rq_active"))
+}
+
+// In steady state a request costs no allocation, and a thousand idle connections
+// no buffers.
+func TestSteadyStateDoesNotAllocate(t *testing.T) {
+	body := strings.Repeat("x", 1000)
+	reply := fmt.Appendf(nil, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
+	addr := answer(t, func(c net.Conn, _ *bufio.Reader) {
+		b := make([]byte, 4096)
+		for {
+			if n, err := c.Read(b); err != nil || n == 0 {
+				return
+			}
+			if _, err := c.Write(reply); err != nil {
+				return
+			}
+		}
+	})
+	s := start(t, relay(time.Second, mesh.Endpoint{Address: addr}), Options{Concurrency: 1})
+	c := dial(t, s)
+	b, out := make([]byte, 8192), []byte(get)
+	once := func() {
+		if _, err := c.Write(out); err != nil {
+			t.Fatal(err)
+		}
+		for n := 0; n < 1000; {
+			m, err := c.Read(b[n:])
+			if err != nil {
+				t.Fatal(err)
+			}
+			n += m
+		}
+	}
+	for range 100 {
+		once()
+	}
+	const n = 2000
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	for range n {
+		once()
+	}
+	runtime.ReadMemStats(&after)
+	if raceEnabled {
+		return
+	}
+	// The date changes once a second; the test's own net.Conn is free of charge.
+	require.Less(t, float64(after.Mallocs-before.Mallocs)/n, 0.05)
+}
+
+func TestIdleConnectionsAreCheap(t *testing.T) {
+	s := start(t, relay(0, mesh.Endpoint{Address: answer(t, ok("x"))}), Options{Concurrency: 1})
+	for range 500 {
+		c := dial(t, s)
+		ask(t, c, bufio.NewReaderSize(c, 512), get)
+	}
+	var in, out, bufs int
+	ran := make(chan struct{})
+	s.workers[0].post(func() {
+		for d := range s.workers[0].open {
+			in, out = in+cap(d.in), out+cap(d.out)
+		}
+		bufs = len(s.workers[0].buffers)
+		close(ran)
+	})
+	<-ran
+	require.Zero(t, in+out, "an idle connection holds a buffer")
+	require.LessOrEqual(t, bufs, 8)
+}
+
+func TestAdmin(t *testing.T) {
+	cfg := relay(0, mesh.Endpoint{Address: answer(t, ok("x"))})
+	cfg.Admin, cfg.Node = "127.0.0.1:0", "productpage"
+	s := start(t, cfg, Options{Concurrency: 2})
+	c := dial(t, s)
+	ask(t, c, bufio.NewReader(c), get)
+	tr := &http.Transport{DisableKeepAlives: true}
+	defer tr.CloseIdleConnections()
+	client := &http.Client{Transport: tr}
+	fetch := func(path string) (int, string) {
+		resp, err := client.Get("http://" + s.AdminAddr().String() + path)
+		require.NoError(t, err)
+		defer resp.Body.Close()
+		b, err := io.ReadAll(resp.Body)
+		require.NoError(t, err)
+		return resp.StatusCode, string(b)
+	}
+	status, body := fetch("/ready")
+	require.Equal(t, 200, status)
+	require.Equal(t, "LIVE\n", body)
+	_, body = fetch("/stats")
+	require.Contains(t, body, "\ncluster.app.upstream_rq_200: 1\n")
+	require.Contains(t, body, "\nserver.concurrency: 2\n")
+	require.Contains(t, body, "http.in.downstream_rq_3xx: 0\n")
+	_, body = fetch("/stats?usedonly&filter=^http.in.downstream_rq_[0-9]")
+	require.Equal(t, "http.in.downstream_rq_2xx: 1\n", body)
+	status, _ = fetch("/stats?filter=(")
+	require.Equal(t, 400, status)
+	_, body = fetch("/server_info")
+	require.Contains(t, body, `"id":"productpage"`)
+	status, _ = fetch("/nothing")
+	require.Equal(t, 404, status)
+}
+
+func TestPortOwnerOfNobody(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	a := netip.MustParseAddrPort(ln.Addr().String())
+	pid, _ := portOwner(a)
+	require.Equal(t, os.Getpid(), pid)
+	ln.Close()
+	pid, _ = portOwner(a)
+	require.Zero(t, pid)
+}
+
+func TestLogIsWritten(t *testing.T) {
+	var mu sync.Mutex
+	var b bytes.Buffer
+	s, err := New(relay(0), Options{Concurrency: 1, Log: writer(func(p []byte) (int, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		return b.Write(p)
+	})})
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	require.NoError(t, s.Run(ctx))
+	require.Contains(t, b.String(), "in listens on "+s.Addrs()[0].String())
+	require.False(t, errors.Is(ctx.Err(), nil))
+}
+
+type writer func([]byte) (int, error)
+
+func (w writer) Write(p []byte) (int, error) { return w(p) }
