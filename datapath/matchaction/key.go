@@ -121,7 +121,11 @@ func (k *Key) or(v datapath.Value, off, width uint) {
 func (l *layout) of(p *datapath.Packet) (k Key) {
 	for i := range l.fields {
 		f := &l.fields[i]
-		k.or(p.Field(f.Field), f.off, f.width)
+		if v := p.Field(f.Field); f.off&63+f.width <= 64 {
+			k[f.off/64] |= v.Lo << (f.off & 63)
+		} else {
+			k.or(v, f.off, f.width)
+		}
 	}
 	return k
 }
@@ -195,6 +199,11 @@ const (
 	hashA = 0x9e3779b97f4a7c15
 	hashB = 0x6a09e667f3bcc909
 )
+
+func hashWord(w, seed uint64) uint64 {
+	hi, lo := bits.Mul64(w^seed^hashA, hashB)
+	return (hi ^ lo) * hashA
+}
 
 func (k *Key) hash(words int, seed uint64) uint64 {
 	h := seed ^ hashA

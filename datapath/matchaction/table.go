@@ -212,6 +212,9 @@ const none = -1
 
 // probe returns the number of the row of a masked key, or none.
 func (t *Table) probe(k *Key, tuple int32) int32 {
+	if t.layout.words == 1 && t.kind == Exact {
+		return t.probeWord(k[0])
+	}
 	h := t.hash(k, tuple)
 	mask := uint64(len(t.slots) - 1)
 	for i := h >> t.shift; ; i++ {
@@ -228,7 +231,26 @@ func (t *Table) probe(k *Key, tuple int32) int32 {
 	}
 }
 
+// probeWord is probe for exact tables with keys of one word, such as an eSwitch
+// looks up twice a packet.
+func (t *Table) probeWord(k uint64) int32 {
+	h := hashWord(k, t.cfg.Seed)
+	mask := uint64(len(t.slots) - 1)
+	for i := h >> t.shift; ; i++ {
+		s := t.slots[i&mask]
+		if s.row == 0 {
+			return none
+		}
+		if s.tag == uint32(h) && t.rows[s.row-1].key[0] == k {
+			return s.row - 1
+		}
+	}
+}
+
 func (t *Table) hash(k *Key, tuple int32) uint64 {
+	if t.layout.words == 1 && t.kind == Exact {
+		return hashWord(k[0], t.cfg.Seed)
+	}
 	return k.hash(t.layout.words, t.cfg.Seed+uint64(tuple))
 }
 

@@ -136,7 +136,7 @@ func (x *Parser) parse(p *datapath.Packet) datapath.DropReason {
 			if hl > total {
 				return datapath.DropIPHeaderLen
 			}
-			if x.verify && wire.Sum(b[:hl], 0) != 0xffff {
+			if x.verify && !headerSumOK(b, hl) {
 				return datapath.DropIPChecksum
 			}
 			data = data[:off+total]
@@ -301,6 +301,19 @@ func extLen(e Extract, b []byte) int {
 		return (int(b[1]) + 2) * 4
 	}
 	return (int(b[1]) + 1) * 8
+}
+
+// headerSumOK reports whether the checksum of an IPv4 header of hl bytes is
+// right. Nearly all have 20, which are quicker added up here than by Sum.
+func headerSumOK(b []byte, hl int) bool {
+	if hl != wire.IPv4MinLen {
+		return wire.Sum(b[:hl], 0) == 0xffff
+	}
+	b = b[:wire.IPv4MinLen]
+	s := uint64(binary.BigEndian.Uint32(b[0:4])) + uint64(binary.BigEndian.Uint32(b[4:8])) +
+		uint64(binary.BigEndian.Uint32(b[8:12])) + uint64(binary.BigEndian.Uint32(b[12:16])) +
+		uint64(binary.BigEndian.Uint32(b[16:20]))
+	return s != 0 && s%0xffff == 0
 }
 
 // unsummed are the packets whose L4 checksum covers more than this packet has,

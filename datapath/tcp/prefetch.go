@@ -42,10 +42,7 @@ func (t *Tracker) Warm(h Hint) {
 			return
 		}
 		if v&^number == tag {
-			e := &t.table.entries[v&number-1]
-			prefetch(unsafe.Pointer(e))
-			prefetch(unsafe.Pointer(&e.dir[0]))
-			prefetch(unsafe.Pointer(&e.dir[1]))
+			prefetchEntry(unsafe.Pointer(&t.table.entries[v&number-1]))
 			return
 		}
 	}

@@ -8,3 +8,8 @@ import "unsafe"
 //
 //go:noescape
 func prefetch(p unsafe.Pointer)
+
+// prefetchEntry asks for the three cache lines of an entry.
+//
+//go:noescape
+func prefetchEntry(p unsafe.Pointer)

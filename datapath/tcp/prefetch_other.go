@@ -5,3 +5,5 @@ package tcp
 import "unsafe"
 
 func prefetch(unsafe.Pointer) {}
+
+func prefetchEntry(unsafe.Pointer) {}
