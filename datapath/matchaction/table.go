@@ -96,7 +96,6 @@ type Table struct {
 	order  []int32 // of tuples with rows, in the order they are probed
 
 	miss     []Action
-	missed   Counter
 	names    []string
 	counters []Counter
 	stats    Stats
