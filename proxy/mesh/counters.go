@@ -4,11 +4,12 @@ package mesh
 // They are plain integers: each worker has its own and a reader adds copies up.
 type ListenerCounters struct {
 	CxTotal, CxActive, CxDestroy, CxDestroyRemote, CxDestroyLocal uint64
+	CxHTTP1Total, CxDestroyRemoteActiveRq, RqFailedPath           uint64
 	CxDestroyActiveRq, CxProtocolError, CxOverflow, CxIdleTimeout uint64
 	CxDelayedCloseTimeout, CxRxBytes, CxTxBytes                   uint64
 
 	RqTotal, RqActive, RqCompleted, RqRxReset, RqTxReset uint64
-	RqTooLarge, RqIdleTimeout, RqHeaderTimeout           uint64
+	RqIdleTimeout, RqHeaderTimeout                       uint64
 	RqResponseBeforeComplete, RqNonRelativePath, RqWS    uint64
 	RqClass                                              [6]uint64 // index is status/100
 
@@ -60,13 +61,14 @@ func (c *ListenerCounters) Stats(dst []Stat, prefix, address string) []Stat {
 	l := "listener." + address + "."
 	dst = append(dst,
 		Stat{p + "downstream_cx_total", c.CxTotal, false},
-		Stat{p + "downstream_cx_http1_total", c.CxTotal, false},
+		Stat{p + "downstream_cx_http1_total", c.CxHTTP1Total, false},
 		Stat{p + "downstream_cx_active", c.CxActive, true},
 		Stat{p + "downstream_cx_http1_active", c.CxActive, true},
 		Stat{p + "downstream_cx_destroy", c.CxDestroy, false},
 		Stat{p + "downstream_cx_destroy_remote", c.CxDestroyRemote, false},
 		Stat{p + "downstream_cx_destroy_local", c.CxDestroyLocal, false},
 		Stat{p + "downstream_cx_destroy_active_rq", c.CxDestroyActiveRq, false},
+		Stat{p + "downstream_cx_destroy_remote_active_rq", c.CxDestroyRemoteActiveRq, false},
 		Stat{p + "downstream_cx_protocol_error", c.CxProtocolError, false},
 		Stat{p + "downstream_cx_idle_timeout", c.CxIdleTimeout, false},
 		Stat{p + "downstream_cx_delayed_close_timeout", c.CxDelayedCloseTimeout, false},
@@ -78,7 +80,7 @@ func (c *ListenerCounters) Stats(dst []Stat, prefix, address string) []Stat {
 		Stat{p + "downstream_rq_completed", c.RqCompleted, false},
 		Stat{p + "downstream_rq_rx_reset", c.RqRxReset, false},
 		Stat{p + "downstream_rq_tx_reset", c.RqTxReset, false},
-		Stat{p + "downstream_rq_too_large", c.RqTooLarge, false},
+		Stat{p + "downstream_rq_failed_path_normalization", c.RqFailedPath, false},
 		Stat{p + "downstream_rq_idle_timeout", c.RqIdleTimeout, false},
 		Stat{p + "downstream_rq_header_timeout", c.RqHeaderTimeout, false},
 		Stat{p + "downstream_rq_response_before_rq_complete", c.RqResponseBeforeComplete, false},

@@ -25,6 +25,7 @@ type downstream struct {
 	listener int
 	phase    phase
 	pumping  bool
+	spoke    bool // sent something
 
 	in    []byte // input not dealt with
 	from  int    // where it begins
@@ -220,6 +221,10 @@ func (d *downstream) parse(b []byte) int {
 		d.headAt = w.now
 	}
 	n, err := h.Parse(b)
+	if !d.spoke {
+		d.spoke = true
+		w.lc[d.listener].CxHTTP1Total++
+	}
 	switch {
 	case err != nil:
 		w.returnHead(d.head)
@@ -244,15 +249,20 @@ func (d *downstream) parse(b []byte) int {
 // the next request would begin is anybody's guess.
 func (d *downstream) malformed(err error) {
 	c := &d.w.lc[d.listener]
-	c.CxProtocolError++
-	if err == http1.ErrHeadTooLarge || err == http1.ErrTooManyFields {
-		c.RqTooLarge++
-	}
 	if !d.active {
 		d.start()
 	}
+	switch err {
+	case http1.ErrNoHost: // to Envoy these two are well-formed, but not wanted
+		d.completed()
+	case http1.ErrFragment:
+		c.RqFailedPath++
+		d.completed()
+	default:
+		c.CxProtocolError++
+	}
 	r := mesh.ReplyMalformed(err)
-	d.close = true
+	d.close, d.asked = true, false
 	d.reply(&r)
 }
 
@@ -283,7 +293,7 @@ func (d *downstream) request(h *http1.Head, b []byte) int {
 	}
 	if h.ConnUpgrade && h.HasUpgrade {
 		c.RqWS++
-		d.close, d.asked = true, false
+		d.phase = phaseBody // what follows is not for us: no end of it will be seen
 		d.reply(&mesh.ReplyForbidden)
 		return 0
 	}
@@ -292,7 +302,12 @@ func (d *downstream) request(h *http1.Head, b []byte) int {
 	d.route = l.Route(h)
 	if d.route == nil {
 		c.NoRoute++
-		d.close = d.close || h.Method == http1.MethodConnect
+		if h.Method == http1.MethodConnect {
+			d.phase = phaseBody
+		}
+		if h.Asterisk {
+			c.RqNonRelativePath++
+		}
 		d.reply(&mesh.ReplyNotFound)
 		return 0
 	}
@@ -300,6 +315,7 @@ func (d *downstream) request(h *http1.Head, b []byte) int {
 	i := w.balancers[cluster].Next()
 	if i < 0 {
 		w.cc[cluster].CxNoneHealthy++
+		w.cc[cluster].Panics++ // with no host at all, none is healthy
 		w.cc[cluster].Count(mesh.ReplyNoHealthy.Status)
 		d.reply(&mesh.ReplyNoHealthy)
 		return 0

@@ -30,6 +30,7 @@ func (d *downstream) reply(r *mesh.Reply) {
 	if d.phase != phaseWait {
 		d.close, d.asked = true, false
 		c.RqResponseBeforeComplete++
+		c.RqRxReset++
 	}
 	d.responded = true
 	c.Count(r.Status)
@@ -113,9 +114,15 @@ func (d *downstream) abort(local bool) {
 		return
 	}
 	c := &d.w.lc[d.listener]
+	if d.phase == phaseHead && d.head != nil {
+		d.start() // half a request is one
+	}
 	if d.active {
 		d.cancel()
 		c.RqActive--
+		if !local {
+			c.CxDestroyRemoteActiveRq++
+		}
 		if local {
 			c.RqTxReset++
 		} else {

@@ -342,7 +342,6 @@ func (u *upstream) cancel() {
 	c.CxDestroyLocal++
 	c.CxDestroyLocalActiveRq++
 	c.CxDestroyActiveRq++
-	c.RqTxReset++
 	u.d.up = nil
 	u.leave()
 	u.shut()
