@@ -16,7 +16,9 @@
 //
 // A VLAN tag is pushed and popped behind the addresses; the frame's first byte
 // stays where it is, and the rest moves. A push needs four bytes of capacity
-// behind Packet.Data; without them the packet is dropped with DropNoRoom.
+// behind Packet.Data; without them the packet is dropped with DropNoRoom. A third
+// tag, which the parser does not look into, stays payload when the first is
+// popped.
 package deparser
 
 import (

@@ -213,6 +213,9 @@ func FuzzDeparse(f *testing.F) {
 		if x.Process(0, p) == datapath.Drop {
 			return
 		}
+		if t := p.PHV.EtherType; p.PHV.Has(datapath.HdrQinQ) && (t == wire.TypeVLAN || t == wire.TypeQinQ) {
+			return // a third tag, which a pop would bring to light
+		}
 		r := rand.New(rand.NewPCG(seed, 1))
 		for _, s := range randomSets(r, p.PHV.Has(datapath.HdrIPv4)) {
 			p.SetField(s.f, s.v)

@@ -114,13 +114,17 @@ func IsIPv6Ext(proto uint8) bool {
 }
 
 // WalkIPv6Ext follows the extension headers at the start of b, of which the
-// first is of type proto. It stops at the first protocol that is none, and
-// behind the fragment header of a fragment other than the first. It fails if a
-// header does not fit in b or there are more than MaxIPv6Ext.
+// first is of type proto. It stops at the first protocol that is none, at
+// hop-by-hop options that are not first (RFC 8200 §4.1), and behind the fragment
+// header of a fragment other than the first. It fails if a header does not fit
+// in b or there are more than MaxIPv6Ext.
 func WalkIPv6Ext(proto uint8, b []byte) (c IPv6Chain, ok bool) {
 	c.Proto = proto
 	for !c.Fragment {
 		rest := b[c.Len:]
+		if c.Proto == ProtoHopByHop && c.Headers > 0 {
+			return c, true
+		}
 		if len(rest) < 2 {
 			return c, !IsIPv6Ext(c.Proto)
 		}
