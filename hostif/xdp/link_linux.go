@@ -80,6 +80,10 @@ func (l *Link) WaitFds() []int {
 	return l.wake.fds(l.sock.fd)
 }
 
+// RecvDrains says that a Recv that returns fewer frames than asked for has emptied
+// the ring, so that a Waiter need not look at it again before it sleeps.
+func (l *Link) RecvDrains() bool { return true }
+
 // Woken counts a wait that ended with something to read.
 func (l *Link) Woken() { l.wakeups.Add(1) }
 
