@@ -63,7 +63,6 @@ func Bookinfo(ctx context.Context, r *Run) (Document, error) {
 		s.down()
 		return Document{}, err
 	}
-	r.Manifest.Placement["bookinfo: everything"] = "any core"
 	file := "bookinfo"
 	if r.Work != "polyglot" {
 		file += "_" + r.Work
@@ -156,7 +155,7 @@ func (s *rigs) bookinfo(ctx context.Context, t topology) (g *rig, absent string,
 	}
 	short := "bi" + s.run.Work[:1] + "_" + t.short
 	g, err = s.up(ctx, func(ctx context.Context) (*rig, error) {
-		return s.run.rig(ctx, short, fabric, t.hosts(), nil)
+		return s.run.rig(ctx, short, fabric, t.hosts(), s.run.cores("bookinfo", "any"))
 	}, func(g *rig) error {
 		if t.nic {
 			if err := g.startNIC(ctx, s.run.nicMode(), nic.Passthrough); err != nil {

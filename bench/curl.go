@@ -68,7 +68,7 @@ func (s *rigs) upPath(ctx context.Context, experiment string, p path, cores []in
 }
 
 // Curl measures the paper's second experiment: python3 -m http.server and one
-// curl process a request, directly and through the NIC.
+// curl process a request, directly and through the NIC, on one core.
 func Curl(ctx context.Context, r *Run) (Document, error) {
 	s := &rigs{run: r}
 	cells, err := curlCells(ctx, r, s)
@@ -76,7 +76,6 @@ func Curl(ctx context.Context, r *Run) (Document, error) {
 		s.down()
 		return Document{}, err
 	}
-	r.Manifest.Placement["curl: everything"] = "any core"
 	return s.finish(ctx, "curl", Document{Experiment: "curl"}, cells)
 }
 
@@ -99,6 +98,7 @@ func curlCells(ctx context.Context, r *Run, s *rigs) ([]cell, error) {
 		n = 20
 	}
 	length := int64(len(body))
+	cores := r.cores("curl", "one")
 	var cells []cell
 	add := func(g *rig, p path, url string, absent string) {
 		c := cell{name: p.name, connections: 1, hops: p.hops, absent: absent}
@@ -114,7 +114,7 @@ func curlCells(ctx context.Context, r *Run, s *rigs) ([]cell, error) {
 			add(nil, p, "", missing)
 			continue
 		}
-		g, absent, err := s.upPath(ctx, "curl", p, nil, serve)
+		g, absent, err := s.upPath(ctx, "curl", p, cores, serve)
 		if err != nil {
 			return nil, err
 		}

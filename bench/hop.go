@@ -34,12 +34,11 @@ func Hop(ctx context.Context, r *Run) (Document, error) {
 		s.down()
 		return Document{}, err
 	}
-	r.Manifest.Placement["hop: everything"] = fmt.Sprint(oneCore())
 	return s.finish(ctx, "hop", Document{Experiment: "hop"}, cells)
 }
 
 func hopCells(ctx context.Context, r *Run, s *rigs) ([]cell, error) {
-	core := oneCore()
+	core := r.cores("hop", "one")
 	hosts := []lab.Host{{Name: "client"}, {Name: "server"}}
 	direct, err := s.up(ctx, func(ctx context.Context) (*rig, error) { return r.rig(ctx, "hop", lab.Direct, hosts, core) },
 		func(g *rig) error { return g.nullServer("server", "0.0.0.0:8080") })
@@ -157,7 +156,3 @@ func (g *rig) meshProxy(name, program, file string, workers int) lab.Cmd {
 	}
 	return g.self(nil, "sidecar", "--config", file, "--concurrency", fmt.Sprint(workers))
 }
-
-// oneCore is where an experiment on one core runs: the last one, which the
-// host's own work uses least.
-func oneCore() []int { return []int{lastCore()} }

@@ -28,13 +28,12 @@ func Link(ctx context.Context, r *Run) (Document, error) {
 		s.down()
 		return Document{}, err
 	}
-	r.Manifest.Placement["link: ping-pong, its peers, the NIC or proxy"] = fmt.Sprint(oneCore())
-	r.Manifest.Placement["link: bulk"] = "client and server any core, the NIC or proxy " + fmt.Sprint(oneCore())
+	r.Manifest.Placement["link: ends of the bulk transfer"] = "any core"
 	return s.finish(ctx, "link", Document{Experiment: "link"}, cells)
 }
 
 func linkCells(ctx context.Context, r *Run, s *rigs) ([]cell, error) {
-	core := oneCore()
+	core := r.cores("link", "one")
 	serve := func(g *rig) error {
 		cfg := load.EchoConfig{Listen: netip.MustParseAddrPort("0.0.0.0:7000")}
 		if err := g.start(service, "server", "echo", "0.0.0.0:7000", g.self(cfg, "__load", "echo")); err != nil {

@@ -121,6 +121,7 @@ func (g *rig) startNIC(ctx context.Context, mode string, program nic.Program) er
 	cmd := g.self(nil, args...)
 	cmd.Name, cmd.Cores = "nic", g.cores
 	cmd.Stderr = g.run.logFile(g.lab.Spec().Name, lab.SwitchHost, "nic")
+	cmd.Stdout = g.run.logFile(g.lab.Spec().Name, lab.SwitchHost, "nic-counters")
 	// The loop's thread keeps its P while it waits; the collector and the control
 	// socket need another one, also on one core.
 	cmd.Env = append(os.Environ(), "GOMAXPROCS=2")

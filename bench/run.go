@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/meshnic/meshnic/internal/failure"
@@ -29,6 +30,7 @@ type Options struct {
 	Duration     time.Duration // of one repeat; 0: the experiment's own
 	Work         string        // bookinfo: "polyglot", "native", "paper"
 	Fault        string        // on the NIC's ports, as hostif/fault parses it
+	Placement    string        // "one": everything on one core; "any": the kernel's choice; "": the experiment's own
 	Unprivileged bool          // inside a user namespace: AF_PACKET only
 
 	Log      func(format string, args ...any) // one line for people
@@ -121,6 +123,33 @@ func (r *Run) connections(own ...int) []int {
 		return r.Connections
 	}
 	return own
+}
+
+// Placements are the values of Options.Placement.
+var placements = []string{"one", "any"}
+
+// CheckPlacement returns a usage failure if p is no placement.
+func CheckPlacement(p string) error {
+	if p == "" || slices.Contains(placements, p) {
+		return nil
+	}
+	return failure.Usagef("placement %q: want one (everything on one core) or any (the kernel's choice)", p)
+}
+
+// cores returns where everything of an experiment runs, nil for anywhere, and
+// enters it into the manifest. A wake-up across cores costs more than a hop, so
+// that where the kernel puts who decides the figures unless it is fixed.
+func (r *Run) cores(experiment, own string) []int {
+	if r.Placement != "" {
+		own = r.Placement
+	}
+	if own == "any" {
+		r.Manifest.Placement[experiment+": everything"] = "any core"
+		return nil
+	}
+	core := []int{lastCore()} // the host's own work uses the first one most
+	r.Manifest.Placement[experiment+": everything"] = fmt.Sprint(core[0])
+	return core
 }
 
 // window returns how long one repeat of a cell lasts: the user's wish, or the

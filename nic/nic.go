@@ -68,6 +68,7 @@ type NIC struct {
 	sw      *eswitch     // nil in program null
 	tracker *tcp.Tracker // nil in program null
 	pkt     datapath.Packet
+	hints   []tcp.Hint
 	nextID  uint64
 
 	housekept sim.Cycle // when

@@ -31,6 +31,7 @@ type benchFlags struct {
 	duration    time.Duration
 	work        string
 	fault       string
+	placement   string
 	envoy       string
 	dir         string
 	output      string
@@ -81,6 +82,7 @@ Without root it does the same inside a user and network namespace, over AF_PACKE
 	fl.DurationVar(&f.duration, "duration", 0, "length of one repeat of a cell, instead of the experiment's own")
 	fl.StringVar(&f.work, "work", "", "bookinfo: polyglot (CPU as measured on the original), native (none) or paper (16.51 ms)")
 	fl.StringVar(&f.fault, "fault", "", "faults on the NIC's ports: loss=1%,dup=1%,reorder=1%,corrupt=0.1%,delay=2ms")
+	fl.StringVar(&f.placement, "placement", "", "one (everything on one core) or any (the kernel's choice); default: the experiment's own")
 	fl.StringVar(&f.envoy, "envoy", os.Getenv("MESHNIC_ENVOY"), "the Envoy to compare with ($MESHNIC_ENVOY; default: the checkout's, then PATH)")
 	fl.StringVar(&f.dir, "dir", "", "run folder (default: runs/<time>)")
 	fl.StringVarP(&f.output, "output", "o", "table", "table, json or csv; json and csv take one experiment")
@@ -108,6 +110,9 @@ func (f benchFlags) check(args []string) error {
 		if c < 1 || c > 1024 {
 			return failure.Usagef("--connections %d: want 1 to 1024", c)
 		}
+	}
+	if err := bench.CheckPlacement(f.placement); err != nil {
+		return err
 	}
 	return bench.CheckSystems(f.systems)
 }
@@ -157,7 +162,7 @@ func (f benchFlags) options(cmd *cobra.Command, dir string) (bench.Options, erro
 	return bench.Options{
 		Exe: exe, Envoy: f.envoy, Dir: dir, Command: os.Args, Version: version, Seed: f.seed, Quick: f.quick,
 		Repeats: f.repeats, Connections: f.connections, Systems: f.systems, Rate: f.rate, Duration: f.duration,
-		Work: f.work, Fault: f.fault, Unprivileged: netns.Entered() == "unprivileged",
+		Work: f.work, Fault: f.fault, Placement: f.placement, Unprivileged: netns.Entered() == "unprivileged",
 		Log:      func(format string, a ...any) { fmt.Fprintf(cmd.ErrOrStderr(), format+"\n", a...) },
 		Progress: progress(cmd.ErrOrStderr()),
 	}, err

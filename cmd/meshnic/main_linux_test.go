@@ -91,6 +91,7 @@ func TestBadInput(t *testing.T) {
 		{"unknown system", []string{"bench", "hop", "--systems", "envy"}, 2, []string{`"envy"`, "sidecar"}},
 		{"json of two experiments", []string{"bench", "-o", "json"}, 2, []string{"name one experiment"}},
 		{"no connections", []string{"bench", "hop", "-c", "0"}, 2, []string{"1 to 1024"}},
+		{"unknown placement", []string{"bench", "hop", "--placement", "two"}, 2, []string{"one core"}},
 		{"unknown work", []string{"bench", "bookinfo", "--work", "hard"}, 2, []string{"polyglot"}},
 		{"faults that make no sense", []string{"attach", "--port", "a=lo", "--port", "b=lo@x", "--fault", "loss=200%"}, 2, []string{"loss"}},
 		{"run folder in use", []string{"bench", "hop", "--dir", dir}, 6, []string{"not empty", "--dir"}},
