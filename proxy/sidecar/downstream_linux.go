@@ -297,6 +297,11 @@ func (d *downstream) request(h *http1.Head, b []byte) int {
 		d.reply(&mesh.ReplyForbidden)
 		return 0
 	}
+	if h.Asterisk { // does not get as far as the router
+		c.RqNonRelativePath++
+		d.reply(&mesh.ReplyNotFound)
+		return 0
+	}
 	c.RouterTotal++
 	l := &w.s.table.Listeners[d.listener]
 	d.route = l.Route(h)
@@ -304,9 +309,6 @@ func (d *downstream) request(h *http1.Head, b []byte) int {
 		c.NoRoute++
 		if h.Method == http1.MethodConnect {
 			d.phase = phaseBody
-		}
-		if h.Asterisk {
-			c.RqNonRelativePath++
 		}
 		d.reply(&mesh.ReplyNotFound)
 		return 0
