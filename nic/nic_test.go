@@ -286,10 +286,16 @@ func TestConfigurationMistakes(t *testing.T) {
 }
 
 func TestRunCarriesFramesAnswersAndEnds(t *testing.T) {
+	for name, opt := range map[string]RunOptions{"sleep": {}, "poll": {Poll: time.Millisecond}, "spin": {Spin: true}} {
+		t.Run(name, func(t *testing.T) { carriesFramesAnswersAndEnds(t, opt) })
+	}
+}
+
+func carriesFramesAnswersAndEnds(t *testing.T, opt RunOptions) {
 	d := newDevice(t, DefaultConfig(), "a", "b")
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
-	go func() { ended <- d.Run(ctx, RunOptions{}) }()
+	go func() { ended <- d.Run(ctx, opt) }()
 	_, err := d.far["a"].Send([]*hostif.Frame{{Data: tcpFrame(macB, macA)}})
 	require.NoError(t, err)
 	require.Eventually(t, func() bool {

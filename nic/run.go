@@ -23,7 +23,17 @@ const idleWait = 20 * time.Millisecond
 // RunOptions say how the loop waits.
 type RunOptions struct {
 	Spin bool // never sleep: poll the rings. Takes a core.
+	// Poll is how long to go on looking at the rings after a frame before sleeping;
+	// whoever wants the core meanwhile gets it. 0 sleeps at once.
+	Poll time.Duration
 }
+
+// OneCorePoll is the Poll that suits a NIC which shares its only core with those
+// it serves: yielding to them costs less than being woken by them. Measured with
+// everything on one core, AF_XDP: TCP ping-pong p50 26.8 instead of 31.3 us, CPU
+// 11.8 instead of 15.1 us a round trip. Where the NIC can be on another core it
+// takes that from somebody else and gains nothing.
+const OneCorePoll = 50 * time.Microsecond
 
 // Run carries frames until ctx ends or no port can bring any more. It locks its
 // thread: one thread runs every port to completion. The links stay open.
@@ -34,6 +44,7 @@ func (n *NIC) Run(ctx context.Context, opt RunOptions) error {
 	waiter := hostif.NewWaiter(n.openLinks())
 	defer func() { waiter.Close() }()
 	start := time.Now()
+	last := -opt.Poll // when a frame came
 	for ctx.Err() == nil {
 		n.snap.answer(n)
 		now := time.Since(start)
@@ -48,11 +59,18 @@ func (n *NIC) Run(ctx context.Context, opt RunOptions) error {
 			waiter.Close() // a link at its end stays readable: waiting for it would be spinning
 			waiter = hostif.NewWaiter(n.openLinks())
 		}
-		// A lone frame is rarely followed at once by another: the wait, which
-		// returns if one is there, is cheaper than looking through all rings again.
-		if moved > 1 || opt.Spin {
+		if moved > 0 {
+			last = now
+		}
+		switch {
+		case moved > 1 || opt.Spin:
+			continue
+		case now-last < opt.Poll:
+			yield()
 			continue
 		}
+		// A lone frame is rarely followed at once by another: the wait, which
+		// returns if one is there, is cheaper than looking through all rings again.
 		n.housekeep(cycleAt(now))
 		if _, err := waiter.Wait(n.nextWait(start.Add(now))); err != nil {
 			return err

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 	"slices"
 	"text/tabwriter"
 	"time"
@@ -28,6 +29,7 @@ type attachFlags struct {
 	static   []string
 	control  string
 	spin     bool
+	poll     time.Duration
 	hairpin  bool
 	skipSums bool
 	duration time.Duration
@@ -61,6 +63,7 @@ In mode tap the interfaces are made, and are gone when attach ends.`,
 	fl.StringArrayVar(&f.static, "static", nil, "an eSwitch entry that is never learned over: MAC=PORT, or MAC@VLAN=PORT")
 	fl.StringVar(&f.control, "control", "", "Unix socket that answers each connection with the counters as JSON")
 	fl.BoolVar(&f.spin, "spin", false, "poll instead of sleeping: takes a core")
+	fl.DurationVar(&f.poll, "poll", -1, "go on looking at the rings for this long after a frame before sleeping (default 50us on one core, else 0)")
 	fl.BoolVar(&f.hairpin, "hairpin", false, "let frames leave by the port they came in on")
 	fl.BoolVar(&f.skipSums, "skip-checksums", false, "pass frames with wrong checksums on instead of dropping them")
 	fl.DurationVar(&f.duration, "for", 0, "end by itself after this long")
@@ -135,7 +138,13 @@ func carry(ctx context.Context, set *attach.Set, specs []attach.PortSpec, cfg ni
 		why = ": " + set.Why
 	}
 	log("carrying frames between %d ports, mode %s%s; interrupt to end", len(ports), set.Mode, why)
-	err = n.Run(inner, nic.RunOptions{Spin: f.spin})
+	if f.poll < 0 {
+		f.poll = 0
+		if runtime.NumCPU() == 1 {
+			f.poll = nic.OneCorePoll
+		}
+	}
+	err = n.Run(inner, nic.RunOptions{Spin: f.spin, Poll: f.poll})
 	stop()
 	err = errors.Join(err, <-served)
 	return errors.Join(err, printSnapshot(stdout, n.Counters(), string(set.Mode), f.output))

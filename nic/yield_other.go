@@ -1,0 +1,7 @@
+//go:build !linux
+
+package nic
+
+import "runtime"
+
+func yield() { runtime.Gosched() }
