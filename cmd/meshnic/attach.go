@@ -64,6 +64,7 @@ In mode tap the interfaces are made, and are gone when attach ends.`,
 	fl.StringVar(&f.control, "control", "", "Unix socket that answers each connection with the counters as JSON")
 	fl.BoolVar(&f.spin, "spin", false, "poll instead of sleeping: takes a core")
 	fl.DurationVar(&f.poll, "poll", -1, "go on looking at the rings for this long after a frame before sleeping (default 50us on one core, else 0)")
+	fl.Lookup("poll").DefValue = "0s" // the usage text says it
 	fl.BoolVar(&f.hairpin, "hairpin", false, "let frames leave by the port they came in on")
 	fl.BoolVar(&f.skipSums, "skip-checksums", false, "pass frames with wrong checksums on instead of dropping them")
 	fl.DurationVar(&f.duration, "for", 0, "end by itself after this long")

@@ -14,7 +14,6 @@ import (
 
 	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"github.com/meshnic/meshnic/bench"
 	"github.com/meshnic/meshnic/bench/report"
@@ -276,8 +275,7 @@ func trust(docs []bench.Document) error {
 
 // progress draws a bar an experiment, on a terminal only.
 func progress(w io.Writer) func(string, int, int) {
-	f, ok := w.(*os.File)
-	if !ok || !term.IsTerminal(int(f.Fd())) {
+	if !terminal(w) {
 		return func(string, int, int) {}
 	}
 	var bar *progressbar.ProgressBar
@@ -288,4 +286,14 @@ func progress(w io.Writer) func(string, int, int) {
 		}
 		bar.Set(done)
 	}
+}
+
+// terminal reports whether w is a character device, as a terminal is.
+func terminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -9,7 +10,7 @@ import (
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
-	"sigs.k8s.io/yaml"
+	yaml "go.yaml.in/yaml/v3"
 
 	"github.com/meshnic/meshnic/bench/lab"
 	"github.com/meshnic/meshnic/hostif/attach"
@@ -79,10 +80,17 @@ func readSpec(file string) (spec lab.Spec, err error) {
 	if err != nil {
 		return spec, failure.Wrap(failure.BadFile, err, "read lab description "+file, "meshnic lab up --help shows one")
 	}
-	if err := yaml.UnmarshalStrict(b, &spec); err != nil {
-		return spec, failure.Wrap(failure.BadFile, err, "read lab description "+file, "meshnic lab up --help shows one")
+	var any any
+	err = yaml.Unmarshal(b, &any)
+	if err == nil {
+		b, err = json.Marshal(any)
 	}
-	return spec, nil
+	if err == nil {
+		d := json.NewDecoder(bytes.NewReader(b))
+		d.DisallowUnknownFields()
+		err = d.Decode(&spec)
+	}
+	return spec, failure.Wrap(failure.BadFile, err, "read lab description "+file, "meshnic lab up --help shows one")
 }
 
 func labUp(cmd *cobra.Command, args []string) error {
