@@ -189,6 +189,9 @@ func (g *rig) measure(ctx context.Context, w work) (sample, error) {
 	if err != nil {
 		return sample{}, err
 	}
+	if g.run.Rate > 0 && res.Generator.Saturated {
+		g.run.saturated[fmt.Sprintf("%d connections", res.Connections)] = res.Generator.Why
+	}
 	all := res.N + res.Errors.Total() + res.Warmup
 	s := sample{result: res, cpu: CPU{
 		Generator: res.Generator.CPU,

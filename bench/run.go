@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -41,6 +42,8 @@ type Options struct {
 type Run struct {
 	Options
 	Manifest Manifest
+
+	saturated map[string]string // where an open loop measured its generator, and how that shows
 }
 
 // NewRun prepares a run in opt.Dir.
@@ -54,7 +57,7 @@ func NewRun(ctx context.Context, opt Options) (*Run, error) {
 	if opt.Progress == nil {
 		opt.Progress = func(string, int, int) {}
 	}
-	r := &Run{Options: opt, Manifest: newManifest(opt, time.Now())}
+	r := &Run{Options: opt, Manifest: newManifest(opt, time.Now()), saturated: map[string]string{}}
 	r.Manifest.Binaries = findPrograms(ctx, opt)
 	r.Manifest.Binaries["meshnic"] = Binary{Path: filepath.Base(opt.Exe), Version: opt.Version, SHA256: hashFile(opt.Exe)}
 	if opt.Unprivileged {
@@ -94,6 +97,9 @@ func (r *Run) document(name string, d Document) (Document, error) {
 	d.Schema = Schema
 	d.Manifest = r.Manifest
 	d.Warnings = append(d.Warnings, distrust(d, r.Quick)...)
+	for _, where := range slices.Sorted(maps.Keys(r.saturated)) {
+		d.Warnings = append(d.Warnings, "the generator was the limit at "+where+": "+r.saturated[where])
+	}
 	b, err := json.MarshalIndent(d, "", "  ")
 	if err != nil {
 		return d, fmt.Errorf("bench: %w", err)

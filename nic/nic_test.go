@@ -28,10 +28,9 @@ const (
 // device is a NIC with the far end of each port in the test's hands.
 type device struct {
 	*NIC
-	t    *testing.T
-	far  map[string]hostif.Link
-	now  sim.Cycle
-	seen map[string][][]byte
+	t   *testing.T
+	far map[string]hostif.Link
+	now sim.Cycle
 }
 
 func newDevice(t *testing.T, cfg Config, ports ...string) *device {

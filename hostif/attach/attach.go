@@ -91,12 +91,6 @@ func (s *Set) Close() error {
 	return first
 }
 
-func (o Options) logf(format string, args ...any) {
-	if o.Log != nil {
-		o.Log(format, args...)
-	}
-}
-
 func checkPorts(ports []PortSpec) error {
 	seen := map[string]string{}
 	for _, p := range ports {
