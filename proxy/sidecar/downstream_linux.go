@@ -84,11 +84,6 @@ func (w *worker) accept(fd, listener int) {
 func (d *downstream) idle() bool { return false }
 
 func (d *downstream) ready() {
-	if d.hup && d.phase == phaseWait {
-		// Envoy has half-close off: a client that shuts its side has left.
-		d.abort(false)
-		return
-	}
 	if d.blocked() {
 		if !d.flush() {
 			return
@@ -127,7 +122,8 @@ func (d *downstream) pump() {
 func (d *downstream) step() bool {
 	switch {
 	case d.phase == phaseWait:
-		// Its next request may wait; a client that has gone must not.
+		// Its next request may wait. A client that has shut its side has left:
+		// Envoy has half-close off.
 		if d.hup {
 			d.abort(false)
 		}

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -187,7 +188,7 @@ func TestMaxConnections(t *testing.T) {
 	ask(t, d, bufio.NewReader(d), get)
 }
 
-// Circuit breaker: with every connection busy and the line full, a request is
+// Circuit breakers: with every connection busy and the line full, a request is
 // turned away at once, and the others are served when their turn comes.
 func TestCircuitBreaker(t *testing.T) {
 	var lim unix.Rlimit
@@ -196,12 +197,17 @@ func TestCircuitBreaker(t *testing.T) {
 		t.Skipf("needs 8192 descriptors, the limit is %d", lim.Cur)
 	}
 	gate := make(chan struct{})
+	var count atomic.Int64
 	var once sync.Once
 	release := func() { once.Do(func() { close(gate) }) }
 	addr := answer(t, func(c net.Conn, r *bufio.Reader) {
+		closing := ""
+		if count.Add(1)%2 == 0 {
+			closing = "Connection: close\r\n"
+		}
 		for skipHead(r) == nil {
 			<-gate
-			io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+			io.WriteString(c, "HTTP/1.1 200 OK\r\n"+closing+"Content-Length: 0\r\n\r\n")
 		}
 	})
 	t.Cleanup(release)
@@ -226,5 +232,6 @@ func TestCircuitBreaker(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, 200, resp.StatusCode)
 	}
-	require.Equal(t, uint64(mesh.MaxConnections), stat(t, s, "cluster.app.upstream_cx_total"))
+	require.Greater(t, stat(t, s, "cluster.app.upstream_cx_total"), uint64(mesh.MaxConnections), "a closed connection is replaced for who waits")
+	require.LessOrEqual(t, stat(t, s, "cluster.app.upstream_cx_active"), uint64(mesh.MaxConnections))
 }

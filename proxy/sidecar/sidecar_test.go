@@ -23,6 +23,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
+	"golang.org/x/sys/unix"
 
 	"github.com/meshnic/meshnic/proxy/mesh"
 )
@@ -505,3 +506,87 @@ func TestLogIsWritten(t *testing.T) {
 type writer func([]byte) (int, error)
 
 func (w writer) Write(p []byte) (int, error) { return w(p) }
+
+// freeze stops the worker until the function it returns is called: what happens
+// meanwhile it then sees in one round.
+func freeze(s *Server) (thaw func()) {
+	in, out := make(chan struct{}), make(chan struct{})
+	s.workers[0].post(func() { close(in); <-out })
+	<-in
+	return func() { close(out) }
+}
+
+// A request and the close of the pooled connection it would take, seen in the
+// same round, the request first: it goes out on a new connection.
+func TestStaleConnectionInTheSameRound(t *testing.T) {
+	closing := make(chan struct{}, 1)
+	closed := make(chan struct{}, 1)
+	var n atomic.Int64
+	s := start(t, relay(0, mesh.Endpoint{Address: answer(t, func(c net.Conn, r *bufio.Reader) {
+		n.Add(1)
+		if skipHead(r) != nil {
+			return
+		}
+		io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+		<-closing
+		c.Close()
+		closed <- struct{}{}
+	})}), Options{Concurrency: 1})
+	c := dial(t, s)
+	r := bufio.NewReader(c)
+	for i := range int64(20) {
+		status, _ := ask(t, c, r, get)
+		require.Equal(t, 200, status)
+		require.Equal(t, 2*i+1, n.Load())
+		thaw := freeze(s)
+		_, err := io.WriteString(c, get)
+		require.NoError(t, err)
+		time.Sleep(time.Millisecond)
+		closing <- struct{}{}
+		<-closed
+		thaw()
+		resp, err := http.ReadResponse(r, nil)
+		require.NoError(t, err)
+		require.Equal(t, 200, resp.StatusCode, "round %d", i)
+		closing <- struct{}{}
+		<-closed
+		eventually(t, s, "cluster.app.upstream_cx_active", 0)
+	}
+}
+
+// An event fetched for a connection that is gone must not reach the one that has
+// taken its place.
+func TestStaleEvent(t *testing.T) {
+	s, err := New(relay(0), Options{Concurrency: 1})
+	require.NoError(t, err)
+	defer s.Close()
+	w := s.workers[0]
+	fd, err := unix.Eventfd(0, unix.EFD_NONBLOCK)
+	require.NoError(t, err)
+	a := &sock{w: w, fd: fd}
+	require.NoError(t, w.register(a, unix.EPOLLIN))
+	ev := unix.EpollEvent{Fd: a.slot, Pad: int32(w.slots[a.slot].gen)}
+	require.Same(t, a, w.sock(&ev))
+	a.close()
+	require.Nil(t, w.sock(&ev))
+	fd, err = unix.Eventfd(0, unix.EFD_NONBLOCK)
+	require.NoError(t, err)
+	b := &sock{w: w, fd: fd}
+	require.NoError(t, w.register(b, unix.EPOLLIN))
+	require.Equal(t, ev.Fd, b.slot, "the slot is used again")
+	require.Nil(t, w.sock(&ev))
+	b.close()
+}
+
+// A client that asks for the close does not wait for Envoy's second.
+func TestCloseIsPrompt(t *testing.T) {
+	s := start(t, relay(0, mesh.Endpoint{Address: answer(t, ok("x"))}), Options{Concurrency: 1})
+	c := dial(t, s)
+	r := bufio.NewReader(c)
+	began := time.Now()
+	status, _ := ask(t, c, r, "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+	require.Equal(t, 200, status)
+	_, err := r.ReadByte()
+	require.Equal(t, io.EOF, err)
+	require.Less(t, time.Since(began), mesh.DelayedClose/2)
+}
