@@ -1,11 +1,18 @@
 #!/bin/sh
-# Runs every fuzz target of the module for T (a Go duration) each, one by one.
+# Runs every fuzz target of the module for T (a Go duration) each, as many side
+# by side as there are cores, one worker each.
 set -eu
 : "${GO:=go}" "${T:=20s}"
-$GO list -f '{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}} {{.Dir}}{{end}}' ./... | while read -r pkg dir; do
+export GO T
+targets=$($GO list -f '{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}} {{.Dir}}{{end}}' ./... | while read -r pkg dir; do
 	[ -n "$pkg" ] || continue
-	for target in $(sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\)(.*/\1/p' "$dir"/*_test.go); do
-		echo "fuzz $pkg $target $T"
-		$GO test -run '^$' -fuzz "^$target\$" -fuzztime "$T" -fuzzminimizetime 5x "$pkg"
-	done
-done
+	sed -n "s|^func \(Fuzz[A-Za-z0-9_]*\)(.*|$pkg \1|p" "$dir"/*_test.go
+done)
+echo "$(echo "$targets" | wc -l) fuzz targets, $T each"
+# shellcheck disable=SC2016
+echo "$targets" | xargs -L 1 -P "$(nproc)" sh -c '
+	if out=$($GO test -run "^$" -fuzz "^$2\$" -fuzztime "$T" -fuzzminimizetime 5x -parallel 1 "$1" 2>&1); then
+		echo "ok $1 $2: $(echo "$out" | sed -n "s/^fuzz: elapsed: //p" | tail -n 1)"
+	else
+		echo "FAIL $1 $2"; echo "$out"; exit 255
+	fi' fuzz
