@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"runtime"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -41,10 +40,7 @@ by its path in the file.`,
 			if err != nil {
 				return err
 			}
-			if concurrency > 0 {
-				runtime.GOMAXPROCS(concurrency)
-			}
-			s, err := sidecar.New(cfg, sidecar.Options{Log: cmd.ErrOrStderr()})
+			s, err := sidecar.New(cfg, sidecar.Options{Log: cmd.ErrOrStderr(), Concurrency: concurrency})
 			if err != nil {
 				return err
 			}
