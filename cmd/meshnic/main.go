@@ -40,14 +40,13 @@ func run(args []string, stdout, stderr io.Writer) int {
 	if errors.As(err, &status) {
 		return int(status)
 	}
-	code := exitCode(err)
-	if sig := interrupted(); sig != 0 && (err == nil || errors.Is(err, context.Canceled)) {
-		return 128 + int(sig)
-	}
 	if err != nil {
 		fmt.Fprintf(stderr, "meshnic: %v\n", err)
 	}
-	return code
+	if sig := interrupted(); sig != 0 {
+		return 128 + int(sig)
+	}
+	return exitCode(err)
 }
 
 // exitCode is the failure's kind; an error cobra made itself is a usage error.

@@ -234,6 +234,24 @@ func features(t *testing.T, lab string) string {
 	return b.String()
 }
 
+// An interrupted bench takes everything away and says 130 or 143.
+func TestInterruptedBench(t *testing.T) {
+	hostiftest.NeedNet(t, netns.Probe)
+	before, err := netns.Snapshot()
+	require.NoError(t, err)
+	for sig, code := range map[unix.Signal]int{unix.SIGINT: 130, unix.SIGTERM: 143} {
+		cmd := meshnic(t, "bench", "hop", "--systems", "nic_passthrough,sidecar", "--dir", filepath.Join(t.TempDir(), "run"))
+		require.NoError(t, cmd.Start())
+		time.Sleep(time.Second)
+		require.NoError(t, cmd.Process.Signal(sig))
+		cmd.Wait()
+		require.Equal(t, code, cmd.ProcessState.ExitCode())
+		after, err := netns.Snapshot()
+		require.NoError(t, err)
+		require.Equal(t, before, after)
+	}
+}
+
 // kill -9 of a bench at any moment leaves what the next clean restores exactly.
 func TestKilledBenchIsCleaned(t *testing.T) {
 	hostiftest.NeedNet(t, netns.Probe)

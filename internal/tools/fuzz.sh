@@ -9,9 +9,12 @@ targets=$($GO list -f '{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}} {{.Di
 	sed -n "s|^func \(Fuzz[A-Za-z0-9_]*\)(.*|$pkg \1|p" "$dir"/*_test.go
 done)
 echo "$(echo "$targets" | wc -l) fuzz targets, $T each"
+# At the end of its time the engine sometimes reports its own deadline as a failure
+# of the target; a real one has written its input.
 # shellcheck disable=SC2016
 echo "$targets" | xargs -L 1 -P "$(nproc)" sh -c '
-	if out=$($GO test -run "^$" -fuzz "^$2\$" -fuzztime "$T" -fuzzminimizetime 5x -parallel 1 "$1" 2>&1); then
+	if out=$($GO test -run "^$" -fuzz "^$2\$" -fuzztime "$T" -fuzzminimizetime 5x -parallel 1 "$1" 2>&1) ||
+		{ echo "$out" | grep -q "^    context deadline exceeded$" && ! echo "$out" | grep -q "Failing input written"; }; then
 		echo "ok $1 $2: $(echo "$out" | sed -n "s/^fuzz: elapsed: //p" | tail -n 1)"
 	else
 		echo "FAIL $1 $2"; echo "$out"; exit 255
