@@ -19,8 +19,17 @@ const (
 	bulkRepeats = 2 // of the repeats, for bulk TCP: iperf3 takes at least a second
 )
 
+// Ports of the link experiment: the echo and the bulk server's own, and where
+// haproxy listens in front of them.
+const (
+	echoPort  = 7000
+	bulkPort  = 7001
+	proxyStep = 10
+)
+
 // Link measures what a path costs a packet: the round trip of one byte over
-// TCP with everything on one core, and bulk TCP with the cores free.
+// TCP with everything on one core, and, in a lab of its own, bulk TCP with the
+// cores free.
 func Link(ctx context.Context, r *Run) (Document, error) {
 	s := &rigs{run: r}
 	cells, err := linkCells(ctx, r, s)
@@ -28,87 +37,95 @@ func Link(ctx context.Context, r *Run) (Document, error) {
 		s.down()
 		return Document{}, err
 	}
-	r.Manifest.Placement["link: ends of the bulk transfer"] = "any core"
 	return s.finish(ctx, "link", Document{Experiment: "link"}, cells)
 }
 
 func linkCells(ctx context.Context, r *Run, s *rigs) ([]cell, error) {
-	core := r.cores("link", "one")
-	serve := func(g *rig) error {
-		cfg := load.EchoConfig{Listen: netip.MustParseAddrPort("0.0.0.0:7000")}
-		if err := g.start(service, "server", "echo", "0.0.0.0:7000", g.self(cfg, "__load", "echo")); err != nil {
-			return err
-		}
-		return g.bulkServer()
+	one, free := r.cores("link: round trip", "one"), r.cores("link: bulk", "any")
+	paths := r.paths()
+	if r.wanted("haproxy_tcp") {
+		paths = append(paths, path{name: "haproxy_tcp", short: "haproxy", fabric: lab.Direct, hops: 1})
 	}
 	var cells []cell
-	for _, p := range r.paths() {
-		g, absent, err := s.upPath(ctx, "link", p, core, serve)
-		if err != nil {
-			return nil, err
+	for _, p := range paths {
+		program, absent := "", ""
+		if p.short == "haproxy" {
+			program, absent = r.program("haproxy")
 		}
 		c := cell{name: p.name, connections: 1, hops: p.hops, absent: absent}
 		if absent == "" {
-			c.measure = g.linkMeasure(7000, 7001)
+			var trip, bulk *rig
+			var err error
+			if trip, c.absent, err = s.upPath(ctx, "link", p, one, func(g *rig) error { return g.echo(program) }); err != nil {
+				return nil, err
+			}
+			if bulk, _, err = s.upPath(ctx, "bulk", p, free, func(g *rig) error { return g.bulkServer(program) }); err != nil {
+				return nil, err
+			}
+			c.measure = linkMeasure(trip, bulk, program != "")
 		}
 		cells = append(cells, c)
 	}
-	if !r.wanted("haproxy_tcp") {
-		return cells, nil
+	return cells, nil
+}
+
+// echo starts the other end of the ping-pong, with haproxy in front of it if
+// program is its path.
+func (g *rig) echo(program string) error {
+	cfg := load.EchoConfig{Listen: netip.AddrPortFrom(netip.IPv4Unspecified(), echoPort)}
+	if err := g.start(service, "server", "echo", cfg.Listen.String(), g.self(cfg, "__load", "echo")); err != nil {
+		return err
 	}
-	program, absent := r.program("haproxy")
-	c := cell{name: "haproxy_tcp", connections: 1, hops: 1, absent: absent}
-	if absent == "" {
-		g, _, err := s.upPath(ctx, "link", path{short: "haproxy", fabric: lab.Direct}, core, func(g *rig) error {
-			if err := serve(g); err != nil {
-				return err
-			}
-			for port, upstream := range map[int]int{7010: 7000, 7011: 7001} {
-				listen := fmt.Sprintf("%s:%d", g.lab.IP("server"), port)
-				file, err := r.file(fmt.Sprintf("link/haproxy-%d.cfg", port), []byte(haproxyTCPConf(listen, fmt.Sprintf("127.0.0.1:%d", upstream))))
-				if err != nil {
-					return err
-				}
-				if err := g.start(proxy, "server", "haproxy", listen, lab.Cmd{Path: program, Args: []string{"-db", "-f", file}}); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
-		if err != nil {
-			return nil, err
-		}
-		c.measure = g.linkMeasure(7010, 7011)
-	}
-	return append(cells, c), nil
+	return g.tcpProxy(program, echoPort)
 }
 
 // bulkServer starts the other end of the bulk transfer: iperf3, or our own sink
 // where that is not installed.
-func (g *rig) bulkServer() error {
-	cmd := g.self(load.SinkConfig{Listen: netip.MustParseAddrPort("0.0.0.0:7001")}, "__load", "sink")
+func (g *rig) bulkServer(program string) error {
+	cfg := load.SinkConfig{Listen: netip.AddrPortFrom(netip.IPv4Unspecified(), bulkPort)}
+	cmd := g.self(cfg, "__load", "sink")
 	if iperf, absent := g.run.program("iperf3"); absent == "" {
-		cmd = lab.Cmd{Path: iperf, Args: []string{"-s", "-p", "7001"}}
+		cmd = lab.Cmd{Path: iperf, Args: []string{"-s", "-p", fmt.Sprint(bulkPort)}}
 	}
-	cores := g.cores
-	g.cores = nil
-	defer func() { g.cores = cores }()
-	return g.start(service, "server", "bulk", "0.0.0.0:7001", cmd)
+	if err := g.start(service, "server", "bulk", cfg.Listen.String(), cmd); err != nil {
+		return err
+	}
+	return g.tcpProxy(program, bulkPort)
 }
 
-// linkMeasure measures a round trip on one port and bulk TCP on another.
-func (g *rig) linkMeasure(echo, bulk int) func(context.Context) (sample, error) {
-	target := func(port int) netip.AddrPort {
+// tcpProxy starts haproxy in TCP mode in front of a port, if program is its path.
+func (g *rig) tcpProxy(program string, port int) error {
+	if program == "" {
+		return nil
+	}
+	listen := fmt.Sprintf("%s:%d", g.lab.IP("server"), port+proxyStep)
+	file, err := g.run.file(fmt.Sprintf("link/haproxy-%d.cfg", port), []byte(haproxyTCPConf(listen, fmt.Sprintf("127.0.0.1:%d", port))))
+	if err != nil {
+		return err
+	}
+	return g.start(proxy, "server", "haproxy", listen, lab.Cmd{Path: program, Args: []string{"-db", "-f", file}})
+}
+
+// linkMeasure measures a round trip in one lab and, in the first repeats, bulk
+// TCP in another.
+func linkMeasure(trip, bulk *rig, proxied bool) func(context.Context) (sample, error) {
+	if trip == nil {
+		return nil
+	}
+	target := func(g *rig, port int) netip.AddrPort {
+		if proxied {
+			port += proxyStep
+		}
 		return netip.AddrPortFrom(netip.MustParseAddr(g.lab.IP("server")), uint16(port))
 	}
-	ping := work{"client", "pingpong", load.PingPongConfig{Target: target(echo), Warmup: 500, Duration: g.run.window(linkWindow)}}
+	ping := work{"client", "pingpong", load.PingPongConfig{Target: target(trip, echoPort), Warmup: 500, Duration: trip.run.window(linkWindow)}}
 	repeat := 0
 	return func(ctx context.Context) (sample, error) {
-		s, err := g.measure(ctx, ping)
+		s, err := trip.measure(ctx, ping)
 		if repeat++; err != nil || repeat > bulkRepeats {
 			return s, err
 		}
-		s.gbps, err = g.bulk(ctx, target(bulk))
+		s.gbps, err = bulk.bulk(ctx, target(bulk, bulkPort))
 		return s, err
 	}
 }
