@@ -40,10 +40,10 @@ func (h *Head) finish(b []byte) Error {
 			}
 			nominates = nominates || more
 		case Upgrade:
-			h.HasUpgrade = h.HasUpgrade || !EqualFold(v, "h2c")
+			h.HasUpgrade = h.HasUpgrade || !equalAsPassedOn(v, "h2c")
 		case Expect:
 			// As in RFC 9110 §10.1.1 the only expectation there is.
-			if EqualFold(v, "100-continue") {
+			if equalAsPassedOn(v, "100-continue") {
 				h.Expect = true
 			}
 		case TE:
@@ -74,6 +74,22 @@ func (h *Head) finish(b []byte) Error {
 		h.nominate(b)
 	}
 	return 0
+}
+
+// equalAsPassedOn is EqualFold of what AppendField makes of v: without the CRs and
+// LFs of folds and bare CRs. What is harmless here must not mean something there.
+func equalAsPassedOn(v []byte, s string) bool {
+	n := 0
+	for _, c := range v {
+		if c == '\r' || c == '\n' {
+			continue
+		}
+		if n == len(s) || lower[c] != s[n] {
+			return false
+		}
+		n++
+	}
+	return n == len(s)
 }
 
 // connection reads the options of a Connection field and reports whether it
