@@ -78,11 +78,9 @@ const (
 // paperFactor scales Polyglot so that /productpage at one connection, services
 // calling each other over loopback, has the paper's P90 of 16.51 ms.
 //
-// Source: calibrated. Four processes and a client on one host of two cores, the
-// quietest runs of 80 to 150 pages had a P90 of 16.86 to 17.01 ms at 3.0 and of
-// 16.73 to 16.99 at 2.93: 1.4 to 1.9 ms above what was burnt. BenchmarkPage
-// repeats it within one process.
-const paperFactor = 2.9
+// Source: calibrated with `meshnic bench bookinfo --work paper -c 1`, two cores, AMD
+// EPYC: 16.38 ms at 2.72, 17.48 ms at 2.9.
+const paperFactor = 2.72
 
 func (w Work) check() error {
 	if w < Native || w > Paper {
