@@ -112,15 +112,7 @@ func (r *Run) document(name string, d Document) (Document, error) {
 
 // wanted reports whether the user asked for a system.
 func (r *Run) wanted(system string) bool {
-	if len(r.Systems) == 0 {
-		return true
-	}
-	for _, s := range r.Systems {
-		if s == system {
-			return true
-		}
-	}
-	return false
+	return len(r.Systems) == 0 || slices.Contains(r.Systems, system)
 }
 
 // connections returns the user's connection counts, or the experiment's.
@@ -131,7 +123,7 @@ func (r *Run) connections(own ...int) []int {
 	return own
 }
 
-// Placements are the values of Options.Placement.
+// placements are the values of Options.Placement.
 var placements = []string{"one", "any"}
 
 // CheckPlacement returns a usage failure if p is no placement.
