@@ -89,8 +89,8 @@ func TestTimeouts(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			before := stat(t, s, tt.stat)
+			began := time.Now() // before the connection, whose idle time begins when it is accepted
 			c := dial(t, s)
-			began := time.Now()
 			_, err := io.WriteString(c, tt.send)
 			require.NoError(t, err)
 			if tt.status == 0 {
