@@ -17,13 +17,21 @@ type Layer struct {
 // not exist.
 var Table = []Layer{
 	{"datapath/wire", nil, "header views over bytes, checksums, sequence numbers"},
-	{"datapath/sim", nil, "cycles and clocks"},
+	{"datapath/sim", nil, "cycles and clocks, wires and stages, the two engines"},
+	{"datapath/module", []string{"datapath/sim"}, "what a hardware module is: name, parameters, ports, construction"},
 	{"datapath", []string{"datapath/wire", "datapath/sim"}, "the words all stages share: Packet, PHV, Stage, Verdict, DropReason"},
 	{"datapath/mac", stage, "receive and transmit side of a port"},
 	{"datapath/parser", stage, "parse graph: bytes to PHV"},
 	{"datapath/matchaction", stage, "exact, LPM and ternary tables; actions"},
 	{"datapath/tcp", stage, "connection tracker"},
 	{"datapath/deparser", stage, "PHV back to bytes"},
+	{"datapath/axis", block, "AXI-Stream plumbing: registers, FIFOs, adapters, crossings, multiplexers, switches"},
+	{"datapath/ethernet", block, "header strip and prepend, IPv4, UDP, checksums, XGMII MACs"},
+	{"datapath/corundum", block, "receive hash and checksum, transmit checksum, ingress, egress and port FIFOs of Corundum"},
+	{"datapath/netfpga", block, "input arbiter, port lookups and output queues of the NetFPGA reference designs"},
+	{"datapath/card", append([]string{"datapath/axis"}, block...), "modules without an RTL of their own: parser, tables, deparser, DMA, PCIe, MACs by rate, head scanner"},
+	{"datapath/pipeline", []string{"datapath/sim", "datapath/module", "datapath/axis", "datapath/ethernet", "datapath/corundum", "datapath/netfpga", "datapath/card", "internal/failure"}, "a pipeline as data: description, YAML, construction, synthetic runs"},
+	{"datapath/trace", []string{"datapath", "datapath/sim", "datapath/pipeline"}, "what moved, as waveform, timeline, capture and waterfall"},
 	{"datapath/datapathtest", []string{"datapath", "datapath/wire", "datapath/sim", "datapath/parser", "datapath/deparser"}, "frames and a harness for tests of stages"},
 
 	{"internal/failure", nil, "errors with an exit code, a reason and a next step"},
@@ -65,5 +73,6 @@ var Table = []Layer{
 
 var (
 	stage = []string{"datapath", "datapath/wire", "datapath/sim"}
+	block = []string{"datapath/sim", "datapath/module"}
 	host  = []string{"hostif", "datapath/wire", "internal/failure"}
 )
