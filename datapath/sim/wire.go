@@ -18,6 +18,7 @@ type Beat struct {
 type Header struct {
 	Frame uint32
 	Bytes uint16 // of payload that belongs to it
+	Off   int32  // offset of the payload's first byte in the frame as it entered
 	Dest  uint8
 }
 
