@@ -60,6 +60,7 @@ type Module struct {
 	Source string // repository, commit and file, or paper, from which its cycles are
 	Doc    string // one line
 	Params []Param
+	Inner  int // bytes of an Ethernet frame that are not on the first input: headers beside it or taken off before (14, 34, 42)
 
 	// Ports returns the module's inputs and outputs.
 	Ports func(Args) (in, out []Port)
