@@ -18,12 +18,13 @@ import (
 type Param struct {
 	Name     string
 	Default  float64
-	Required bool      // has no default
-	Min, Max float64   // inclusive; both 0: any
-	Allowed  []float64 // if set, one of these
-	Power    bool      // a power of two
-	Whole    bool      // an integer
-	Doc      string    // what it is, with its unit
+	From     func(Args) float64 // if set, gives the default from the parameters before this one
+	Required bool               // has no default
+	Min, Max float64            // inclusive; both 0: any
+	Allowed  []float64          // if set, one of these
+	Power    bool               // a power of two
+	Whole    bool               // an integer
+	Doc      string             // what it is, with its unit
 }
 
 // Args are a module's parameters by name, defaults filled in.
@@ -60,7 +61,8 @@ type Module struct {
 	Source string // repository, commit and file, or paper, from which its cycles are
 	Doc    string // one line
 	Params []Param
-	Inner  int // bytes of an Ethernet frame that are not on the first input: headers beside it or taken off before (14, 34, 42)
+	Stores bool // a FIFO: cuts combinational paths, and a loop of stages needs one
+	Inner  int  // bytes of an Ethernet frame that are not on the first input: headers beside it or taken off before (14, 34, 42)
 
 	// Ports returns the module's inputs and outputs.
 	Ports func(Args) (in, out []Port)
@@ -105,6 +107,8 @@ func (m *Module) Fill(given Args) (Args, error) {
 		switch {
 		case !ok && p.Required:
 			return nil, &ParamError{p.Name, fmt.Sprintf("%s needs %s (%s)", m.Name, p.Name, p.Doc)}
+		case !ok && p.From != nil:
+			v = p.From(a)
 		case !ok:
 			v = p.Default
 		default:
