@@ -1,0 +1,594 @@
+package pipeline
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/meshnic/meshnic/datapath/module"
+	"github.com/meshnic/meshnic/datapath/sim"
+)
+
+// defaultMHz is the clock of a pipeline that names none: the card's core clock.
+const defaultMHz = 250
+
+// normalise gives every stage a name and checks that names are unique.
+func (d *Description) normalise() (problems Problems) {
+	seen := map[string]bool{}
+	count := map[string]int{}
+	for i := range d.Stages {
+		s := &d.Stages[i]
+		if s.Name != "" {
+			if seen[s.Name] {
+				problems = append(problems, s.problem("the name comes twice"))
+			}
+			seen[s.Name] = true
+		}
+	}
+	for i := range d.Stages {
+		s := &d.Stages[i]
+		if s.Name != "" {
+			continue
+		}
+		base := strings.NewReplacer("(", "_", ")", "", ".", "_").Replace(s.Module)
+		for s.Name == "" || seen[s.Name] {
+			s.Name = base
+			if count[base] > 0 {
+				s.Name = base + "-" + strconv.Itoa(count[base])
+			}
+			count[base]++
+		}
+		seen[s.Name] = true
+	}
+	return problems
+}
+
+// clocked adds the clocks that a crossing's parameters leave open: the side of
+// its input from upstream, the other from the stage's clock.
+func clocked(m *module.Module, given module.Args, in, out float64) module.Args {
+	a := module.Args{}
+	for k, v := range given {
+		a[k] = v
+	}
+	sides := [][2]string{{"S_CLK_MHZ", "M_CLK_MHZ"}, {"MAC_MHZ", "LOGIC_MHZ"}}
+	if strings.HasSuffix(m.Name, "(tx)") {
+		sides[1] = [2]string{"LOGIC_MHZ", "MAC_MHZ"}
+	}
+	for _, side := range sides {
+		if !slices.ContainsFunc(m.Params, func(p module.Param) bool { return p.Name == side[0] }) {
+			continue
+		}
+		if _, ok := a[side[0]]; !ok {
+			a[side[0]] = in
+		}
+		if _, ok := a[side[1]]; !ok {
+			a[side[1]] = out
+		}
+	}
+	return a
+}
+
+// Built is a pipeline as a network, without its ends: every wire of In lacks a
+// producer, every wire of Out a consumer.
+type Built struct {
+	Net    *sim.Net
+	In     []Port
+	Out    []Port
+	Stages []BuiltStage
+}
+
+// Port is an end of a built pipeline.
+type Port struct {
+	Wire   *sim.Wire
+	Stage  int // in Stages
+	Header bool
+	XGMII  bool
+	Inner  int // bytes of the Ethernet frame that are not on this wire
+}
+
+// BuiltStage is one stage of a description as it was built.
+type BuiltStage struct {
+	Name   string
+	Module *module.Module
+	Args   module.Args
+	Input  int // the input whose copy this is, or -1
+	Parts  []int
+	In     []*sim.Wire
+	Out    []*sim.Wire
+}
+
+// Setup is how a description is built.
+type Setup struct {
+	Inputs int                             // number of sources, at least 1
+	Phase  func(clock int) (phase float64) // of the clock with that number, in periods of it, plus an offset in picoseconds below; nil: 0
+	Skew   sim.Picos                       // added to the phase of every clock but the first
+}
+
+type builder struct {
+	setup    Setup
+	b        *Built
+	problems Problems
+	mhz      []float64            // of each domain
+	ends     map[string]end       // outputs nobody has taken yet
+	early    map[string]*sim.Wire // wires made before their producer: what closes a loop
+}
+
+// end is an output nobody has taken yet.
+type end struct {
+	wire   *sim.Wire
+	stage  int
+	port   module.Port
+	source int // the input, if stage is -1
+}
+
+// Build turns a description into a network. What cannot work is refused with
+// Problems.
+func (d *Description) Build(setup Setup) (*Built, error) {
+	d = &Description{d.Name, d.Doc, d.ClockMHz, slices.Clone(d.Stages)}
+	problems := d.normalise()
+	if len(problems) > 0 {
+		return nil, problems
+	}
+	if len(d.Stages) == 0 {
+		return nil, Problems{{Why: "the pipeline has no stages"}}
+	}
+	if setup.Inputs < 1 {
+		setup.Inputs = 1
+	}
+	b := &builder{setup: setup, b: &Built{Net: &sim.Net{}}, ends: map[string]end{}, early: map[string]*sim.Wire{}}
+	b.graph(d)
+	if len(b.problems) > 0 {
+		return nil, b.problems
+	}
+	return b.b, nil
+}
+
+// place is a stage to be built: once, or once for each input.
+type place struct {
+	*Stage
+	name  string
+	input int
+	from  []string
+	m     *module.Module
+	args  module.Args
+	in    []module.Port
+	out   []module.Port
+}
+
+// graph builds all stages. Clocks and widths flow along the wires, so a stage is
+// built when all stages it takes from have been, but for loops, whose wires are
+// made first from what the stages say of themselves.
+func (b *builder) graph(d *Description) {
+	places := b.places(d)
+	if len(b.problems) > 0 {
+		return
+	}
+	producer := map[string]*place{}
+	for _, p := range places {
+		producer[p.name] = p
+	}
+	taken := map[string]string{}
+	clock := d.ClockMHz
+	for _, p := range places {
+		for _, f := range p.from {
+			key := canonical(f)
+			if by, ok := taken[key]; ok {
+				b.fail(p, "takes %s, which %s has taken already: put an axis_broadcast or an axis_demux between", f, by)
+				return
+			}
+			taken[key] = p.name
+			if stage, _, ok := split(f); !ok && !inputLike.MatchString(f) || ok && producer[stage] == nil && !inputLike.MatchString(stage) {
+				b.fail(p, "takes %q, which is no stage and no input", f)
+				return
+			}
+		}
+	}
+	if clock == 0 {
+		clock = b.firstClock(places)
+	}
+	built := map[string]bool{}
+	for len(built) < len(places) {
+		progress := false
+		for _, p := range places {
+			if built[p.name] || !b.ready(p, built) {
+				continue
+			}
+			if !b.place(p, clock) {
+				return
+			}
+			built[p.name], progress = true, true
+		}
+		if progress {
+			continue
+		}
+		p, ok := b.loop(places, built)
+		if !ok || !b.place(p, clock) {
+			return
+		}
+		built[p.name] = true
+	}
+	for key := range b.early {
+		b.problems = append(b.problems, Problem{Why: "nothing gives " + key})
+	}
+	b.finish()
+}
+
+func canonical(f string) string {
+	if stage, n, ok := split(f); ok {
+		return stage + "." + strconv.Itoa(n)
+	}
+	return f + ".0"
+}
+
+// split takes "stage.N" apart.
+func split(f string) (stage string, n int, ok bool) {
+	i := strings.LastIndexByte(f, '.')
+	if i < 0 {
+		return f, 0, true
+	}
+	n, err := strconv.Atoi(f[i+1:])
+	return f[:i], n, err == nil && n >= 0
+}
+
+func (b *builder) fail(p *place, format string, args ...any) {
+	b.problems = append(b.problems, Problem{p.at.line, p.at.column, p.name, fmt.Sprintf(format, args...)})
+}
+
+func (b *builder) firstClock(places []*place) float64 {
+	p := places[0]
+	for _, port := range p.in {
+		if port.MHz > 0 {
+			return port.MHz
+		}
+	}
+	if p.ClockMHz > 0 {
+		return p.ClockMHz
+	}
+	return defaultMHz
+}
+
+// places resolves modules and where stages take their inputs from, and copies
+// the stages before the first join for each input.
+func (b *builder) places(d *Description) []*place {
+	var all []*place
+	chain := !slices.ContainsFunc(d.Stages, func(s Stage) bool { return len(s.From) > 0 })
+	joined := false
+	var last []string
+	for i := range b.setup.Inputs {
+		last = append(last, "in"+strconv.Itoa(i))
+	}
+	if !chain {
+		last = last[:1]
+	}
+	for i := range d.Stages {
+		s := &d.Stages[i]
+		m, ok := Find(s.Module)
+		if !ok {
+			b.problems = append(b.problems, s.problem("unknown module %q, want %s", s.Module, near(s.Module)))
+			continue
+		}
+		trial, err := m.Fill(clocked(m, s.Params, 1, 1))
+		if err != nil {
+			b.problems = append(b.problems, s.problem("%v", err))
+			continue
+		}
+		in, _ := m.Ports(trial)
+		switch {
+		case !chain:
+			from := s.From
+			if len(from) == 0 {
+				from = last
+			}
+			all = append(all, &place{Stage: s, name: s.Name, input: -1, from: from, m: m})
+			last = []string{s.Name}
+		case len(in) > 1:
+			if len(last) > len(in) {
+				b.problems = append(b.problems, s.problem("has %d inputs for %d", len(in), len(last)))
+				return nil
+			}
+			all = append(all, &place{Stage: s, name: s.Name, input: -1, from: last, m: m})
+			last, joined = []string{s.Name}, true
+		case joined || b.setup.Inputs == 1:
+			all = append(all, &place{Stage: s, name: s.Name, input: -1, from: last, m: m})
+			last = []string{s.Name}
+		default:
+			var next []string
+			for k, f := range last {
+				name := s.Name + "@" + strconv.Itoa(k)
+				all = append(all, &place{Stage: s, name: name, input: k, from: []string{f}, m: m})
+				next = append(next, name)
+			}
+			last = next
+		}
+	}
+	for _, p := range all {
+		p.args, _ = p.m.Fill(clocked(p.m, p.Params, 1, 1))
+		p.in, p.out = p.m.Ports(p.args)
+	}
+	return all
+}
+
+func (b *builder) ready(p *place, built map[string]bool) bool {
+	for _, f := range p.from {
+		if stage, _, _ := split(f); !inputLike.MatchString(stage) && !built[stage] {
+			return false
+		}
+	}
+	return true
+}
+
+// loop picks a stage at which a loop of stages not built yet can be entered: a
+// FIFO, which tells its own width and cuts the loop's combinational paths.
+func (b *builder) loop(places []*place, built map[string]bool) (*place, bool) {
+	producer := map[string]*place{}
+	var left *place
+	for _, p := range places {
+		producer[p.name] = p
+		if !built[p.name] {
+			left = p
+		}
+	}
+	// From any stage left, going against the stream ends in a loop.
+	seen := map[*place]int{}
+	var path []*place
+	for seen[left] == 0 {
+		path = append(path, left)
+		seen[left] = len(path)
+		for _, f := range left.from {
+			if stage, _, _ := split(f); producer[stage] != nil && !built[stage] {
+				left = producer[stage]
+				break
+			}
+		}
+	}
+	ring := path[seen[left]-1:]
+	for _, p := range ring {
+		if p.m.Stores {
+			return p, true
+		}
+	}
+	var names []string
+	for _, p := range slices.Backward(ring) {
+		names = append(names, p.name)
+	}
+	b.fail(ring[len(ring)-1], "is in a loop without a FIFO (%s): put an axis_fifo into it", strings.Join(names, " -> "))
+	return nil, false
+}
+
+// place builds one stage.
+func (b *builder) place(p *place, clock float64) bool {
+	var from []end
+	upstream := 0.0
+	for _, f := range p.from {
+		stage, n, _ := split(f)
+		e, ok := b.ends[canonical(f)]
+		switch {
+		case ok:
+			upstream = b.mhzOf(e.wire)
+		case inputLike.MatchString(stage):
+			k, err := strconv.Atoi(stage[2:])
+			if err != nil || k > 255 {
+				b.fail(p, "takes %s: want in0 to in255", stage)
+				return false
+			}
+			e = end{stage: -1, source: k}
+		case slices.ContainsFunc(b.b.Stages, func(s BuiltStage) bool { return s.Name == stage }):
+			b.fail(p, "takes %s, but %s has no output %d", f, stage, n)
+			return false
+		default:
+			e = end{stage: -2, source: -1}
+		}
+		from = append(from, e)
+	}
+	if upstream == 0 {
+		upstream = clock
+		if p.ClockMHz > 0 && len(p.m.Params) > 0 && !crossing(p.m) {
+			upstream = p.ClockMHz
+		}
+	}
+	own := p.ClockMHz
+	if own == 0 {
+		own = upstream
+	}
+	args, err := p.m.Fill(clocked(p.m, p.Params, upstream, own))
+	if err != nil {
+		b.fail(p, "%v", err)
+		return false
+	}
+	p.args = args
+	p.in, p.out = p.m.Ports(args)
+	if len(from) > len(p.in) {
+		b.fail(p, "has %d inputs, not %d", len(p.in), len(from))
+		return false
+	}
+	st := BuiltStage{Name: p.name, Module: p.m, Args: args, Input: p.input}
+	index := len(b.b.Stages)
+	var clk *sim.Domain
+	for i, port := range p.in {
+		mhz := port.MHz
+		if mhz == 0 {
+			mhz = own
+		}
+		e := end{stage: -1, source: -1}
+		if i < len(from) {
+			e = from[i]
+		}
+		w := e.wire
+		if w == nil {
+			w = b.b.Net.Wire(p.name+".in"+strconv.Itoa(i), b.domain(mhz, nil), port.Width)
+			switch {
+			case e.stage == -2:
+				b.early[canonical(p.from[i])] = w
+			case e.source >= 0:
+				w.Name = "in" + strconv.Itoa(e.source)
+			default:
+				w.Name = "idle." + w.Name
+			}
+			if e.stage != -2 {
+				b.b.In = append(b.b.In, Port{Wire: w, Stage: index, Header: port.Header, XGMII: port.XGMII, Inner: inner(p.m)})
+			}
+		} else {
+			delete(b.ends, canonical(p.from[i]))
+			if !b.fits(p, e, port, mhz) {
+				return false
+			}
+			if port.Header && !e.port.Header {
+				h := b.b.Net.Wire(p.name+".header", w.Clock, w.Width)
+				b.b.Net.Add(p.name+".header", &headed{in: w, out: h})
+				w = h
+			}
+		}
+		clk = w.Clock
+		st.In = append(st.In, w)
+	}
+	for i, port := range p.out {
+		mhz := port.MHz
+		if mhz == 0 {
+			mhz = own
+		}
+		d := clk
+		if crossing(p.m) && port.MHz > 0 {
+			d = b.domain(mhz, clk)
+		}
+		key := p.name + "." + strconv.Itoa(i)
+		if w := b.early[key]; w != nil {
+			if w.Width != port.Width || w.Clock != d {
+				b.fail(p, "closes a loop with %d bits at %s into %d bits at %s", port.Width*8, d.Name, w.Width*8, w.Clock.Name)
+				return false
+			}
+			delete(b.early, key)
+			st.Out = append(st.Out, w)
+			continue
+		}
+		w := b.b.Net.Wire(key, d, port.Width)
+		if len(p.out) == 1 {
+			w.Name = p.name
+		}
+		st.Out = append(st.Out, w)
+		b.ends[key] = end{w, index, port, -1}
+	}
+	first := len(b.b.Net.Stages)
+	p.m.Build(&module.Site{Net: b.b.Net, Name: p.name, Args: args, In: st.In, Out: st.Out})
+	for i := first; i < len(b.b.Net.Stages); i++ {
+		st.Parts = append(st.Parts, i)
+	}
+	b.b.Stages = append(b.b.Stages, st)
+	return true
+}
+
+// fits checks width, kind and clock of a wire that goes into a port.
+func (b *builder) fits(p *place, e end, port module.Port, mhz float64) bool {
+	w, before := e.wire, b.b.Stages[e.stage].Name
+	switch {
+	case e.port.XGMII && !port.XGMII:
+		b.fail(p, "takes AXI-Stream, %s gives XGMII: put a receiving MAC between", before)
+	case !e.port.XGMII && port.XGMII:
+		b.fail(p, "takes XGMII, %s gives AXI-Stream: put a transmitting MAC between", before)
+	case w.Width != port.Width:
+		b.fail(p, "takes %d bits, %s gives %d: put {module: axis_adapter, S_DATA_WIDTH: %d, M_DATA_WIDTH: %d} between", port.Width*8, before, w.Width*8, w.Width*8, port.Width*8)
+	case !sameClock(mhz, b.mhzOf(w)):
+		b.fail(p, "runs at %g MHz, %s gives %g MHz: put an axis_async_fifo with S_CLK_MHZ %g and M_CLK_MHZ %g between", mhz, before, b.mhzOf(w), b.mhzOf(w), mhz)
+	default:
+		return true
+	}
+	return false
+}
+
+// crossing reports whether a module has two clocks.
+func crossing(m *module.Module) bool {
+	return slices.ContainsFunc(m.Params, func(p module.Param) bool { return p.Name == "M_CLK_MHZ" || p.Name == "LOGIC_MHZ" })
+}
+
+// sameClock allows for labels rounded to a kilohertz or so.
+func sameClock(a, b float64) bool { return math.Abs(a-b) <= 1e-4*b }
+
+func (b *builder) mhzOf(w *sim.Wire) float64 {
+	return b.mhz[slices.Index(b.b.Net.Domains, w.Clock)]
+}
+
+// domain returns the clock of a frequency that is not except, and makes it if
+// there is none.
+func (b *builder) domain(mhz float64, except *sim.Domain) *sim.Domain {
+	for i, d := range b.b.Net.Domains {
+		if d != except && sameClock(mhz, b.mhz[i]) {
+			return d
+		}
+	}
+	period, err := sim.PeriodOf(mhz)
+	if err != nil {
+		panic(err) // parameters have been checked
+	}
+	n := len(b.mhz)
+	phase := sim.Picos(0)
+	if n > 0 && b.setup.Phase != nil {
+		phase = sim.Picos(math.Round(b.setup.Phase(n)*float64(period))) + b.setup.Skew
+	}
+	b.mhz = append(b.mhz, mhz)
+	return b.b.Net.Clock(fmt.Sprintf("clk%d_%gMHz", n, mhz), period, phase%period)
+}
+
+// finish collects the outputs nobody took, in the order of stages, the last
+// stage's first.
+func (b *builder) finish() {
+	for i := len(b.b.Stages) - 1; i >= 0; i-- {
+		st := &b.b.Stages[i]
+		for k := range st.Out {
+			if e, ok := b.ends[st.Name+"."+strconv.Itoa(k)]; ok {
+				b.b.Out = append(b.b.Out, Port{Wire: e.wire, Stage: i, Header: e.port.Header, XGMII: e.port.XGMII})
+			}
+		}
+	}
+	slices.SortStableFunc(b.b.In, func(x, y Port) int {
+		return inputOrder(x.Wire.Name) - inputOrder(y.Wire.Name)
+	})
+}
+
+func inputOrder(name string) int {
+	if n, err := strconv.Atoi(strings.TrimPrefix(name, "in")); err == nil {
+		return n
+	}
+	return 1 << 20
+}
+
+// inner is how many bytes of the Ethernet frame are not on the module's input.
+func inner(m *module.Module) int { return 0 }
+
+// headed puts a header on the side channel of a stream that has none: beside the
+// first beat of each frame, and until it is taken.
+type headed struct {
+	in, out *sim.Wire
+	taken   bool       // the header of the beat on the wire
+	late    bool       // the first beat went before its header
+	hdr     sim.Header // the late header
+}
+
+func (h *headed) Ports() (in, out []*sim.Wire) { return []*sim.Wire{h.in}, []*sim.Wire{h.out} }
+func (h *headed) Comb() (valid, ready bool)    { return true, true }
+func (h *headed) Accept()                      { h.in.Take(h.out.Ready) }
+
+func (h *headed) Offer() {
+	b := h.in.Beat
+	h.out.Put(h.in.Valid, b)
+	if h.late {
+		h.out.PutHdr(true, h.hdr)
+		return
+	}
+	h.out.PutHdr(h.in.Valid && b.First && !h.taken, sim.Header{Frame: b.Frame, Bytes: b.Left, Dest: b.Dest})
+}
+
+func (h *headed) Edge(sim.Edges) bool {
+	hdr, beat := h.out.HdrFire(), h.out.Fire()
+	switch first := beat && h.in.Beat.First; {
+	case h.late && hdr:
+		h.late = false
+	case first && !h.taken && !hdr && !h.late:
+		h.late, h.hdr = true, h.out.Hdr
+	case first:
+		h.taken = false
+	case hdr:
+		h.taken = true
+	}
+	return hdr || beat
+}

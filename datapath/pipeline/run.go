@@ -1,0 +1,197 @@
+package pipeline
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/meshnic/meshnic/datapath/sim"
+)
+
+// Engines are the names of the two engines.
+var Engines = []string{"tick", "maxplus"}
+
+// Traffic is what drives a run: each input gets Frames frames of Bytes bytes.
+type Traffic struct {
+	Bytes  int    // Ethernet frame without FCS: 15 … 65535
+	Frames int    // on each input, at least 1
+	Gap    int    // idle cycles before each frame after the first
+	Sink   string // ready pattern of every output, by its name
+	Inputs int    // inputs with traffic, at least 1
+	Phases int    // a run for each of so many phases of the second clock, evenly spread; at least 1
+	Engine string // tick or maxplus; empty: tick
+	Dest   int    // tdest of every frame, 0 … 255
+}
+
+// skew is what the phase of every clock but the first is off its even place, so
+// that no two edges fall together: 37 ps, as when the records were taken.
+const skew sim.Picos = 37
+
+// limit is when a run is given up: a second of the card's time.
+const limit sim.Picos = 1e12
+
+func (t *Traffic) normalise() error {
+	t.Inputs, t.Phases, t.Frames = max(t.Inputs, 1), max(t.Phases, 1), max(t.Frames, 1)
+	if t.Sink == "" {
+		t.Sink = "none"
+	}
+	if t.Engine == "" {
+		t.Engine = Engines[0]
+	}
+	switch {
+	case t.Bytes < 15 || t.Bytes > math.MaxUint16:
+		return fmt.Errorf("frames of %d bytes, want 15 to 65535", t.Bytes)
+	case t.Frames > 1<<20:
+		return fmt.Errorf("%d frames, want at most %d", t.Frames, 1<<20)
+	case t.Gap < 0 || t.Gap > 1<<20:
+		return fmt.Errorf("a gap of %d cycles, want 0 to %d", t.Gap, 1<<20)
+	case t.Inputs > 256:
+		return fmt.Errorf("%d inputs, want at most 256", t.Inputs)
+	case t.Phases > 64:
+		return fmt.Errorf("%d phases, want at most 64", t.Phases)
+	case t.Dest < 0 || t.Dest > 255:
+		return fmt.Errorf("dest %d, want 0 to 255", t.Dest)
+	case !slices.Contains(Engines, t.Engine):
+		return fmt.Errorf("unknown engine %q, want %s", t.Engine, strings.Join(Engines, ", "))
+	}
+	_, err := sim.NewPattern(t.Sink)
+	return err
+}
+
+// bench is a built pipeline with its ends, and what they saw.
+type bench struct {
+	*Built
+	inputs  []*side
+	outputs []*side
+	seen    []*side // by wire index; nil if nobody asks
+	lost    []loss
+	engine  engine
+	frames  int
+	first   []int // by source: index of its input
+}
+
+// engine is what both engines have in common.
+type engine interface {
+	Run(limit sim.Picos) bool
+	Highest(stage int) int
+}
+
+// side is what one end of the pipeline saw.
+type side struct {
+	Port
+	active bool
+	beats  []event
+	open   bool // the last beat has not been accepted
+}
+
+// event is one beat at an end.
+type event struct {
+	offered, accepted sim.Cycle
+	beat              sim.Beat
+}
+
+type loss struct {
+	stage int
+	at    sim.Picos
+	frame uint32
+	why   sim.Loss
+}
+
+// Offered, Accepted and Dropped make a bench a sim.Observer.
+func (b *bench) Offered(w *sim.Wire, at sim.Cycle, x sim.Beat) {
+	if e := b.seen[w.Index()]; e != nil {
+		e.beats = append(e.beats, event{offered: at, beat: x})
+		e.open = true
+	}
+}
+
+func (b *bench) Accepted(w *sim.Wire, at sim.Cycle, _ sim.Beat) {
+	if e := b.seen[w.Index()]; e != nil {
+		e.beats[len(e.beats)-1].accepted = at
+		e.open = false
+	}
+}
+
+func (b *bench) Dropped(stage int, at sim.Picos, frame uint32, why sim.Loss) {
+	b.lost = append(b.lost, loss{stage, at, frame, why})
+}
+
+// newBench builds the description and puts sources and sinks at its ends.
+func (d *Description) newBench(t Traffic, phase float64) (*bench, error) {
+	built, err := d.Build(Setup{Inputs: t.Inputs, Phase: func(int) float64 { return phase }, Skew: skew})
+	if err != nil {
+		return nil, err
+	}
+	b := &bench{Built: built, frames: t.Frames}
+	open := slices.Clone(built.Net.Wires)
+	for i, in := range built.In {
+		e := &side{Port: in, active: i < t.Inputs}
+		var frames sim.Frames
+		if e.active {
+			for k := range t.Frames {
+				f := sim.Frame{ID: uint32(i*t.Frames + k + 1), Bytes: t.Bytes - in.Inner, Dest: uint8(t.Dest)}
+				if f.Bytes < 1 {
+					return nil, fmt.Errorf("frames of %d bytes leave nothing behind the %d bytes of header in front of %s", t.Bytes, in.Inner, built.Stages[in.Stage].Name)
+				}
+				if k > 0 {
+					f.Gap = sim.Cycle(t.Gap)
+				}
+				frames = append(frames, f)
+			}
+		}
+		built.Net.Add(in.Wire.Name, newSource(in, &frames))
+		b.inputs = append(b.inputs, e)
+	}
+	if len(b.inputs) < t.Inputs {
+		return nil, fmt.Errorf("the pipeline has %d inputs, not %d", len(b.inputs), t.Inputs)
+	}
+	for _, out := range built.Out {
+		pattern, err := sim.NewPattern(t.Sink)
+		if err != nil {
+			return nil, err
+		}
+		built.Net.Add("sink."+out.Wire.Name, &sim.Sink{In: out.Wire, Pattern: pattern, From: out.Wire.Clock.First(0)})
+		b.outputs = append(b.outputs, &side{Port: out, active: true})
+	}
+	b.seen = make([]*side, len(open)+len(b.inputs))
+	for _, e := range slices.Concat(b.inputs, b.outputs) {
+		b.seen[e.Wire.Index()] = e
+	}
+	switch t.Engine {
+	case "tick":
+		b.engine, err = sim.NewTicker(built.Net, b)
+	default:
+		err = fmt.Errorf("engine %s is not built in", t.Engine)
+	}
+	return b, err
+}
+
+// newSource returns what presents frames at a port.
+func newSource(p Port, frames sim.Feed) sim.Stage {
+	return &sim.Source{Out: p.Wire, Feed: frames, WithHeader: p.Header}
+}
+
+// Run drives the pipeline and measures.
+func (d *Description) Run(t Traffic) (*Result, error) {
+	if err := t.normalise(); err != nil {
+		return nil, err
+	}
+	var runs []*Result
+	for i := range t.Phases {
+		b, err := d.newBench(t, float64(i)/float64(t.Phases))
+		if err != nil {
+			return nil, err
+		}
+		rest := b.engine.Run(limit)
+		r := b.measure(t, rest)
+		runs = append(runs, r)
+		if len(b.Net.Domains) == 1 {
+			break // one clock has no phase
+		}
+	}
+	r := runs[0]
+	r.over(runs)
+	r.Pipeline, r.Traffic = d.Name, t
+	return r, nil
+}
