@@ -10,7 +10,15 @@ import "github.com/meshnic/meshnic/datapath/module"
 const source = "alexforencich/verilog-axis@48ff7a7e2ef7 rtl/"
 
 // Modules are the modules of this package.
-var Modules = []module.Module{register, pipelineRegister}
+var Modules = []module.Module{
+	register,
+	pipelineRegister,
+	mux,
+	arbMux,
+	demux,
+	broadcast,
+	switchModule,
+}
 
 // same is the ports of a module with one input and one output of DATA_WIDTH.
 func same(a module.Args) (in, out []module.Port) {

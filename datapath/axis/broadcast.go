@@ -1,0 +1,70 @@
+package axis
+
+import (
+	"slices"
+
+	"github.com/meshnic/meshnic/datapath/module"
+	"github.com/meshnic/meshnic/datapath/sim"
+)
+
+// Broadcast copies a stream to every output. A beat leaves when the slowest
+// output has taken it; the others take it earlier.
+//
+// Source: verilog-axis rtl/axis_broadcast.v: first latency 1, b cycles a frame,
+// 2 beats absorbed with a sink frozen.
+type Broadcast struct {
+	in     *sim.Wire
+	ins    [1]*sim.Wire
+	out    []*sim.Wire
+	todo   uint32 // m_axis_tvalid_reg: outputs that have not taken the beat yet
+	output outReg
+}
+
+// NewBroadcast returns a broadcaster to at most 16 outputs.
+func NewBroadcast(in *sim.Wire, out []*sim.Wire) *Broadcast {
+	return &Broadcast{in: in, ins: [1]*sim.Wire{in}, out: out}
+}
+
+func (b *Broadcast) Ports() (in, out []*sim.Wire) { return b.ins[:], b.out }
+func (b *Broadcast) Accept()                      { b.in.Take(b.output.ready()) }
+
+func (b *Broadcast) Offer() {
+	for i, w := range b.out {
+		w.Put(b.todo>>i&1 != 0, b.output.place[0])
+	}
+}
+
+func (b *Broadcast) Edge(sim.Edges) bool {
+	put, todo := b.in.Fire(), b.todo
+	for i, w := range b.out {
+		if w.Fire() {
+			todo &^= 1 << i
+		}
+	}
+	changed := put || todo != b.todo
+	if b.output.n > 0 && todo == 0 {
+		b.output.pop()
+	}
+	if put {
+		b.output.push(b.in.Beat)
+	}
+	if b.output.n > 0 && todo == 0 {
+		todo = 1<<len(b.out) - 1
+	}
+	b.todo = todo
+	return changed
+}
+
+var broadcast = module.Module{
+	Name:   "axis_broadcast",
+	Source: source + "axis_broadcast.v",
+	Doc:    "copies a stream to every output",
+	Params: slices.Concat([]module.Param{
+		module.Count("M_COUNT", 4, 1, maxPorts, "outputs"),
+		module.Width("DATA_WIDTH"),
+	}, sidebands("ID_ENABLE", "ID_WIDTH", "DEST_ENABLE", "DEST_WIDTH", "USER_ENABLE", "USER_WIDTH")),
+	Ports: func(a module.Args) (in, out []module.Port) {
+		return ports(1, a.Int("DATA_WIDTH")), ports(a.Int("M_COUNT"), a.Int("DATA_WIDTH"))
+	},
+	Build: func(s *module.Site) { s.Add("", NewBroadcast(s.In[0], s.Out)) },
+}
