@@ -553,7 +553,7 @@ func inputOrder(name string) int {
 }
 
 // inner is how many bytes of the Ethernet frame are not on the module's input.
-func inner(m *module.Module) int { return 0 }
+func inner(m *module.Module) int { return m.Inner }
 
 // headed puts a header on the side channel of a stream that has none: beside the
 // first beat of each frame, and until it is taken.

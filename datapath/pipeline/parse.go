@@ -290,3 +290,6 @@ func near(name string) string {
 
 // Schema is the version of the file format.
 const Schema = "meshnic.pipeline/1"
+
+// Refused is the failure of a description whose build found problems.
+func Refused(name string, p Problems) error { return bad(name, p) }

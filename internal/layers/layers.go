@@ -68,7 +68,7 @@ var Table = []Layer{
 	{"bench/report", []string{"bench", "bench/reference", "internal/failure"}, "report, tables, figures"},
 
 	{"examples/...", []string{"datapath", "datapath/...", "hostif", "hostif/...", "nic", "bench/lab", "internal/failure", "internal/spawn"}, "one folder, one idea"},
-	{"cmd/meshnic", []string{"bench", "bench/...", "examples/bookinfo", "hostif", "hostif/...", "nic", "nic/...", "proxy/...", "internal/..."}, "flags, wiring, exit code"},
+	{"cmd/meshnic", []string{"bench", "bench/...", "datapath/pipeline", "datapath/sim", "datapath/trace", "examples/bookinfo", "hostif", "hostif/...", "nic", "nic/...", "proxy/...", "internal/..."}, "flags, wiring, exit code"},
 }
 
 var (

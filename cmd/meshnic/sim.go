@@ -1,0 +1,155 @@
+package main
+
+import (
+	"encoding/csv"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/meshnic/meshnic/datapath/pipeline"
+	"github.com/meshnic/meshnic/datapath/sim"
+	"github.com/meshnic/meshnic/internal/failure"
+)
+
+func newSim() *cobra.Command {
+	var t pipeline.Traffic
+	var file, output string
+	var modules, schema, show bool
+	cmd := &cobra.Command{
+		Use:   "sim --pipeline NAME|FILE",
+		Short: "Drive a pipeline with synthetic frames and count its cycles",
+		Long: `sim presents frames to a pipeline, back to back or with a gap, and prints the cycles that
+the records of real RTL print, by the same names. All of it is model time.
+
+  meshnic sim --pipeline passthrough-100g --bytes 60 --frames 64
+  meshnic sim --pipeline mine.yaml --frames 8 --sink alt50 -o json
+  echo '[{module: axis_fifo, DATA_WIDTH: 64, DEPTH: 4096}]' | meshnic sim --pipeline -
+
+Built in: ` + strings.Join(pipeline.Shipped(), ", ") + `.
+Sinks:    ` + strings.Join(sim.Patterns, ", ") + `.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			out := cmd.OutOrStdout()
+			switch {
+			case schema:
+				_, err := out.Write(pipeline.JSONSchema())
+				return err
+			case modules:
+				return printModules(out)
+			case file == "":
+				return failure.New(failure.Usage, "no pipeline", "--pipeline is missing",
+					"meshnic sim --pipeline "+pipeline.Shipped()[0]+"; built in are "+strings.Join(pipeline.Shipped(), ", "))
+			}
+			d, text, err := readPipeline(file, cmd.InOrStdin())
+			if err != nil {
+				return err
+			}
+			if show {
+				_, err := out.Write(text)
+				return err
+			}
+			r, err := d.Run(t)
+			if err != nil {
+				return simFailure(file, err)
+			}
+			if !r.Finished {
+				fmt.Fprintln(cmd.ErrOrStderr(), "meshnic: the pipeline did not come to rest within a second of its own time; figures are of what had happened until then")
+			}
+			return printResult(out, r, output)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&file, "pipeline", "", "name of a built-in pipeline, a YAML file, or - for standard input")
+	f.IntVar(&t.Bytes, "bytes", 60, "bytes of a frame, without FCS")
+	f.IntVar(&t.Frames, "frames", 1, "frames on each input")
+	f.IntVar(&t.Gap, "gap", 0, "idle cycles before each frame after the first")
+	f.StringVar(&t.Sink, "sink", "none", "when the sinks are ready: "+strings.Join(sim.Patterns, ", "))
+	f.IntVar(&t.Inputs, "inputs", 1, "inputs with traffic; stages before the first with several inputs are built once for each")
+	f.IntVar(&t.Phases, "phases", 1, "runs, with the phase of the second clock spread evenly; latencies are their means")
+	f.StringVar(&t.Engine, "engine", "tick", strings.Join(pipeline.Engines, " or "))
+	f.IntVar(&t.Dest, "dest", 0, "tdest of the frames: which output a switch or demultiplexer takes")
+	f.StringVarP(&output, "output", "o", "table", "table, json or csv")
+	f.BoolVar(&modules, "modules", false, "list the modules and their parameters")
+	f.BoolVar(&schema, "schema", false, "print the JSON Schema of a pipeline file")
+	f.BoolVar(&show, "show", false, "print the pipeline's text instead of running it")
+	return cmd
+}
+
+// readPipeline returns a built-in pipeline, or the one of a file.
+func readPipeline(name string, stdin io.Reader) (*pipeline.Description, []byte, error) {
+	if d, text, ok := pipeline.Load(name); ok {
+		return d, text, nil
+	}
+	var text []byte
+	var err error
+	if name == "-" {
+		text, err = io.ReadAll(io.LimitReader(stdin, 2<<20))
+	} else {
+		text, err = os.ReadFile(name)
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil, failure.New(failure.BadFile, "pipeline "+name, "is neither built in nor a file", "built in are "+strings.Join(pipeline.Shipped(), ", "))
+	}
+	if err != nil {
+		return nil, nil, failure.Wrap(failure.BadFile, err, "read pipeline "+name, "name a file that can be read")
+	}
+	d, err := pipeline.Parse(text, name)
+	return d, text, err
+}
+
+// simFailure makes a run's error one of a file or of the command line.
+func simFailure(file string, err error) error {
+	var p pipeline.Problems
+	if errors.As(err, &p) {
+		return pipeline.Refused(file, p)
+	}
+	return failure.Wrap(failure.Usage, err, "simulate "+file, "meshnic sim --help")
+}
+
+func printModules(out io.Writer) error {
+	w := tabwriter.NewWriter(out, 0, 4, 2, ' ', 0)
+	for _, m := range pipeline.Modules {
+		fmt.Fprintf(w, "%s\t%s\n", m.Name, m.Doc)
+		for _, p := range m.Params {
+			def := "required"
+			if !p.Required {
+				def = "default " + strconv.FormatFloat(p.Default, 'g', -1, 64)
+			}
+			fmt.Fprintf(w, "  %s\t%s; %s\n", p.Name, p.Doc, def)
+		}
+		fmt.Fprintf(w, "  \tsource: %s\n", m.Source)
+	}
+	return w.Flush()
+}
+
+func printResult(out io.Writer, r *pipeline.Result, format string) error {
+	switch format {
+	case "json":
+		enc := json.NewEncoder(out)
+		enc.SetIndent("", "  ")
+		return enc.Encode(r)
+	case "table", "csv":
+	default:
+		return failure.New(failure.Usage, fmt.Sprintf("output %q", format), "want table, json or csv", "meshnic sim --help")
+	}
+	rows := r.Rows()
+	if format == "csv" {
+		w := csv.NewWriter(out)
+		w.Write([]string{"field", "value"})
+		w.WriteAll(rows)
+		return w.Error()
+	}
+	w := tabwriter.NewWriter(out, 0, 4, 2, ' ', 0)
+	for _, row := range rows {
+		fmt.Fprintf(w, "%s\t%s\n", row[0], row[1])
+	}
+	return w.Flush()
+}

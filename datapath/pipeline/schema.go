@@ -1,0 +1,92 @@
+package pipeline
+
+import (
+	"encoding/json"
+	"slices"
+
+	"github.com/meshnic/meshnic/datapath/module"
+)
+
+// JSONSchema returns the JSON Schema (draft 2020-12) of a pipeline file, with
+// every module and its parameters.
+func JSONSchema() []byte {
+	type object = map[string]any
+	mhz := object{"type": "number", "exclusiveMinimum": 0, "maximum": 10_000, "description": "clock in MHz"}
+	common := func() object {
+		return object{
+			"name":      object{"type": "string", "pattern": nameLike.String(), "description": "unique; default the module's name"},
+			"clock_mhz": mhz,
+			"from": object{"description": "an input (in0, in1, …), a stage, or stage.N for its output N; default the stage before",
+				"oneOf": []any{object{"type": "string"}, object{"type": "array", "items": object{"type": "string"}}}},
+		}
+	}
+	var stages []any
+	var bare []string
+	for _, m := range Modules {
+		props := common()
+		props["module"] = object{"const": m.Name}
+		required := []string{"module"}
+		for _, p := range m.Params {
+			props[p.Name] = paramSchema(p)
+			if p.Required && !slices.Contains(clockParams, p.Name) {
+				required = append(required, p.Name)
+			}
+		}
+		if len(required) == 1 {
+			bare = append(bare, m.Name)
+		}
+		stages = append(stages, object{"type": "object", "description": m.Doc + ". Source: " + m.Source, "properties": props, "required": required, "additionalProperties": false})
+	}
+	if len(bare) > 0 {
+		stages = append(stages, object{"enum": bare})
+	}
+	list := object{"type": "array", "minItems": 1, "maxItems": maxStages, "items": object{"oneOf": stages}}
+	doc := object{
+		"$schema": "https://json-schema.org/draft/2020-12/schema",
+		"$id":     Schema,
+		"title":   "A meshnic pipeline",
+		"$defs":   object{"stages": list},
+		"oneOf": []any{
+			object{"$ref": "#/$defs/stages"},
+			object{"type": "object", "additionalProperties": false, "required": []string{"stages"}, "properties": object{
+				"schema": object{"const": Schema}, "name": object{"type": "string"}, "doc": object{"type": "string"}, "clock_mhz": mhz,
+				"stages": object{"$ref": "#/$defs/stages"},
+			}},
+		},
+	}
+	b, err := json.MarshalIndent(doc, "", " ")
+	if err != nil {
+		panic(err) // a map of plain values
+	}
+	return append(b, '\n')
+}
+
+// clockParams are filled in from the neighbours when a file leaves them out.
+var clockParams = []string{"S_CLK_MHZ", "M_CLK_MHZ", "MAC_MHZ", "LOGIC_MHZ"}
+
+func paramSchema(p module.Param) map[string]any {
+	s := map[string]any{"type": "number", "description": p.Doc}
+	if p.Whole || p.Power {
+		s["type"] = "integer"
+	}
+	if !p.Required {
+		s["default"] = p.Default
+	}
+	switch {
+	case p.Power && p.Max > 0:
+		var all []float64
+		for v := 1.0; v <= p.Max; v *= 2 {
+			if v >= p.Min {
+				all = append(all, v)
+			}
+		}
+		s["enum"] = all
+		delete(s, "type")
+	case len(p.Allowed) > 0:
+		s["enum"] = p.Allowed
+		delete(s, "type")
+	case p.Min != 0 || p.Max != 0:
+		s["minimum"], s["maximum"] = p.Min, p.Max
+	}
+	return s
+}
