@@ -91,12 +91,12 @@ func (s *Sink) Offer() {}
 
 // Accept drives ready.
 func (s *Sink) Accept() {
-	at, ok := s.ready()
+	at, ok := s.ready(s.In.Clock.Now)
 	s.In.Take(ok && at == s.In.Clock.Now)
 }
 
-func (s *Sink) ready() (Cycle, bool) {
-	now := s.In.Clock.Now
+// ready is the first cycle at or after now at which the sink is ready.
+func (s *Sink) ready(now Cycle) (Cycle, bool) {
 	from := Cycle(0)
 	if now > s.From {
 		from = now - s.From
@@ -110,7 +110,7 @@ func (s *Sink) Edge(Edges) bool { return s.In.Fire() || s.In.HdrFire() }
 
 // Wake is when the sink becomes ready for a beat that waits.
 func (s *Sink) Wake() Picos {
-	if c, ok := s.ready(); s.In.Valid && ok {
+	if c, ok := s.ready(s.In.Clock.Now); s.In.Valid && ok {
 		return s.In.Clock.At(c)
 	}
 	return Never

@@ -11,7 +11,9 @@ type Stage interface {
 	Ports() (in, out []*Wire)
 	// Offer drives Valid and Beat of the stage's outputs.
 	Offer()
-	// Accept drives Ready of the stage's inputs.
+	// Accept drives Ready of the stage's inputs. A beat, once offered, stands
+	// unchanged until it is accepted, and nothing in a stage depends on an
+	// output's Ready while it offers no beat there.
 	Accept()
 	// Edge loads the registers of the domains in at from what is on the wires,
 	// and changes no wire. It reports whether anything changed: a network in
@@ -62,16 +64,18 @@ var lossNames = [NumLosses]string{"none", "full", "bad_frame", "oversize", "no_r
 func (l Loss) String() string { return lossNames[l] }
 
 // Lossy is implemented by a stage that can drop frames.
-type Lossy interface{ Losses() *Losses }
+type Lossy interface{ Lost() *Losses }
 
 // Losses counts the frames that a stage dropped. A stage embeds it.
 type Losses struct {
 	Count [NumLosses]uint64
-	seen  func(frame uint32, why Loss) // set by the engine
+	// set by the engines
+	seen   func(frame uint32, why Loss)
+	seenAt func(t Picos, frame uint32, why Loss)
 }
 
-// Losses makes a stage that embeds it Lossy.
-func (l *Losses) Losses() *Losses { return l }
+// Lost makes a stage that embeds l Lossy.
+func (l *Losses) Lost() *Losses { return l }
 
 // Drop counts a frame as lost. Call it in Edge, at the edge that decides it.
 func (l *Losses) Drop(frame uint32, why Loss) {

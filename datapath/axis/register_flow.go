@@ -1,0 +1,51 @@
+package axis
+
+import "github.com/meshnic/meshnic/datapath/sim"
+
+// Flow: a beat is accepted once the beat two before it has left.
+func (r *Skid) Flow(in, out []*sim.Chan) sim.Flow { return &registerFlow{in[0], out[0], 2} }
+
+// Flow: a beat is accepted once the beat before it has left.
+func (r *Slice) Flow(in, out []*sim.Chan) sim.Flow { return &registerFlow{in[0], out[0], 1} }
+
+// registerFlow is a register slice with so many places.
+type registerFlow struct {
+	in, out *sim.Chan
+	places  uint64
+}
+
+func (f *registerFlow) Run() bool {
+	moved := false
+	for f.in.Next() && f.out.Room() {
+		k := f.in.Taken()
+		if k >= f.out.Taken()+f.places {
+			break
+		}
+		at := max(f.in.Shown(), f.out.Done(k-f.places))
+		f.out.Put(at+1, f.in.Head())
+		f.in.Accept(at)
+		moved = true
+	}
+	return moved
+}
+
+// Flow: each side sees the other in the same cycle.
+func (r *Through) Flow(in, out []*sim.Chan) sim.Flow { return &throughFlow{in[0], out[0]} }
+
+type throughFlow struct{ in, out *sim.Chan }
+
+func (f *throughFlow) Run() bool {
+	moved := false
+	for f.in.Next() {
+		if k := f.in.Taken(); f.out.Sent() == k {
+			f.out.Put(f.in.Shown(), f.in.Head())
+			moved = true
+		} else if f.out.Taken() == k {
+			break
+		} else {
+			f.in.Accept(f.out.Done(k) - 1)
+			moved = true
+		}
+	}
+	return moved
+}

@@ -1,0 +1,85 @@
+package sim
+
+// Chan is a Wire as the maxplus engine sees it: not what stands on it in a
+// cycle, but in which cycles each of its beats came and went. Beats are counted
+// from 0; cycles are those of the wire's clock.
+//
+// A beat k has the earliest cycle at which its producer can show it, the cycle
+// at which it was first offered (the later of that and the cycle after beat k-1
+// was accepted), and the cycle at which it was accepted. The producer tells the
+// first with Put, the consumer the last with Accept, in the order of the beats.
+type Chan struct {
+	Wire *Wire
+
+	sent, taken uint64
+	place       [places]place
+	see         Observer
+	end         *end // of the network, if this is one
+}
+
+type place struct {
+	from Cycle // earliest cycle shown
+	done Cycle // the cycle after it was accepted
+	beat Beat
+}
+
+const (
+	places = 64 // a power of two
+	// Past is how many accepted beats a Chan remembers.
+	Past = 16
+)
+
+// Sent is how many beats the producer is known to show.
+func (c *Chan) Sent() uint64 { return c.sent }
+
+// Taken is how many beats are known to be accepted.
+func (c *Chan) Taken() uint64 { return c.taken }
+
+// Next reports whether a beat waits that is not known to be accepted.
+func (c *Chan) Next() bool { return c.taken < c.sent }
+
+// Room reports whether another Put fits.
+func (c *Chan) Room() bool { return c.sent-c.taken < places-Past }
+
+// Shown is the cycle at which the beat that waits is first offered.
+func (c *Chan) Shown() Cycle {
+	return max(c.place[c.taken%places].from, c.place[(c.taken-1)%places].done)
+}
+
+// Head is the beat that waits. It is not to be changed.
+func (c *Chan) Head() *Beat { return &c.place[c.taken%places].beat }
+
+// Done is the cycle after beat k was accepted: one of the last Past beats. It
+// is 0 for the beats before the first.
+func (c *Chan) Done(k uint64) Cycle { return c.place[k%places].done }
+
+// Put says that the next beat is b, which can be shown from the given cycle.
+func (c *Chan) Put(from Cycle, b *Beat) {
+	p := &c.place[c.sent%places]
+	p.from, p.beat = from, *b
+	c.sent++
+	if c.see != nil && c.sent == c.taken+1 {
+		c.see.Offered(c.Wire, c.Shown(), p.beat)
+	}
+}
+
+// Accept says that the beat that waits is accepted at a cycle, which is not
+// before it is shown.
+func (c *Chan) Accept(at Cycle) {
+	p := &c.place[c.taken%places]
+	if c.end != nil {
+		c.end.pass(c.Shown(), at, &p.beat)
+	}
+	p.done = at + 1
+	c.taken++
+	if c.see != nil {
+		c.accepted(at, p)
+	}
+}
+
+func (c *Chan) accepted(at Cycle, p *place) {
+	c.see.Accepted(c.Wire, at, p.beat)
+	if c.Next() {
+		c.see.Offered(c.Wire, c.Shown(), *c.Head())
+	}
+}

@@ -1,0 +1,98 @@
+package sim
+
+// FrameObserver sees frames enter and leave a network, each end in the order of
+// time.
+type FrameObserver interface {
+	// Entered: the source (a stage's index) first offers the frame at cycle
+	// at.
+	Entered(source int, frame uint32, at Cycle)
+	// Left: the sink accepts the frame's last beat at cycle at.
+	Left(sink int, frame uint32, at Cycle)
+}
+
+// end is a wire at which frames enter or leave the network.
+type end struct {
+	watch        FrameObserver
+	source, sink int // stages, or -1
+}
+
+func (e *end) pass(shown, accepted Cycle, b *Beat) {
+	if b.First && e.source >= 0 {
+		e.watch.Entered(e.source, b.Frame, shown)
+	}
+	if b.Last && e.sink >= 0 {
+		e.watch.Left(e.sink, b.Frame, accepted)
+	}
+}
+
+// Flow makes a source native unless it has headers to give.
+func (s *Source) Flow(_, out []*Chan) Flow {
+	if s.WithHeader {
+		return nil
+	}
+	return &sourceFlow{s: s, out: out[0]}
+}
+
+// sourceFlow shows beats as early as they may be: that one waits for the one
+// before it is the channel's business.
+type sourceFlow struct {
+	s     *Source
+	out   *Chan
+	limit Picos // frames that may not be offered by then are not taken from the feed
+	held  bool  // there is one
+	timed bool  // s.from accounts for the frame before
+}
+
+func (f *sourceFlow) Run() bool {
+	moved := false
+	for f.out.Room() && f.ready() {
+		b := BeatAt(f.s.frame, f.s.off, f.out.Wire.Width)
+		f.out.Put(f.s.from, &b)
+		moved = true
+		if f.s.off += int(b.Bytes); b.Last {
+			f.s.loaded = false
+		}
+	}
+	return moved
+}
+
+// ready makes sure that there is a frame whose first cycle is known.
+func (f *sourceFlow) ready() bool {
+	s, d := f.s, f.out.Wire.Clock
+	if !s.loaded {
+		if s.load(0); !s.loaded {
+			return false
+		}
+		f.timed = s.frame.Gap == 0 || f.out.sent == 0
+	}
+	if !f.timed {
+		if f.out.Next() {
+			return false
+		}
+		s.from = max(s.from, f.out.Done(f.out.sent-1)+s.frame.Gap)
+		f.timed = true
+	}
+	f.held = s.off == 0 && d.At(s.from) > f.limit
+	return !f.held
+}
+
+// Flow makes a sink native.
+func (s *Sink) Flow(in, _ []*Chan) Flow { return &sinkFlow{s, in[0]} }
+
+type sinkFlow struct {
+	s  *Sink
+	in *Chan
+}
+
+func (f *sinkFlow) Run() bool {
+	moved := false
+	for f.in.Next() {
+		at, ok := f.s.ready(f.in.Shown())
+		if !ok {
+			break
+		}
+		f.in.Accept(at)
+		moved = true
+	}
+	return moved
+}

@@ -1,0 +1,328 @@
+package sim
+
+import (
+	"math"
+	"math/bits"
+	"slices"
+)
+
+// MaxPlus is the fast engine: it computes in which cycles each beat comes and
+// goes, stage by stage, instead of clocking the stages. Stages without a native
+// form are clocked in islands, between which time is skipped. A network has the
+// same cycles under both engines.
+//
+// The stages themselves belong to one engine; build the network anew for
+// another.
+type MaxPlus struct {
+	net     *Net
+	flows   []flow
+	dirty   []uint64 // flows to run, by bits
+	decide  []int    // flows that are Deciders
+	islands []*island
+	sources []*sourceFlow
+	chans   []*Chan
+	full    []int
+	peaks   []Peak // by stage
+	mark    func(flow int)
+}
+
+type flow struct {
+	Flow
+	decider Decider
+	near    []uint64 // flows at the other ends of its channels, by bits
+}
+
+// NewMaxPlus prepares net for simulation from time 0. The observer may be nil.
+// Each wire's events come in the order of time, those of different wires do
+// not.
+func NewMaxPlus(net *Net, see Observer) (*MaxPlus, error) {
+	return NewMaxPlusOf(net, see, func(int) bool { return true })
+}
+
+// NewMaxPlusOf is NewMaxPlus with only those native forms that native allows,
+// by the stages' indices: for tests, and for finding a form that is wrong.
+func NewMaxPlusOf(net *Net, see Observer, native func(stage int) bool) (*MaxPlus, error) {
+	offers, accepts, err := net.order()
+	if err != nil {
+		return nil, err
+	}
+	m := &MaxPlus{net: net, full: make([]int, len(net.Stages)), peaks: make([]Peak, len(net.Stages))}
+	for _, w := range net.Wires {
+		m.chans = append(m.chans, &Chan{Wire: w, see: see})
+	}
+	forms := make([]Flow, len(net.Stages))
+	for i, s := range net.Stages {
+		if f, ok := s.(Flowing); ok && native(i) {
+			in, out := s.Ports()
+			forms[i] = f.Flow(m.of(in), m.of(out))
+		}
+	}
+	ends := net.ends()
+	net.absorb(forms, ends)
+	at := m.addFlows(forms, offers, ends, see)
+	m.addIslands(forms, offers, accepts, ends, at, see)
+	m.mark = func(f int) {
+		if f >= 0 {
+			m.dirty[f/64] |= 1 << (f % 64)
+		}
+	}
+	for _, d := range net.Domains {
+		d.Now = 0
+	}
+	return m, nil
+}
+
+func (m *MaxPlus) of(wires []*Wire) (c []*Chan) {
+	for _, w := range wires {
+		c = append(c, m.chans[w.index])
+	}
+	return c
+}
+
+// ends is the stages at a wire's ends.
+type ends struct{ producer, consumer int }
+
+func (n *Net) ends() []ends {
+	e := make([]ends, len(n.Wires))
+	for i, s := range n.Stages {
+		in, out := s.Ports()
+		for _, w := range in {
+			e[w.index].consumer = i
+		}
+		for _, w := range out {
+			e[w.index].producer = i
+		}
+	}
+	return e
+}
+
+// absorb takes the native form from stages with combinational paths next to an
+// island: an island's shores must be registered.
+func (n *Net) absorb(forms []Flow, ends []ends) {
+	for again := true; again; {
+		again = false
+		for i, s := range n.Stages {
+			c, ok := s.(Comb)
+			if !ok || forms[i] == nil {
+				continue
+			}
+			if valid, ready := c.Comb(); !valid && !ready {
+				continue
+			}
+			in, out := s.Ports()
+			for _, w := range slices.Concat(in, out) {
+				if e := ends[w.index]; forms[e.producer] == nil || forms[e.consumer] == nil {
+					forms[i], again = nil, true
+				}
+			}
+		}
+	}
+}
+
+// addFlows lists the native forms from the sources on; at is their places.
+func (m *MaxPlus) addFlows(forms []Flow, offers []int, ends []ends, see Observer) (at []int) {
+	at = make([]int, len(forms))
+	for i := range at {
+		at[i] = -1
+	}
+	var visit func(i int)
+	visit = func(i int) {
+		if forms[i] == nil || at[i] >= 0 {
+			return
+		}
+		at[i] = math.MaxInt
+		in, _ := m.net.Stages[i].Ports()
+		for _, w := range in {
+			visit(ends[w.index].producer)
+		}
+		at[i] = len(m.flows)
+		f := flow{Flow: forms[i]}
+		f.decider, _ = forms[i].(Decider)
+		if f.decider != nil {
+			m.decide = append(m.decide, at[i])
+		}
+		m.peaks[i], _ = forms[i].(Peak)
+		if s, ok := forms[i].(*sourceFlow); ok {
+			m.sources = append(m.sources, s)
+		}
+		if l, ok := m.net.Stages[i].(Lossy); ok && see != nil {
+			l.Lost().seenAt = func(t Picos, frame uint32, why Loss) { see.Dropped(i, t, frame, why) }
+		}
+		m.flows = append(m.flows, f)
+	}
+	for _, i := range offers {
+		visit(i)
+	}
+	words := (len(m.flows) + 63) / 64
+	m.dirty = make([]uint64, words)
+	for i, s := range m.net.Stages {
+		if at[i] < 0 {
+			continue
+		}
+		near := make([]uint64, words)
+		in, out := s.Ports()
+		for _, w := range slices.Concat(in, out) {
+			for _, e := range []int{ends[w.index].producer, ends[w.index].consumer} {
+				if e != i && at[e] >= 0 {
+					near[at[e]/64] |= 1 << (at[e] % 64)
+				}
+			}
+		}
+		m.flows[at[i]].near = near
+		m.dirty[at[i]/64] |= 1 << (at[i] % 64)
+	}
+	return at
+}
+
+// addIslands makes an island of each group of stages that have no native form
+// and touch each other.
+func (m *MaxPlus) addIslands(forms []Flow, offers, accepts []int, ends []ends, at []int, see Observer) {
+	group := make([]int, len(forms))
+	for again := true; again; {
+		again = false
+		for _, e := range ends {
+			p, c := e.producer, e.consumer
+			if forms[p] != nil || forms[c] != nil {
+				continue
+			}
+			if g := max(p+1, c+1, group[p], group[c]); group[p] != g || group[c] != g {
+				group[p], group[c], again = g, g, true
+			}
+		}
+	}
+	for i := range forms {
+		if forms[i] == nil && group[i] == 0 {
+			group[i] = i + 1
+		}
+	}
+	for g := 1; g <= len(forms); g++ {
+		if !slices.Contains(group, g) {
+			continue
+		}
+		l := &island{machine: newMachine(m.net, see, offers, accepts, m.full, func(i int) bool { return group[i] == g })}
+		l.wires = nil
+		for i, e := range ends {
+			switch p, c := group[e.producer] == g, group[e.consumer] == g; {
+			case p && c:
+				l.wires = append(l.wires, m.net.Wires[i])
+			case p:
+				l.out = append(l.out, shore{Chan: m.chans[i], flow: at[e.consumer]})
+			case c:
+				l.in = append(l.in, shore{Chan: m.chans[i], flow: at[e.producer]})
+			}
+		}
+		m.islands = append(m.islands, l)
+	}
+}
+
+// Watch reports frames at sources and sinks that are native.
+func (m *MaxPlus) Watch(to FrameObserver) {
+	for i, s := range m.net.Stages {
+		switch s := s.(type) {
+		case *Source:
+			m.end(s.Out, to).source = i
+		case *Sink:
+			m.end(s.In, to).sink = i
+		}
+	}
+}
+
+func (m *MaxPlus) end(w *Wire, to FrameObserver) *end {
+	c := m.chans[w.index]
+	if c.end == nil {
+		c.end = &end{source: -1, sink: -1}
+	}
+	c.end.watch = to
+	return c.end
+}
+
+// settle runs the native forms until nothing more follows from what is known.
+func (m *MaxPlus) settle() {
+	for again := true; again; {
+		again = false
+		for w := range m.dirty {
+			for word := m.dirty[w]; word != 0; {
+				b := bits.TrailingZeros64(word)
+				m.dirty[w] &^= 1 << b
+				f := &m.flows[w*64+b]
+				if f.Run() {
+					for i, n := range f.near {
+						m.dirty[i] |= n
+					}
+				}
+				again = true
+				word = m.dirty[w] &^ (1<<b<<1 - 1)
+			}
+		}
+	}
+}
+
+// Run simulates until nothing moves any more, or everything up to limit; it
+// reports whether the network came to rest. What follows from beats before the
+// limit may be computed beyond it.
+func (m *MaxPlus) Run(limit Picos) bool {
+	for _, s := range m.sources {
+		s.limit, s.held = limit, false
+	}
+	for i := range m.flows {
+		m.mark(i)
+	}
+	m.settle()
+	for {
+		t := Never
+		for _, l := range m.islands {
+			t = min(t, l.pending())
+		}
+		for _, d := range m.decide {
+			t = min(t, m.flows[d].decider.Due())
+		}
+		if t == Never || t > limit {
+			rest := t == Never
+			for _, s := range m.sources {
+				rest = rest && !s.held
+			}
+			return rest
+		}
+		m.step(t)
+	}
+}
+
+// step simulates time t, at which something is pending and before which all is
+// known.
+func (m *MaxPlus) step(t Picos) {
+	for _, l := range m.islands {
+		if l.at = l.pending(); l.at == t {
+			l.begin(t, m.mark)
+		}
+	}
+	m.settle()
+	for _, d := range m.decide {
+		if f := m.flows[d].decider; f.Due() == t {
+			f.Decide()
+			m.mark(d)
+			for i, n := range m.flows[d].near {
+				m.dirty[i] |= n
+			}
+		}
+	}
+	m.settle()
+	for _, l := range m.islands {
+		if l.at == t {
+			l.finish(m.mark)
+		}
+	}
+	m.settle()
+}
+
+// Advance simulates everything that is decided by time until if no further
+// frame comes before it: the feeds of native sources may have had none, and have
+// more with At ≥ until later. Memory does not grow.
+func (m *MaxPlus) Advance(until Picos) { m.Run(until - 1) }
+
+// Highest is the highest level stage i has had after an edge, in bytes.
+func (m *MaxPlus) Highest(i int) int {
+	if m.peaks[i] != nil {
+		return m.peaks[i].Highest()
+	}
+	return m.full[i]
+}
