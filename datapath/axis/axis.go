@@ -13,6 +13,13 @@ const source = "alexforencich/verilog-axis@48ff7a7e2ef7 rtl/"
 var Modules = []module.Module{
 	register,
 	pipelineRegister,
+	fifo,
+	srlFIFO,
+	pipelineFIFO,
+	adapter,
+	asyncFIFO,
+	fifoAdapter,
+	asyncFIFOAdapter,
 	mux,
 	arbMux,
 	demux,
