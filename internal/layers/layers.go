@@ -27,7 +27,7 @@ var Table = []Layer{
 	{"datapath/deparser", stage, "PHV back to bytes"},
 	{"datapath/axis", block, "AXI-Stream plumbing: registers, FIFOs, adapters, crossings, multiplexers, switches"},
 	{"datapath/ethernet", block, "header strip and prepend, IPv4, UDP, checksums, XGMII MACs"},
-	{"datapath/corundum", block, "receive hash and checksum, transmit checksum, ingress, egress and port FIFOs of Corundum"},
+	{"datapath/corundum", append([]string{"datapath/axis"}, block...), "receive hash and checksum, transmit checksum, ingress, egress and port FIFOs of Corundum"},
 	{"datapath/netfpga", block, "input arbiter, port lookups and output queues of the NetFPGA reference designs"},
 	{"datapath/card", append([]string{"datapath/axis"}, block...), "modules without an RTL of their own: parser, tables, deparser, DMA, PCIe, MACs by rate, head scanner"},
 	{"datapath/pipeline", []string{"datapath/sim", "datapath/module", "datapath/axis", "datapath/ethernet", "datapath/corundum", "datapath/netfpga", "datapath/card", "internal/failure"}, "a pipeline as data: description, YAML, construction, synthetic runs"},
