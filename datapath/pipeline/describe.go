@@ -7,10 +7,11 @@ import (
 
 	"github.com/meshnic/meshnic/datapath/axis"
 	"github.com/meshnic/meshnic/datapath/module"
+	"github.com/meshnic/meshnic/datapath/netfpga"
 )
 
 // Modules are all modules a description may name.
-var Modules = slices.Concat(axis.Modules)
+var Modules = slices.Concat(axis.Modules, netfpga.Modules)
 
 // Find returns the module of a name.
 func Find(name string) (*module.Module, bool) {
