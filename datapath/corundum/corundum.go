@@ -15,7 +15,7 @@ import (
 const source = "corundum/corundum@1ca0151b97af fpga/common/rtl/"
 
 // Modules are the modules of this package.
-var Modules = []module.Module{rxHash, rxChecksum, txChecksum, ingress, egress}
+var Modules = []module.Module{rxHash, rxChecksum, txChecksum, ingress, egress, portRx, portTx}
 
 // width is the ports of a module with one input and one output of one width.
 func width(name string) func(module.Args) (in, out []module.Port) {
