@@ -111,3 +111,32 @@ func assertNoError(t *testing.T, r Record, err error) bool {
 	}
 	return err == nil
 }
+
+// TestCapacities freezes the sink, as rtl-capacity.jsonl's records did, and asks
+// for as many beats absorbed and as many frames delivered afterwards.
+func TestCapacities(t *testing.T) {
+	records, err := Capacities()
+	require.NoError(t, err)
+	require.Len(t, records, 126)
+	exact := 0
+	for _, r := range records {
+		d := pipeline.Description{Stages: []pipeline.Stage{{Module: r.Module, Params: r.Params}}}
+		got, err := d.Hold(pipeline.Traffic{Bytes: r.FrameBytes, Frames: r.Offered})
+		if err != nil {
+			t.Errorf("line %d: %v", r.Line, err)
+			continue
+		}
+		if r.Absorbed != nil && got.Beats != *r.Absorbed || r.WholeFrames != nil && got.WholeFrames != *r.WholeFrames ||
+			r.Absorbed != nil && got.All != r.All || got.Delivered != r.Delivered {
+			t.Errorf("line %d: %s %v, %d bytes, %d frames: %+v, want %s", r.Line, r.Module, r.Params, r.FrameBytes, r.Offered, got, r)
+			continue
+		}
+		exact++
+	}
+	t.Logf("%d of %d records exact", exact, len(records))
+}
+
+func (c Capacity) String() string {
+	b, _ := json.Marshal(c)
+	return string(b)
+}

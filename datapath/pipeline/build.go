@@ -101,9 +101,9 @@ type BuiltStage struct {
 
 // Setup is how a description is built.
 type Setup struct {
-	Inputs int                             // number of sources, at least 1
-	Phase  func(clock int) (phase float64) // of the clock with that number, in periods of it, plus an offset in picoseconds below; nil: 0
-	Skew   sim.Picos                       // added to the phase of every clock but the first
+	Inputs int       // number of sources, at least 1
+	Phase  float64   // of every clock but the first, in its periods
+	Skew   sim.Picos // added to it
 }
 
 type builder struct {
@@ -521,12 +521,12 @@ func (b *builder) domain(mhz float64, except *sim.Domain) *sim.Domain {
 		panic(err) // parameters have been checked
 	}
 	n := len(b.mhz)
-	phase := sim.Picos(0)
-	if n > 0 && b.setup.Phase != nil {
-		phase = sim.Picos(math.Round(b.setup.Phase(n)*float64(period))) + b.setup.Skew
+	phase := period / 2
+	if n > 0 {
+		phase += sim.Picos(math.Round(b.setup.Phase*float64(period))) + b.setup.Skew
 	}
 	b.mhz = append(b.mhz, mhz)
-	return b.b.Net.Clock(fmt.Sprintf("clk%d_%gMHz", n, mhz), period, phase%period)
+	return b.b.Net.Clock(fmt.Sprintf("clk%d_%gMHz", n, mhz), period, phase)
 }
 
 // finish collects the outputs nobody took, in the order of stages, the last

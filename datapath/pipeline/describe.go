@@ -6,12 +6,13 @@ import (
 	"strings"
 
 	"github.com/meshnic/meshnic/datapath/axis"
+	"github.com/meshnic/meshnic/datapath/corundum"
 	"github.com/meshnic/meshnic/datapath/module"
 	"github.com/meshnic/meshnic/datapath/netfpga"
 )
 
 // Modules are all modules a description may name.
-var Modules = slices.Concat(axis.Modules, netfpga.Modules)
+var Modules = slices.Concat(axis.Modules, corundum.Modules, netfpga.Modules)
 
 // Find returns the module of a name.
 func Find(name string) (*module.Module, bool) {

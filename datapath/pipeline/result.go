@@ -33,7 +33,7 @@ type Result struct {
 	TailLatency      *float64 `json:"tail_latency_cycles"`
 	LastFrameLatency *float64 `json:"last_frame_latency_cycles,omitempty"` // LastLatency of the last frame
 	PayloadAccepted  *float64 `json:"first_payload_beat_accepted_at,omitempty"`
-	CyclesPerFrame   *float64 `json:"cycles_per_frame"` // spacing of last output beats over the last three quarters of the train
+	CyclesPerFrame   *float64 `json:"cycles_per_frame"` // spacing of last output beats over the last three quarters of a train of 8 or more
 	Total            *float64 `json:"total_cycles"`     // first input beat accepted to last output beat of the last frame
 
 	FirstLatencyNS     *float64 `json:"first_latency_ns,omitempty"`
@@ -174,7 +174,10 @@ func (b *bench) measure(t Traffic, rest bool) *Result {
 		}
 	}
 	if n := len(lasts); n > 1 {
-		k := n / 4
+		k := 0
+		if n >= 8 {
+			k = n / 4
+		}
 		r.CyclesPerFrame = round(float64(lasts[n-1]-lasts[k])/float64(n-1-k), 4)
 	}
 	return r
@@ -195,7 +198,7 @@ func (r *Result) inputs(b *bench, t Traffic) {
 			}
 			if !(in.open && k == len(in.beats)-1) {
 				r.Absorbed++
-				x.LastAccept = round(float64(e.accepted), 0)
+				x.LastAccept = round(float64(e.accepted-start), 0)
 			}
 		}
 		for _, l := range b.lost {
@@ -297,6 +300,7 @@ func (r *Result) over(runs []*Result) {
 			return
 		}
 		first, last = append(first, *x.FirstLatencyNS), append(last, *x.LastLatencyNS)
+		r.OutBubbles = max(r.OutBubbles, x.OutBubbles)
 	}
 	mean := func(v []float64) float64 {
 		sum := 0.0

@@ -38,7 +38,7 @@ func (p Picos) Nanos() float64 { return float64(p) / 1000 }
 type Domain struct {
 	Name   string
 	Period Picos // of one cycle, rounded to a picosecond: at most 200 ppm, as good as a real oscillator's ±100 ppm
-	Phase  Picos // of edge 0, 0 ≤ Phase < Period
+	Phase  Picos // of edge 0, at least 0
 
 	// Now is the number of the edge at which what is driven now will be
 	// sampled. The engine advances it.

@@ -18,7 +18,7 @@ type Net struct {
 
 // Clock adds a clock domain.
 func (n *Net) Clock(name string, period, phase Picos) *Domain {
-	if period <= 0 || phase < 0 || phase >= period || len(n.Domains) == MaxDomains {
+	if period <= 0 || phase < 0 || len(n.Domains) == MaxDomains {
 		panic(fmt.Sprintf("sim: clock %s: period %d ps, phase %d ps, %d clocks before it", name, period, phase, len(n.Domains)))
 	}
 	d := &Domain{Name: name, Period: period, Phase: phase, index: len(n.Domains)}

@@ -25,18 +25,15 @@ func (p periodic) Ready(c Cycle) (Cycle, bool) {
 }
 
 // lfsr is the 16-bit Fibonacci shift register x^16+x^14+x^13+x^11 from seed
-// 0xACE1, shifting left; it is ready when its low byte is below 128. It has run
-// 63 cycles at cycle 0, as in the test bench of the records, where it starts
-// with the reset. Its period is 65535.
+// 0xACE1, shifting left; it is ready when its low byte is below 128. It starts at
+// cycle 1, as in the test bench of the records. Its period is 65535.
 type lfsr []bool
-
-const lfsrLead = 63
 
 func newLFSR() lfsr {
 	p := make(lfsr, 1<<16-1)
 	s := uint16(0xACE1)
 	for i := range p {
-		p[(i+len(p)-lfsrLead)%len(p)] = s&0xff < 128
+		p[(i+1)%len(p)] = s&0xff < 128
 		s = s<<1 | (s>>15^s>>13^s>>12^s>>10)&1
 	}
 	return p
