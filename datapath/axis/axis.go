@@ -25,6 +25,7 @@ var Modules = []module.Module{
 	demux,
 	broadcast,
 	switchModule,
+	ramSwitch,
 }
 
 // same is the ports of a module with one input and one output of DATA_WIDTH.

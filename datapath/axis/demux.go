@@ -153,15 +153,14 @@ var demux = module.Module{
 	},
 }
 
-// sDestWidth's default depends on other parameters, as in the RTL.
-var sDestWidth = module.Count("S_DEST_WIDTH", 0, 0, 8, "bits of the input's tdest; 0: M_DEST_WIDTH and enough to number the outputs")
+// sDestWidth is as wide as the outputs' tdest and enough to number them, unless
+// it is given.
+var sDestWidth = module.Param{Name: "S_DEST_WIDTH", Max: 8, Whole: true, Doc: "bits of the input's tdest; the upper ones number the outputs",
+	From: func(a module.Args) float64 { return a["M_DEST_WIDTH"] + float64(clog2(a.Int("M_COUNT"))) }}
 
 // routeOf reads the parameters of a Route.
 func routeOf(name string, a module.Args) (Route, error) {
 	r := Route{DestBits: a.Int("S_DEST_WIDTH"), OutDestBits: a.Int("M_DEST_WIDTH"), Outputs: a.Int("M_COUNT")}
-	if r.DestBits == 0 {
-		r.DestBits = r.OutDestBits + clog2(r.Outputs)
-	}
 	switch {
 	case r.DestBits > 8:
 		return r, &module.ParamError{Param: "S_DEST_WIDTH", Why: fmt.Sprintf("%s needs a tdest of %d bits, a stream here has 8: set S_DEST_WIDTH or M_DEST_WIDTH", name, r.DestBits)}

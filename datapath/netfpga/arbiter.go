@@ -24,9 +24,9 @@ type InputArbiter struct {
 	busy bool      // state WR_PKT: within a frame
 }
 
-// arbiterStart is the input that the arbiter looks at in cycle 0: in the test
-// bench of the records it has turned for 47 cycles since the reset.
-const arbiterStart = 47 % 3
+// arbiterStart is the input that the arbiter looks at in cycle 0, such that it
+// looks at input 0 in cycle 17, the first after a reset of 16 cycles.
+const arbiterStart = 1
 
 // maxPacket is the size of frame for which the memories are made
 // (MAX_PKT_SIZE).
