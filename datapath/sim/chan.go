@@ -12,20 +12,17 @@ type Chan struct {
 	Wire *Wire
 
 	sent, taken uint64
-	place       [places]place
+	from        [places]Cycle // by beat: earliest cycle shown
+	done        [places]Cycle // by beat: the cycle after it was accepted
+	beat        [places]Beat
 	see         Observer
 	end         *end // of the network, if this is one
 }
 
-type place struct {
-	from Cycle // earliest cycle shown
-	done Cycle // the cycle after it was accepted
-	beat Beat
-}
-
 const (
 	places = 64 // a power of two
-	// Past is how many accepted beats a Chan remembers.
+	// Past is how many accepted beats a Chan remembers at least; counted from
+	// the last that was put, 63.
 	Past = 16
 )
 
@@ -43,43 +40,37 @@ func (c *Chan) Room() bool { return c.sent-c.taken < places-Past }
 
 // Shown is the cycle at which the beat that waits is first offered.
 func (c *Chan) Shown() Cycle {
-	return max(c.place[c.taken%places].from, c.place[(c.taken-1)%places].done)
+	return max(c.from[c.taken%places], c.done[(c.taken-1)%places])
 }
 
 // Head is the beat that waits. It is not to be changed.
-func (c *Chan) Head() *Beat { return &c.place[c.taken%places].beat }
+func (c *Chan) Head() *Beat { return &c.beat[c.taken%places] }
 
 // Done is the cycle after beat k was accepted: one of the last Past beats. It
 // is 0 for the beats before the first.
-func (c *Chan) Done(k uint64) Cycle { return c.place[k%places].done }
+func (c *Chan) Done(k uint64) Cycle { return c.done[k%places] }
 
 // Put says that the next beat is b, which can be shown from the given cycle.
 func (c *Chan) Put(from Cycle, b *Beat) {
-	p := &c.place[c.sent%places]
-	p.from, p.beat = from, *b
+	c.from[c.sent%places], c.beat[c.sent%places] = from, *b
 	c.sent++
 	if c.see != nil && c.sent == c.taken+1 {
-		c.see.Offered(c.Wire, c.Shown(), p.beat)
+		c.see.Offered(c.Wire, c.Shown(), *b)
 	}
 }
 
 // Accept says that the beat that waits is accepted at a cycle, which is not
 // before it is shown.
 func (c *Chan) Accept(at Cycle) {
-	p := &c.place[c.taken%places]
 	if c.end != nil {
-		c.end.pass(c.Shown(), at, &p.beat)
+		c.end.pass(c.Shown(), at, c.Head())
 	}
-	p.done = at + 1
+	c.done[c.taken%places] = at + 1
 	c.taken++
 	if c.see != nil {
-		c.accepted(at, p)
-	}
-}
-
-func (c *Chan) accepted(at Cycle, p *place) {
-	c.see.Accepted(c.Wire, at, p.beat)
-	if c.Next() {
-		c.see.Offered(c.Wire, c.Shown(), *c.Head())
+		c.see.Accepted(c.Wire, at, c.beat[(c.taken-1)%places])
+		if c.Next() {
+			c.see.Offered(c.Wire, c.Shown(), *c.Head())
+		}
 	}
 }

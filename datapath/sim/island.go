@@ -88,7 +88,7 @@ func (l *island) begin(at Picos, dirty func(flow int)) {
 }
 
 // standing is the beat that was put last.
-func (l *island) standing(s *shore) *Beat { return &s.place[(s.sent-1)%places].beat }
+func (l *island) standing(s *shore) *Beat { return &s.beat[(s.sent-1)%places] }
 
 // finish is the second half: what the island accepts, and its clock.
 func (l *island) finish(dirty func(flow int)) {

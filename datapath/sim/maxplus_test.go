@@ -37,17 +37,19 @@ func draw(seed uint64) *sim.Net {
 		in := open[i]
 		out := wire()
 		name := "to " + out.Name
-		switch k := r.IntN(10); {
+		switch k := r.IntN(12); {
 		case k < 3:
 			n.Add(name, axis.NewSkid(in, out))
-		case k < 5:
+		case k < 4:
 			n.Add(name, axis.NewSlice(in, out))
-		case k < 6:
+		case k < 5:
 			n.Add(name, axis.NewThrough(in, out))
-		case k < 7:
+		case k < 6:
 			more := wire()
 			n.Add(name, axis.NewBroadcast(in, []*sim.Wire{out, more}))
 			open = append(open, more)
+		case k < 10:
+			n.Add(name, axis.NewFIFO(drawFIFO(r, width), in, out))
 		case len(open) > 1:
 			j := (i + 1) % len(open)
 			n.Add(name, axis.NewArbMux(axis.Arbitration{}, []*sim.Wire{in, open[j]}, out))
@@ -67,6 +69,18 @@ func draw(seed uint64) *sim.Net {
 		n.Add("sink "+w.Name, &sim.Sink{In: w, Pattern: p, From: sim.Cycle(r.IntN(20))})
 	}
 	return n
+}
+
+func drawFIFO(r *rand.Rand, width int) axis.FIFOConfig {
+	c := axis.FIFOConfig{Depth: width << (1 + r.IntN(5)), Pipeline: r.IntN(8), OutputFIFO: r.IntN(3) == 0}
+	if c.Frame = r.IntN(3) > 0; c.Frame {
+		if c.DropOversize = r.IntN(3) > 0; c.DropOversize {
+			c.DropBad, c.DropWhenFull = r.IntN(2) == 0, r.IntN(2) == 0
+		}
+	} else {
+		c.MarkWhenFull = r.IntN(10) == 0
+	}
+	return c
 }
 
 // frames is up to 30 frames: back to back, with gaps, or at times.
