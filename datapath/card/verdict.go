@@ -1,0 +1,37 @@
+package card
+
+import "github.com/meshnic/meshnic/datapath/sim"
+
+// Seen is a frame whose headers a stage has seen.
+type Seen struct {
+	Frame uint32
+	Bytes int // of the frame as it came into the stage
+	Dest  uint8
+	At    sim.Cycle // edge at which the last byte needed was sampled
+}
+
+// Verdict is what a stage does with a frame. The zero Verdict passes it.
+type Verdict struct {
+	Loss  sim.Loss // if not LossNone, the frame is dropped whole, for this reason
+	Route bool     // set Dest on all the frame's beats
+	Dest  uint8
+	Push  int // bytes put in front of the frame; negative: taken off
+}
+
+// Actor decides about frames: the functional side of a stage. The engine calls
+// it once a frame, in the frames' order, at the edge Seen.At.
+type Actor interface {
+	// Head is how many bytes of the frame the stage must see, whatever the
+	// configuration says; 0 leaves it to the configuration.
+	Head(frame uint32) int
+	Decide(s Seen) Verdict
+}
+
+// ActFunc is an Actor that leaves the number of bytes to the configuration.
+type ActFunc func(s Seen) Verdict
+
+// Head returns 0.
+func (ActFunc) Head(uint32) int { return 0 }
+
+// Decide calls f.
+func (f ActFunc) Decide(s Seen) Verdict { return f(s) }
