@@ -26,7 +26,7 @@ var Table = []Layer{
 	{"datapath/tcp", stage, "connection tracker"},
 	{"datapath/deparser", stage, "PHV back to bytes"},
 	{"datapath/axis", block, "AXI-Stream plumbing: registers, FIFOs, adapters, crossings, multiplexers, switches"},
-	{"datapath/ethernet", block, "header strip and prepend, IPv4, UDP, checksums, XGMII MACs"},
+	{"datapath/ethernet", append([]string{"datapath/axis"}, block...), "header strip and prepend, IPv4, UDP, checksums, XGMII MACs"},
 	{"datapath/corundum", append([]string{"datapath/axis"}, block...), "receive hash and checksum, transmit checksum, ingress, egress and port FIFOs of Corundum"},
 	{"datapath/netfpga", block, "input arbiter, port lookups and output queues of the NetFPGA reference designs"},
 	{"datapath/card", append([]string{"datapath/axis"}, block...), "modules without an RTL of their own: parser, tables, deparser, DMA, PCIe, MACs by rate, head scanner"},

@@ -1,0 +1,61 @@
+// Package ethernet is what lies between the line and the frames: XGMII MACs,
+// and the stages that take Ethernet, IPv4 and UDP headers off frames or put
+// them in front. Each stage holds the registers of the RTL it cites and loads
+// them under the RTL's conditions, so that it moves beats in the same cycles
+// under any traffic and any back-pressure.
+//
+// A stage that takes a header off hands it over on the side channel of its
+// output wire; one that puts a header in front takes it from the side channel
+// of its input. A header says how many bytes of payload belong to it, so length
+// fields always agree with the stream: the RTL's handling of frames whose
+// length field is wrong is not modelled, and nothing is trimmed.
+//
+// An XGMII wire (module.Port.XGMII) carries one beat for each word that holds
+// part of a packet: the 8 bytes of preamble and SFD, the frame, the 4 bytes of
+// FCS. The first word has First set and Lane the lane of START, the last Last
+// and Lane the lane of TERMINATE; Bytes are the packet's bytes in the word, none
+// if TERMINATE is in lane 0. A word with fewer bytes than its lanes would hold
+// has error characters in their place. Such a wire is never told to wait.
+package ethernet
+
+import (
+	"slices"
+
+	"github.com/meshnic/meshnic/datapath/sim"
+)
+
+// source is where the cycles of this package's modules are from.
+const source = "alexforencich/verilog-ethernet@77320a9471d1 rtl/"
+
+// Bytes of headers and of what surrounds a frame on the line.
+const (
+	ethBytes      = 14
+	ipBytes       = 20 // without options, as the RTL demands
+	udpBytes      = 8
+	preambleBytes = 8 // with START and SFD
+	fcsBytes      = 4
+)
+
+// Modules are the modules of this package.
+var Modules = slices.Concat(headerModules, lineModules, fifoModules)
+
+// wide is a bus of 64 bits, the only width of the IP and UDP stages.
+const wide = 8
+
+// after is what is left of b without its first n bytes.
+func after(b sim.Beat, n int) sim.Beat {
+	b.Off += int32(n)
+	b.Bytes -= uint16(n)
+	b.Left -= uint16(n)
+	return b
+}
+
+// joined is the word that a shift by n bytes makes of the saved word and the
+// first n bytes of the next.
+func joined(save, next sim.Beat, n int) sim.Beat {
+	b := after(save, n)
+	b.Bytes += min(next.Bytes, uint16(n))
+	b.Last = next.Last && int(next.Bytes) <= n
+	b.Bad = next.Bad && b.Last
+	return b
+}
