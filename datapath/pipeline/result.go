@@ -51,6 +51,8 @@ type Result struct {
 	Drops        int  `json:"drops"`
 	MaxOccupancy *int `json:"max_occupancy,omitempty"` // bytes, of the FIFO if there is one
 	Absorbed     int  `json:"in_beats_accepted"`       // over all inputs
+	BytesLost    int  `json:"bytes_lost"`              // offered on all inputs and not delivered; where no stage strips or extends
+	MarkedBad    int  `json:"frames_marked_bad"`       // delivered with tuser set on the last beat
 	Delivered    int  `json:"delivered"`               // frames, over all outputs
 
 	Order         string    `json:"order,omitempty"`           // input of each frame in the order of leaving
@@ -165,11 +167,17 @@ func (b *bench) measure(t Traffic, rest bool) *Result {
 			r.OutLast = append(r.OutLast, *c.cycles(zero, e.accepted))
 		}
 	}
-	r.Delivered = 0
 	for _, o := range b.outputs {
 		for i, e := range o.beats {
-			if e.beat.Last && !(o.open && i == len(o.beats)-1) {
+			if o.open && i == len(o.beats)-1 {
+				continue
+			}
+			r.BytesLost -= int(e.beat.Bytes)
+			if e.beat.Last {
 				r.Delivered++
+			}
+			if e.beat.Last && e.beat.Bad {
+				r.MarkedBad++
 			}
 		}
 	}
@@ -198,6 +206,7 @@ func (r *Result) inputs(b *bench, t Traffic) {
 			}
 			if !(in.open && k == len(in.beats)-1) {
 				r.Absorbed++
+				r.BytesLost += int(e.beat.Bytes)
 				x.LastAccept = round(float64(e.accepted-start), 0)
 			}
 		}
@@ -300,7 +309,7 @@ func (r *Result) over(runs []*Result) {
 			return
 		}
 		first, last = append(first, *x.FirstLatencyNS), append(last, *x.LastLatencyNS)
-		r.OutBubbles = max(r.OutBubbles, x.OutBubbles)
+		r.OutBubbles = x.OutBubbles
 	}
 	mean := func(v []float64) float64 {
 		sum := 0.0
