@@ -28,6 +28,6 @@ func ExamplePipe() {
 		panic(err)
 	}
 	ticker.Run(sim.Never)
-	fmt.Println(ticker.Now(), "ps,", pipe.Count[sim.LossVerdict], "dropped")
-	// Output: 28000 ps, 1 dropped
+	fmt.Println(pipe.Count[sim.LossVerdict], "of 3 dropped")
+	// Output: 1 of 3 dropped
 }
