@@ -9,8 +9,9 @@ import (
 //
 // Source: verilog-axis rtl/axis_fifo.v. First latency 2+RAM_PIPELINE, with an
 // output FIFO 4+RAM_PIPELINE; in frame mode counted from the last input beat.
-// With the sink frozen it takes the RAM's words and RAM_PIPELINE+1 beats, with
-// an output FIFO half of that, an output register and what is on the way more.
+// With the sink frozen it takes the RAM's words and RAM_PIPELINE+1 beats; with
+// an output FIFO the RAM's words, half of that FIFO, its output register and
+// RAM_PIPELINE+2 beats that are on the way when it says so.
 type FIFO struct {
 	writer
 	reader
