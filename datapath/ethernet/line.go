@@ -96,6 +96,9 @@ func (s *LineSource) Offer() {
 	w.Put(true, b)
 }
 
+// Hasty makes it a sim.Hasty.
+func (s *LineSource) Hasty() {}
+
 // Accept does nothing: a line has no inputs.
 func (s *LineSource) Accept() {}
 

@@ -60,6 +60,7 @@ type register struct {
 }
 
 func (r *register) Ports() (in, out []*sim.Wire) { return []*sim.Wire{r.in}, []*sim.Wire{r.out} }
+func (r *register) Hasty()                       {}
 func (r *register) Accept()                      { r.in.Take(true) }
 func (r *register) Offer()                       { r.out.Put(r.valid, r.beat) }
 

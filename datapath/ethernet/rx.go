@@ -26,6 +26,9 @@ type receiver struct {
 func (r *receiver) Ports() (in, out []*sim.Wire) { return []*sim.Wire{r.in}, []*sim.Wire{r.out} }
 func (r *receiver) Accept()                      { r.in.Take(true) }
 
+// Hasty makes it a sim.Hasty.
+func (r *receiver) Hasty() {}
+
 // received is what the receive MACs have in common.
 type received struct {
 	state   int

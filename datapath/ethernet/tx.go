@@ -46,6 +46,7 @@ func newTransmitter(in, out *sim.Wire, c TxConfig) transmitter {
 func (t *transmitter) Ports() (in, out []*sim.Wire) { return []*sim.Wire{t.in}, []*sim.Wire{t.out} }
 func (t *transmitter) Accept()                      { t.in.Take(t.ready) }
 func (t *transmitter) Offer()                       { t.out.Put(t.valid, t.beat) }
+func (t *transmitter) Hasty()                       {}
 
 // begin takes up the frame whose first beat is b.
 func (t *transmitter) begin(n *transmitted, b sim.Beat) {

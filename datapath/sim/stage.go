@@ -38,6 +38,10 @@ type Waker interface {
 	Wake() Picos
 }
 
+// Hasty is implemented by a stage whose outputs wait for nobody: a beat that is
+// not accepted at its edge is gone.
+type Hasty interface{ Hasty() }
+
 // Leveller is implemented by a stage that stores bytes.
 type Leveller interface {
 	// Level is how many bytes the stage's memory holds as its hardware counts
