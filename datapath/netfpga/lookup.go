@@ -46,9 +46,9 @@ var nicLookup = module.Module{
 // Source: switch_lite_output_port_lookup.v: first latency 5, b cycles a frame,
 // 18 words absorbed with the sink frozen. Nothing guards the results: with more
 // than 7 of them waiting they overwrite each other, and with the sink frozen
-// for long enough 8 frames that have been taken never leave. The result stands
-// beside the first word for one cycle only: if it is not taken in that cycle, it
-// goes on with the destination that it came with.
+// for long enough 8 frames that have been taken never leave. In the RTL the
+// result stands beside the first word for one cycle only, and is lost if the
+// word waits there; the model keeps it for the frame.
 type SwitchLookup struct {
 	pair
 	ends    Ends
@@ -61,6 +61,7 @@ type SwitchLookup struct {
 	found   bool     // lookup_done
 	result  sim.Beat // dst_ports
 	sending bool     // state SEND_STATE
+	dest    uint8    // of the frame that is being sent
 }
 
 // Ends gives the addresses of a frame, and the port it came from as one bit of
@@ -77,15 +78,24 @@ func (l *SwitchLookup) Accept() { l.in.Take(!l.input.nearlyFull()) }
 
 func (l *SwitchLookup) Offer() {
 	b := l.input.out
-	if !l.sending && l.ends != nil {
-		b.Dest = l.results.out.Dest
+	if l.ends != nil {
+		b.Dest = l.to()
 	}
 	l.out.Put(l.input.shown && (l.sending || l.results.shown), b)
+}
+
+// to is the destination of the frame at the output.
+func (l *SwitchLookup) to() uint8 {
+	if l.sending {
+		return l.dest
+	}
+	return l.results.out.Dest
 }
 
 func (l *SwitchLookup) Edge(sim.Edges) bool {
 	put, got := l.in.Fire(), l.out.Fire()
 	take := !l.sending && l.results.shown
+	l.dest = l.to()
 	changed := l.results.edge(l.found, l.result, take)
 	if l.input.edge(put, l.in.Beat, got) || l.found || l.parsed != 0 {
 		changed = true
