@@ -29,7 +29,9 @@ func (s *LineSource) Ports() (in, out []*sim.Wire) { return nil, []*sim.Wire{s.O
 // Next is the lane and the deficit with which a frame that followed at once
 // would begin: what a source that carries on starts with.
 func (s *LineSource) Next() (lane, deficit int) {
-	return int(s.next(0) % int64(s.Out.Width)), s.Deficit
+	after := *s
+	at := after.aligned(after.next(0))
+	return int(at % int64(s.Out.Width)), after.Deficit
 }
 
 // next is where the line may start a frame after the last one and gap idle
