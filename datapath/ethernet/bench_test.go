@@ -1,11 +1,13 @@
 package ethernet
 
 import (
+	"cmp"
 	"math/rand/v2"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/meshnic/meshnic/datapath/axis"
 	"github.com/meshnic/meshnic/datapath/module"
 	"github.com/meshnic/meshnic/datapath/sim"
 )
@@ -16,15 +18,21 @@ type event struct {
 	beat              sim.Beat
 }
 
+// never is when a beat is accepted that still stands.
+const never = ^sim.Cycle(0)
+
 // bench is a chain of modules between a source and a sink.
 type bench struct {
-	chain  []string
-	args   map[string]module.Args // by module
-	frames sim.Frames
-	sink   string
-	lane   int // of the line's first START
-	engine string
-	seed   uint64 // of the order in which stages are clocked; 0: as built
+	chain   []string
+	args    map[string]module.Args // by module
+	frames  sim.Frames
+	sink    string
+	lane    int // of the line's first START
+	deficit int
+	mhz     float64      // of modules that name no clock; 0: 156.25
+	phase   [2]sim.Picos // of the clocks
+	engine  string
+	seed    uint64 // of the order in which stages are clocked; 0: as built
 
 	net     *sim.Net
 	wires   []*sim.Wire // from the source's to the sink's
@@ -38,7 +46,7 @@ type bench struct {
 func (b *bench) of(w *sim.Wire) *[]event { return &b.events[w.Index()] }
 
 func (b *bench) Offered(w *sim.Wire, at sim.Cycle, x sim.Beat) {
-	*b.of(w) = append(*b.of(w), event{offered: at, beat: x})
+	*b.of(w) = append(*b.of(w), event{at, never, x})
 }
 
 func (b *bench) Accepted(w *sim.Wire, at sim.Cycle, x sim.Beat) {
@@ -58,9 +66,11 @@ func train(n int, bytes ...int) sim.Frames {
 }
 
 func find(t testing.TB, name string) *module.Module {
-	for i := range Modules {
-		if Modules[i].Name == name {
-			return &Modules[i]
+	for _, all := range [][]module.Module{Modules, axis.Modules} {
+		for i := range all {
+			if all[i].Name == name {
+				return &all[i]
+			}
 		}
 	}
 	t.Fatalf("no module %s", name)
@@ -87,12 +97,12 @@ func (b *bench) build(t testing.TB) {
 	clocks := map[float64]*sim.Domain{}
 	clock := func(mhz float64) *sim.Domain {
 		if mhz == 0 {
-			mhz = 156.25
+			mhz = cmp.Or(b.mhz, 156.25)
 		}
 		if clocks[mhz] == nil {
 			period, err := sim.PeriodOf(mhz)
 			require.NoError(t, err)
-			clocks[mhz] = b.net.Clock("clk", period, sim.Picos(len(clocks)*37))
+			clocks[mhz] = b.net.Clock("clk", period, b.phase[len(clocks)])
 		}
 		return clocks[mhz]
 	}
@@ -111,7 +121,7 @@ func (b *bench) build(t testing.TB) {
 				frames = append(frames, f)
 			}
 			if in[0].XGMII {
-				b.source = &LineSource{Out: last, Feed: &frames, Lane: b.lane}
+				b.source = &LineSource{Out: last, Feed: &frames, Lane: b.lane, Deficit: b.deficit}
 			} else {
 				b.source = &sim.Source{Out: last, Feed: &frames, WithHeader: in[0].Header}
 			}

@@ -108,7 +108,7 @@ func TestConservation(t *testing.T) {
 	}
 	for _, tt := range lines {
 		t.Run(tt.name, func(t *testing.T) {
-			b := &bench{chain: tt.chain, args: tt.args, frames: train(24, 60, 61, 62, 63, 64, 65, 66, 67, 48, 1514)}
+			b := &bench{chain: tt.chain, args: tt.args, frames: train(24, 60, 61, 62, 63, 64, 65, 66, 67, 48, 1514), phase: [2]sim.Picos{0, 37}}
 			conserved(t, b.run(t), tt.size)
 		})
 	}
@@ -127,7 +127,7 @@ func TestOrderAndEngine(t *testing.T) {
 	for _, tt := range append(chains, lines...) {
 		t.Run(tt.name, func(t *testing.T) {
 			run := func(engine string, seed uint64) *bench {
-				b := &bench{chain: tt.chain, args: tt.args, frames: train(9, 60, 65, 48, 300), engine: engine, seed: seed}
+				b := &bench{chain: tt.chain, args: tt.args, frames: train(9, 60, 65, 48, 300), phase: [2]sim.Picos{0, 37}, engine: engine, seed: seed}
 				return b.run(t)
 			}
 			want := run("", 0)
