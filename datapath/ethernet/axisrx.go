@@ -14,62 +14,52 @@ type AxisRx struct {
 	in, out *sim.Wire
 	offset  int // by which the payload is out of place on the bus
 	sim.Losses
+	output output
+	save   sim.Beat
+	hdr    header
 	axisRxState
 }
 
 type axisRxState struct {
-	out_    output
 	ready   bool // s_axis_tready_reg
 	payload bool // read_eth_payload_reg; its complement is read_eth_header_reg
 	first   bool // no payload beat yet
 	extra   bool // shift_axis_extra_cycle_reg
-	ptr     int  // beats of the header read
-	save    sim.Beat
-	hdr     header
+	ptr     int8 // beats of the header read
 }
 
 // NewAxisRx returns the stage between two wires of one clock and width.
 func NewAxisRx(in, out *sim.Wire) *AxisRx {
-	return &AxisRx{in: in, out: out, offset: ethBytes % in.Width,
-		axisRxState: axisRxState{ready: true, out_: output{ready: true}}}
+	return &AxisRx{in: in, out: out, offset: ethBytes % in.Width, output: output{ready: true}, axisRxState: axisRxState{ready: true}}
 }
 
 func (r *AxisRx) Ports() (in, out []*sim.Wire) { return []*sim.Wire{r.in}, []*sim.Wire{r.out} }
 func (r *AxisRx) Accept()                      { r.in.Take(r.ready) }
 
 func (r *AxisRx) Offer() {
-	r.out.Put(r.out_.valid, r.out_.beat)
+	r.out.Put(r.output.valid, r.output.beat)
 	r.out.PutHdr(r.hdr.valid, r.hdr.Header)
 }
 
-// shifted is the payload word at hand.
-func (s *axisRxState) shifted(in sim.Beat, offset int) sim.Beat {
-	switch {
-	case offset == 0:
-		return in
-	case s.extra:
-		return after(s.save, offset)
-	}
-	return joined(s.save, in, offset)
-}
-
 func (r *AxisRx) Edge(sim.Edges) bool {
-	in, fire, width := r.in.Beat, r.in.Fire(), r.in.Width
+	in, fire, width := &r.in.Beat, r.in.Fire(), r.in.Width
 	n := r.axisRxState
-	word := r.shifted(in, r.offset)
-	valid, flush := false, false
-	n.hdr.valid = r.hdr.valid && !r.out.HdrReady
-	if fire || r.out_.ready && r.extra {
+	last := in.Last // shift_axis_tlast
+	switch {
+	case r.extra:
+		last = r.save.Last
+	case r.offset != 0:
+		last = ends(in, r.offset)
+	}
+	valid, flush, found := false, false, false
+	if fire || r.output.ready && r.extra {
 		const end = ethBytes - 1
 		if r.payload {
-			valid, n.first, word.First = true, false, r.first
-		} else if n.ptr++; r.ptr == end/width && int(in.Bytes) > end%width && !word.Last {
-			came := r.ptr * width
-			n.hdr = header{true, sim.Header{Frame: in.Frame, Dest: in.Dest,
-				Bytes: in.Left + uint16(came) - ethBytes, Off: in.Off - int32(came) + ethBytes}}
-			n.payload, n.first = true, true
+			valid, n.first = true, false
+		} else if n.ptr++; int(r.ptr) == end/width && int(in.Bytes) > end%width && !last {
+			found, n.payload, n.first = true, true, true
 		}
-		if word.Last {
+		if last {
 			if !n.payload {
 				r.Drop(in.Frame, sim.LossBad)
 			}
@@ -84,16 +74,32 @@ func (r *AxisRx) Edge(sim.Edges) bool {
 	default:
 		again = !(in.Last && fire)
 	}
-	n.ready = r.out_.early(r.out.Ready) && again && (!r.hdr.valid || r.out.HdrReady)
+	n.ready = r.output.early(r.out.Ready) && again && (!r.hdr.valid || r.out.HdrReady)
+	b, changed := r.output.load(r.out.Ready, valid)
+	switch {
+	case b == nil:
+	case r.offset == 0:
+		*b = *in
+	case r.extra:
+		after(b, &r.save, r.offset)
+	default:
+		joined(b, &r.save, in, r.offset)
+	}
+	if b != nil {
+		b.First = r.first
+	}
 	if fire {
-		n.save = in
+		r.save = *in
 		n.extra = r.offset != 0 && in.Last && int(in.Bytes) > r.offset
 	}
 	n.extra = n.extra && !flush
-	n.out_.load(r.out.Ready, valid, word)
-	if !fire && !r.out.Fire() && n == r.axisRxState {
-		return false
+	changed = changed || fire || r.out.HdrFire() || n != r.axisRxState
+	r.hdr.valid = r.hdr.valid && !r.out.HdrReady
+	if found {
+		came := int(r.ptr) * width
+		r.hdr = header{true, sim.Header{Frame: in.Frame, Dest: in.Dest,
+			Bytes: in.Left + uint16(came) - ethBytes, Off: in.Off - int32(came) + ethBytes}}
 	}
 	r.axisRxState = n
-	return true
+	return changed
 }

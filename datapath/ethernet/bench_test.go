@@ -166,8 +166,8 @@ func (b *bench) run(t testing.TB) *bench {
 func (b *bench) in() []event  { return *b.of(b.wires[0]) }
 func (b *bench) out() []event { return *b.of(b.wires[len(b.wires)-1]) }
 
-// ends are the cycles in which frames' last beats were accepted.
-func ends(events []event) (at []sim.Cycle) {
+// lastBeats are the cycles in which frames' last beats were accepted.
+func lastBeats(events []event) (at []sim.Cycle) {
 	for _, e := range events {
 		if e.beat.Last {
 			at = append(at, e.accepted)

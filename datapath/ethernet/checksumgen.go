@@ -29,7 +29,7 @@ type ChecksumGen struct {
 }
 
 type checksumGenState struct {
-	state    int
+	state    int8
 	hdrReady bool // s_udp_hdr_ready_reg
 	done     bool // hdr_valid_reg
 	wr, rd   uint32
@@ -38,7 +38,7 @@ type checksumGenState struct {
 }
 
 const (
-	sumHeader = iota + 1
+	sumHeader = int8(iota + 1)
 	sumPayload
 	finishSum1
 	finishSum2

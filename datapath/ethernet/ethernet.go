@@ -42,20 +42,29 @@ var Modules = slices.Concat(headerModules, lineModules, fifoModules)
 // wide is a bus of 64 bits, the only width of the IP and UDP stages.
 const wide = 8
 
-// after is what is left of b without its first n bytes.
-func after(b sim.Beat, n int) sim.Beat {
-	b.Off += int32(n)
-	b.Bytes -= uint16(n)
-	b.Left -= uint16(n)
-	return b
+// after writes to b what is left of save without its first n bytes.
+func after(b, save *sim.Beat, n int) {
+	b.Frame, b.Dest = save.Frame, save.Dest
+	b.Off, b.Bytes, b.Left = save.Off+int32(n), save.Bytes-uint16(n), save.Left-uint16(n)
+	b.Lane, b.Last, b.Bad = 0, save.Last, save.Bad
 }
 
-// joined is the word that a shift by n bytes makes of the saved word and the
-// first n bytes of the next.
-func joined(save, next sim.Beat, n int) sim.Beat {
-	b := after(save, n)
+// joined writes to b the word that a shift by n bytes makes of the saved word
+// and the first n bytes of the next.
+func joined(b, save, next *sim.Beat, n int) {
+	after(b, save, n)
 	b.Bytes += min(next.Bytes, uint16(n))
-	b.Last = next.Last && int(next.Bytes) <= n
+	b.Last = ends(next, n)
 	b.Bad = next.Bad && b.Last
-	return b
+}
+
+// ends reports whether a frame ends with the first n bytes of b.
+func ends(b *sim.Beat, n int) bool { return b.Last && int(b.Bytes) <= n }
+
+// prepended writes to b the next n bytes of a frame that is a header of size
+// bytes and a payload, of which sent bytes are gone.
+func prepended(b *sim.Beat, h *sim.Header, size, sent, n int, last, bad bool) {
+	b.Frame, b.Dest, b.Lane = h.Frame, h.Dest, 0
+	b.Off, b.Bytes, b.Left = h.Off-int32(size)+int32(sent), uint16(n), h.Bytes+uint16(size)-uint16(sent)
+	b.First, b.Last, b.Bad = sent == 0, last, bad
 }

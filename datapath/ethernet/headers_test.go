@@ -36,7 +36,7 @@ func TestHeaderLatency(t *testing.T) {
 		from := b.in()[0].offered
 		require.Equal(t, tt.payload, int(b.in()[0].accepted-from), "%s: payload", tt.module)
 		require.Equal(t, tt.first, int(b.out()[0].offered-from), "%s: first", tt.module)
-		require.Equal(t, tt.last, int(ends(b.out())[0]-from), "%s: last", tt.module)
+		require.Equal(t, tt.last, int(lastBeats(b.out())[0]-from), "%s: last", tt.module)
 	}
 }
 
@@ -104,7 +104,7 @@ func TestHeaderOnlyFramesAreLost(t *testing.T) {
 		b := &bench{chain: []string{tt.module}, args: width(64), frames: train(3, 100, tt.bytes, 101)}
 		b.run(t)
 		require.Equal(t, map[uint32]sim.Loss{2: sim.LossBad}, b.lost, tt.module)
-		require.Len(t, ends(b.out()), 2, tt.module)
+		require.Len(t, lastBeats(b.out()), 2, tt.module)
 		require.Len(t, b.headers, 2, tt.module)
 	}
 }

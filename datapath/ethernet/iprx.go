@@ -4,7 +4,7 @@ import "github.com/meshnic/meshnic/datapath/sim"
 
 // Phases of the IP and UDP stages.
 const (
-	idle = iota
+	idle = int8(iota)
 	inHeader
 	lastOfHeader // IPTx: the header's last word, which takes payload with it
 	inPayload
@@ -19,53 +19,53 @@ const (
 type IPRx struct {
 	in, out *sim.Wire
 	sim.Losses
+	output output
+	save   sim.Beat
+	got    sim.Header // of the Ethernet frame
+	hdr    header
 	ipRxState
 }
 
 type ipRxState struct {
-	out_            output
-	state           int
+	state           int8
+	ptr             int8 // bytes of the header read
 	hdrReady, ready bool // s_eth_hdr_ready_reg, s_eth_payload_axis_tready_reg
 	check           bool // check_hdr_reg
 	first           bool // no payload beat yet
 	extra           bool // shift_eth_payload_extra_cycle_reg
-	ptr             int  // bytes of the header read
-	save            sim.Beat
-	got             sim.Header // of the Ethernet frame
-	hdr             header
 }
 
 // NewIPRx returns the stage between two wires of one clock, 64 bit wide.
 func NewIPRx(in, out *sim.Wire) *IPRx {
-	return &IPRx{in: in, out: out, ipRxState: ipRxState{hdrReady: true, out_: output{ready: true}}}
+	return &IPRx{in: in, out: out, output: output{ready: true}, ipRxState: ipRxState{hdrReady: true}}
 }
 
 func (r *IPRx) Ports() (in, out []*sim.Wire) { return []*sim.Wire{r.in}, []*sim.Wire{r.out} }
 func (r *IPRx) Accept()                      { r.in.Ready, r.in.HdrReady = r.ready, r.hdrReady }
 
 func (r *IPRx) Offer() {
-	r.out.Put(r.out_.valid, r.out_.beat)
+	r.out.Put(r.output.valid, r.output.beat)
 	r.out.PutHdr(r.hdr.valid, r.hdr.Header)
 }
 
 func (r *IPRx) Edge(sim.Edges) bool {
 	const offset = ipBytes % wide
-	in, came, fire, hdrFire := r.in.Beat, r.in.Valid, r.in.Fire(), r.in.HdrFire()
+	in, came, fire, hdrFire := &r.in.Beat, r.in.Valid, r.in.Fire(), r.in.HdrFire()
 	n := r.ipRxState
-	early := r.out_.early(r.out.Ready)
-	word := joined(r.save, in, offset)
+	early := r.output.early(r.out.Ready)
+	last := ends(in, offset) // shift_eth_payload_axis_tlast
 	if r.extra {
-		word = after(r.save, offset)
+		last = r.save.Last
 	}
 	valid, flush, transfer := false, false, false
-	n.hdr.valid = r.hdr.valid && !r.out.HdrReady
+	pending, found := r.hdr.valid && !r.out.HdrReady, false
 	n.hdrReady, n.ready = false, false
 	switch r.state {
 	case idle:
 		n.ptr, flush = 0, true
-		n.hdrReady = !n.hdr.valid
+		n.hdrReady = !pending
 		if hdrFire {
-			n.got, n.hdrReady, n.ready, n.state = r.in.Hdr, false, true, inHeader
+			n.hdrReady, n.ready, n.state = false, true, inHeader
 		}
 	case inHeader:
 		transfer = came
@@ -78,35 +78,51 @@ func (r *IPRx) Edge(sim.Edges) bool {
 			n.check, n.first, n.state = true, true, inPayload
 			n.ready = n.ready && early
 		}
-		if word.Last {
+		if last {
 			r.Drop(in.Frame, sim.LossBad)
-			n.hdr.valid, n.hdrReady, n.ready, n.state = false, true, false, idle
+			pending, n.hdrReady, n.ready, n.state = false, true, false, idle
 		}
 	case inPayload:
-		transfer = r.out_.ready && (came || r.extra)
-		flush = transfer && word.Last
+		transfer = r.output.ready && (came || r.extra)
+		flush = transfer && last
 		n.ready = early && r.again(transfer, flush)
 		if transfer {
-			valid, n.first, word.First = true, false, r.first
+			valid, n.first = true, false
 		}
 		if flush {
 			n.ready, n.hdrReady, n.state = false, !r.hdr.valid && !r.check, idle
 		}
-		if r.check {
-			n.check = false
-			n.hdr = header{true, sim.Header{Frame: r.got.Frame, Dest: r.got.Dest, Bytes: r.got.Bytes - ipBytes, Off: r.got.Off + ipBytes}}
+		found, n.check = r.check, false
+	}
+	b, changed := r.output.load(r.out.Ready, valid)
+	if b != nil {
+		if r.extra {
+			after(b, &r.save, offset)
+		} else {
+			joined(b, &r.save, in, offset)
 		}
+		b.First = r.first
 	}
 	if transfer && !r.extra {
-		n.save = in
+		r.save = *in
 	}
 	n.extra = !flush && (n.extra && !transfer || transfer && in.Last && in.Bytes > offset)
-	n.out_.load(r.out.Ready, valid, word)
-	if !fire && !hdrFire && !r.out.Fire() && n == r.ipRxState {
-		return false
+	changed = changed || fire || hdrFire || found || pending != r.hdr.valid || n != r.ipRxState
+	if r.hdr.valid = pending; found {
+		r.hdr = header{true, inner(r.got, ipBytes)}
+	}
+	if hdrFire {
+		r.got = r.in.Hdr
 	}
 	r.ipRxState = n
-	return true
+	return changed
+}
+
+// inner is the header of what is left of a payload without its first n bytes.
+func inner(h sim.Header, n int) sim.Header {
+	h.Bytes -= uint16(n)
+	h.Off += int32(n)
+	return h
 }
 
 // again is shift_eth_payload_s_tready: another word may come.

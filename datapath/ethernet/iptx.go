@@ -10,65 +10,62 @@ import "github.com/meshnic/meshnic/datapath/sim"
 // the payload moves from cycle 2; nothing of it is absorbed with the sink frozen.
 type IPTx struct {
 	in, out *sim.Wire
+	output  output
+	save    sim.Beat
+	sent    int        // bytes sent
+	got     sim.Header // of the IP packet
+	hdr     header
 	ipTxState
 }
 
 type ipTxState struct {
-	out_            output
-	state           int
+	state           int8
+	ptr             int8 // hdr_ptr_reg
 	hdrReady, ready bool // s_ip_hdr_ready_reg, s_ip_payload_axis_tready_reg
 	extra           bool // shift_ip_payload_extra_cycle_reg
 	last            bool // save_ip_payload_axis_tlast_reg
-	ptr             int  // hdr_ptr_reg
-	sent            int  // bytes sent
-	save            sim.Beat
-	got             sim.Header // of the IP packet
-	hdr             header
 }
 
 // NewIPTx returns the stage between two wires of one clock, 64 bit wide.
 func NewIPTx(in, out *sim.Wire) *IPTx {
-	return &IPTx{in: in, out: out, ipTxState: ipTxState{hdrReady: true, out_: output{ready: true}}}
+	return &IPTx{in: in, out: out, output: output{ready: true}, ipTxState: ipTxState{hdrReady: true}}
 }
 
 func (r *IPTx) Ports() (in, out []*sim.Wire) { return []*sim.Wire{r.in}, []*sim.Wire{r.out} }
 func (r *IPTx) Accept()                      { r.in.Ready, r.in.HdrReady = r.ready, r.hdrReady }
 
 func (r *IPTx) Offer() {
-	r.out.Put(r.out_.valid, r.out_.beat)
+	r.out.Put(r.output.valid, r.output.beat)
 	r.out.PutHdr(r.hdr.valid, r.hdr.Header)
 }
 
 func (r *IPTx) Edge(sim.Edges) bool {
 	const offset = ipBytes % wide
-	in, came, fire, hdrFire := r.in.Beat, r.in.Valid, r.in.Fire(), r.in.HdrFire()
+	in, came, fire, hdrFire := &r.in.Beat, r.in.Valid, r.in.Fire(), r.in.HdrFire()
 	n := r.ipTxState
-	early := r.out_.early(r.out.Ready)
-	end, bytes := in, offset+min(int(in.Bytes), offset)
-	end.Last = in.Last && in.Bytes <= offset
-	end.Bad = in.Bad && end.Last
+	early := r.output.early(r.out.Ready)
+	bytes, last := offset+min(int(in.Bytes), offset), ends(in, offset) // of the word at hand
+	bad := in.Bad && last
 	if r.extra {
-		end, bytes = r.save, int(r.save.Bytes)-offset
+		bytes, last, bad = int(r.save.Bytes)-offset, r.save.Last, r.save.Bad
 	}
 	valid, flush, transfer := false, false, false
-	n.hdr.valid = r.hdr.valid && !r.out.HdrReady
+	pending := r.hdr.valid && !r.out.HdrReady
 	n.hdrReady, n.ready = false, false
 	switch r.state {
 	case idle:
-		n.ptr, n.sent, flush = 0, 0, true
-		n.hdrReady = !n.hdr.valid
-		if !hdrFire {
-			break
-		}
-		h := r.in.Hdr
-		n.got, n.hdrReady, n.state = h, false, inHeader
-		n.hdr = header{true, sim.Header{Frame: h.Frame, Dest: h.Dest, Bytes: h.Bytes + ipBytes, Off: h.Off - ipBytes}}
-		if r.out_.ready {
-			valid, bytes, end, n.ptr = true, wide, sim.Beat{}, wide
+		n.ptr, flush = 0, true
+		n.hdrReady = !pending
+		if hdrFire {
+			r.got, r.sent = r.in.Hdr, 0
+			n.hdrReady, n.state = false, inHeader
+			if r.output.ready {
+				valid, bytes, last, bad, n.ptr = true, wide, false, false, wide
+			}
 		}
 	case inHeader:
-		if r.out_.ready {
-			valid, bytes, end = true, wide, sim.Beat{}
+		if r.output.ready {
+			valid, bytes, last, bad = true, wide, false, false
 			n.ptr += wide
 			if r.ptr == wide {
 				n.ready, n.state = early, lastOfHeader
@@ -79,21 +76,26 @@ func (r *IPTx) Edge(sim.Edges) bool {
 		n.ready = early && r.again(transfer, flush)
 		if fire {
 			valid, n.state = true, inPayload
-			if end.Last {
-				n.hdrReady, n.ready, n.state = !n.hdr.valid, false, idle
+			if last {
+				n.hdrReady, n.ready, n.state = !pending, false, idle
 			}
 		}
 	case inPayload:
-		transfer = r.out_.ready && (came || r.extra)
-		flush = transfer && end.Last
+		transfer = r.output.ready && (came || r.extra)
+		flush = transfer && last
 		n.ready = early && r.again(transfer, flush)
 		valid = transfer
 		if flush {
-			n.ready, n.hdrReady, n.state = false, !n.hdr.valid, idle
+			n.ready, n.hdrReady, n.state = false, !pending, idle
 		}
 	}
+	b, changed := r.output.load(r.out.Ready, valid)
+	if b != nil {
+		prepended(b, &r.got, ipBytes, r.sent, bytes, last, bad)
+		r.sent += bytes
+	}
 	if transfer && !r.extra {
-		n.save = in
+		r.save = *in
 	}
 	switch {
 	case flush:
@@ -101,17 +103,12 @@ func (r *IPTx) Edge(sim.Edges) bool {
 	case transfer:
 		n.extra, n.last = in.Last && in.Bytes > offset, in.Last
 	}
-	var b sim.Beat
-	if valid {
-		b = prepended(n.got, ipBytes, n.sent, bytes, end)
-		n.sent += bytes
-	}
-	n.out_.load(r.out.Ready, valid, b)
-	if !fire && !hdrFire && !r.out.Fire() && n == r.ipTxState {
-		return false
+	changed = changed || fire || hdrFire || pending != r.hdr.valid || n != r.ipTxState
+	if r.hdr.valid = pending; hdrFire {
+		r.hdr = header{true, inner(r.got, -ipBytes)}
 	}
 	r.ipTxState = n
-	return true
+	return changed
 }
 
 // again is shift_ip_payload_s_tready: another word may come.

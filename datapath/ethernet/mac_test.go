@@ -40,8 +40,8 @@ func TestReceiveLatency(t *testing.T) {
 		b.run(t)
 		from := b.in()[0].accepted
 		require.Equal(t, tt.first, int(b.out()[0].offered-from), tt.module)
-		require.Equal(t, tt.last, int(ends(b.out())[0]-from), tt.module)
-		require.Equal(t, tt.tail, int(ends(b.out())[0]-ends(b.in())[0]), tt.module)
+		require.Equal(t, tt.last, int(lastBeats(b.out())[0]-from), tt.module)
+		require.Equal(t, tt.tail, int(lastBeats(b.out())[0]-lastBeats(b.in())[0]), tt.module)
 	}
 }
 
@@ -69,7 +69,7 @@ func TestTransmit(t *testing.T) {
 		b.run(t)
 		require.Equal(t, tt.first, int(b.out()[0].offered-b.in()[0].accepted), tt.module)
 		require.Equal(t, tt.lanes, starts(b.out())[:8], "%s %v", tt.module, tt.args)
-		at := ends(b.out())
+		at := lastBeats(b.out())
 		require.InDelta(t, tt.apart, float64(at[32]-at[16])/16, 0.01, "%s %v, %d bytes", tt.module, tt.args, tt.bytes)
 	}
 }
@@ -97,7 +97,7 @@ func TestWrongFCS(t *testing.T) {
 		}
 		if chain[0] == "eth_mac_10g_fifo(rx)" {
 			require.Equal(t, map[uint32]sim.Loss{3: sim.LossBad, 6: sim.LossBad}, b.lost)
-			require.Len(t, ends(b.out()), 6)
+			require.Len(t, lastBeats(b.out()), 6)
 			continue
 		}
 		require.Equal(t, []uint32{3, 6}, bad)
@@ -144,7 +144,7 @@ func TestUnderrun(t *testing.T) {
 		underrun(t, func(in, out *sim.Wire) sim.Stage { return NewTX32(in, out, c) }, func(in, out *sim.Wire) sim.Stage { return NewRX32(in, out) }, 4),
 	} {
 		require.Equal(t, map[uint32]sim.Loss{1: sim.LossBad, 2: sim.LossBad}, b.lost)
-		at := ends(b.in())
+		at := lastBeats(b.in())
 		require.Len(t, at, 2, "the rest of a frame is thrown away")
 		n := 0
 		for _, e := range b.out() {

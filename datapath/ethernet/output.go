@@ -17,23 +17,26 @@ type output struct {
 // early is whether the registers will take a beat in the next cycle.
 func (o *output) early(sink bool) bool { return sink || !o.kept && !o.valid }
 
-// load clocks the registers; valid and b are what the datapath drives, sink is
-// the sink's ready.
-func (o *output) load(sink, valid bool, b sim.Beat) {
+// load clocks the registers; valid is what the datapath drives, sink the sink's
+// ready. It returns where the beat is to be put, nil if there is none, and
+// whether anything changed.
+func (o *output) load(sink, valid bool) (b *sim.Beat, changed bool) {
 	early := o.early(sink)
+	changed = o.valid && sink || early != o.ready
 	switch {
 	case o.ready && (sink || !o.valid):
 		if o.valid = valid; valid {
-			o.beat = b
+			b = &o.beat
 		}
 	case o.ready:
 		if o.kept = valid; valid {
-			o.temp = b
+			b = &o.temp
 		}
 	case sink:
 		o.valid, o.kept, o.beat = o.kept, false, o.temp
 	}
 	o.ready = early
+	return b, changed || b != nil
 }
 
 // header is a register on the header channel.

@@ -11,46 +11,49 @@ import "github.com/meshnic/meshnic/datapath/sim"
 type UDPRx struct {
 	in, out *sim.Wire
 	sim.Losses
+	udp
+	first bool // no payload beat yet
+}
+
+// udp is what both UDP stages hold.
+type udp struct {
+	output output
+	got    sim.Header
+	hdr    header
 	udpState
 }
 
-// udpState is what both UDP stages hold.
 type udpState struct {
-	out_            output
-	state           int
+	state           int8
 	hdrReady, ready bool // s_…_hdr_ready_reg, s_…_payload_axis_tready_reg
-	first           bool // UDPRx: no payload beat yet
-	sent            int  // UDPTx: bytes sent
-	got             sim.Header
-	hdr             header
 }
 
+func newUDP() udp { return udp{output: output{ready: true}, udpState: udpState{hdrReady: true}} }
+
 // NewUDPRx returns the stage between two wires of one clock, 64 bit wide.
-func NewUDPRx(in, out *sim.Wire) *UDPRx {
-	return &UDPRx{in: in, out: out, udpState: udpState{hdrReady: true, out_: output{ready: true}}}
-}
+func NewUDPRx(in, out *sim.Wire) *UDPRx { return &UDPRx{in: in, out: out, udp: newUDP()} }
 
 func (r *UDPRx) Ports() (in, out []*sim.Wire) { return []*sim.Wire{r.in}, []*sim.Wire{r.out} }
 func (r *UDPRx) Accept()                      { r.in.Ready, r.in.HdrReady = r.ready, r.hdrReady }
 func (r *UDPRx) Offer()                       { r.offer(r.out) }
 
-func (s *udpState) offer(w *sim.Wire) {
-	w.Put(s.out_.valid, s.out_.beat)
+func (s *udp) offer(w *sim.Wire) {
+	w.Put(s.output.valid, s.output.beat)
 	w.PutHdr(s.hdr.valid, s.hdr.Header)
 }
 
 func (r *UDPRx) Edge(sim.Edges) bool {
-	in, fire, hdrFire := r.in.Beat, r.in.Fire(), r.in.HdrFire()
+	in, fire, hdrFire := &r.in.Beat, r.in.Fire(), r.in.HdrFire()
 	n := r.udpState
-	early := r.out_.early(r.out.Ready)
-	valid := false
-	n.hdr.valid = r.hdr.valid && !r.out.HdrReady
+	early := r.output.early(r.out.Ready)
+	valid, found := false, false
+	pending := r.hdr.valid && !r.out.HdrReady
 	n.hdrReady, n.ready = false, false
 	switch r.state {
 	case idle:
-		n.hdrReady = !n.hdr.valid
+		n.hdrReady = !pending
 		if hdrFire {
-			n.got, n.hdrReady, n.ready, n.state = r.in.Hdr, false, true, inHeader
+			n.hdrReady, n.ready, n.state = false, true, inHeader
 		}
 	case inHeader:
 		n.ready = true
@@ -58,26 +61,33 @@ func (r *UDPRx) Edge(sim.Edges) bool {
 		case !fire:
 		case in.Last:
 			r.Drop(in.Frame, sim.LossBad)
-			n.hdr.valid, n.hdrReady, n.ready, n.state = false, true, false, idle
+			pending, n.hdrReady, n.ready, n.state = false, true, false, idle
 		default:
-			n.hdr = header{true, sim.Header{Frame: r.got.Frame, Dest: r.got.Dest, Bytes: r.got.Bytes - udpBytes, Off: r.got.Off + udpBytes}}
-			n.ready, n.first, n.state = early, true, inPayload
+			found, n.ready, n.state = true, early, inPayload
 		}
 	case inPayload:
 		n.ready = early
 		if fire {
-			valid, in.First, n.first = true, r.first, false
+			valid = true
 			if in.Last {
-				n.ready, n.hdrReady, n.state = false, !n.hdr.valid, idle
+				n.ready, n.hdrReady, n.state = false, !pending, idle
 			}
 		}
 	}
-	n.out_.load(r.out.Ready, valid, in)
-	if !fire && !hdrFire && !r.out.Fire() && n == r.udpState {
-		return false
+	b, changed := r.output.load(r.out.Ready, valid)
+	if b != nil {
+		*b = *in
+		b.First, r.first = r.first, false
+	}
+	changed = changed || fire || hdrFire || pending != r.hdr.valid || n != r.udpState
+	if r.hdr.valid = pending; found {
+		r.hdr, r.first = header{true, inner(r.got, udpBytes)}, true
+	}
+	if hdrFire {
+		r.got = r.in.Hdr
 	}
 	r.udpState = n
-	return true
+	return changed
 }
 
 // UDPTx puts the UDP header in front of a payload; the IP header is offered from
@@ -87,59 +97,52 @@ func (r *UDPRx) Edge(sim.Edges) bool {
 // the payload moves from cycle 1; 1 beat is absorbed with the sink frozen.
 type UDPTx struct {
 	in, out *sim.Wire
-	udpState
+	udp
+	sent int // bytes sent
 }
 
 // NewUDPTx returns the stage between two wires of one clock, 64 bit wide.
-func NewUDPTx(in, out *sim.Wire) *UDPTx {
-	return &UDPTx{in: in, out: out, udpState: udpState{hdrReady: true, out_: output{ready: true}}}
-}
+func NewUDPTx(in, out *sim.Wire) *UDPTx { return &UDPTx{in: in, out: out, udp: newUDP()} }
 
 func (r *UDPTx) Ports() (in, out []*sim.Wire) { return []*sim.Wire{r.in}, []*sim.Wire{r.out} }
 func (r *UDPTx) Accept()                      { r.in.Ready, r.in.HdrReady = r.ready, r.hdrReady }
 func (r *UDPTx) Offer()                       { r.offer(r.out) }
 
 func (r *UDPTx) Edge(sim.Edges) bool {
-	in, fire, hdrFire := r.in.Beat, r.in.Fire(), r.in.HdrFire()
+	in, fire, hdrFire := &r.in.Beat, r.in.Fire(), r.in.HdrFire()
 	n := r.udpState
-	early := r.out_.early(r.out.Ready)
-	var b sim.Beat
+	early := r.output.early(r.out.Ready)
+	bytes, last, bad := int(in.Bytes), in.Last, in.Bad // of the word at hand
 	valid := false
-	n.hdr.valid = r.hdr.valid && !r.out.HdrReady
+	pending := r.hdr.valid && !r.out.HdrReady
 	n.hdrReady, n.ready = false, false
-	word := func() {
-		valid, b, n.sent = true, prepended(n.got, udpBytes, 0, udpBytes, sim.Beat{}), udpBytes
-		n.ready, n.state = early, inPayload
+	if hdrFire {
+		r.got, r.sent = r.in.Hdr, 0
 	}
-	switch r.state {
-	case idle:
-		n.hdrReady = !n.hdr.valid
-		if hdrFire {
-			h := r.in.Hdr
-			n.got, n.hdrReady, n.state = h, false, inHeader
-			n.hdr = header{true, sim.Header{Frame: h.Frame, Dest: h.Dest, Bytes: h.Bytes + udpBytes, Off: h.Off - udpBytes}}
-			if r.out_.ready {
-				word()
-			}
+	switch {
+	case hdrFire || r.state == inHeader:
+		n.state = inHeader
+		if r.output.ready {
+			valid, bytes, last, bad = true, udpBytes, false, false
+			n.ready, n.state = early, inPayload
 		}
-	case inHeader:
-		if r.out_.ready {
-			word()
-		}
-	case inPayload:
+	case r.state == idle:
+		n.hdrReady = !pending
+	case r.state == inPayload:
 		n.ready = early
-		if r.out_.ready && r.in.Valid {
-			valid, b = true, prepended(r.got, udpBytes, r.sent, int(in.Bytes), in)
-			n.sent += int(in.Bytes)
-			if in.Last {
-				n.ready, n.hdrReady, n.state = false, !n.hdr.valid, idle
-			}
+		if valid = r.output.ready && r.in.Valid; valid && last {
+			n.ready, n.hdrReady, n.state = false, !pending, idle
 		}
 	}
-	n.out_.load(r.out.Ready, valid, b)
-	if !fire && !hdrFire && !r.out.Fire() && n == r.udpState {
-		return false
+	b, changed := r.output.load(r.out.Ready, valid)
+	if b != nil {
+		prepended(b, &r.got, udpBytes, r.sent, bytes, last, bad)
+		r.sent += bytes
+	}
+	changed = changed || fire || hdrFire || pending != r.hdr.valid || n != r.udpState
+	if r.hdr.valid = pending; hdrFire {
+		r.hdr = header{true, inner(r.got, -udpBytes)}
 	}
 	r.udpState = n
-	return true
+	return changed
 }
