@@ -8,7 +8,9 @@
 // output wire; one that puts a header in front takes it from the side channel
 // of its input. A header says how many bytes of payload belong to it, so length
 // fields always agree with the stream: the RTL's handling of frames whose
-// length field is wrong is not modelled, and nothing is trimmed.
+// length field is wrong is not modelled, so nothing is trimmed, and a frame that a
+// receive MAC had to cut, as nothing behind it was ready, must not reach the IP
+// stages: put a FIFO that drops whole frames between.
 //
 // An XGMII wire (module.Port.XGMII) carries one beat for each word that holds
 // part of a packet: the 8 bytes of preamble and SFD, the frame, the 4 bytes of
