@@ -27,11 +27,12 @@ type LineSource struct {
 func (s *LineSource) Ports() (in, out []*sim.Wire) { return nil, []*sim.Wire{s.Out} }
 
 // Next is the lane and the deficit with which a frame that followed at once
-// would begin: what a source that carries on starts with.
-func (s *LineSource) Next() (lane, deficit int) {
-	after := *s
-	at := after.aligned(after.next(0))
-	return int(at % int64(s.Out.Width)), after.Deficit
+// would begin, and the edge of its START: what a source that carries on starts
+// with.
+func (s *LineSource) Next() (lane, deficit int, at sim.Cycle) {
+	after, width := *s, int64(s.Out.Width)
+	next := after.aligned(after.next(0))
+	return int(next % width), after.Deficit, sim.Cycle(next / width)
 }
 
 // next is where the line may start a frame after the last one and gap idle

@@ -246,6 +246,11 @@ func (b *builder) firstClock(places []*place) float64 {
 	if p.ClockMHz > 0 {
 		return p.ClockMHz
 	}
+	for _, port := range slices.Concat(p.in, p.out) {
+		if port.XGMII {
+			return 10_000 / float64(port.Width*8) // a 10G line
+		}
+	}
 	return defaultMHz
 }
 

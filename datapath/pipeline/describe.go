@@ -6,13 +6,15 @@ import (
 	"strings"
 
 	"github.com/meshnic/meshnic/datapath/axis"
+	"github.com/meshnic/meshnic/datapath/card"
 	"github.com/meshnic/meshnic/datapath/corundum"
+	"github.com/meshnic/meshnic/datapath/ethernet"
 	"github.com/meshnic/meshnic/datapath/module"
 	"github.com/meshnic/meshnic/datapath/netfpga"
 )
 
 // Modules are all modules a description may name.
-var Modules = slices.Concat(axis.Modules, corundum.Modules, netfpga.Modules)
+var Modules = slices.Concat(axis.Modules, ethernet.Modules, corundum.Modules, netfpga.Modules, card.Modules)
 
 // Find returns the module of a name.
 func Find(name string) (*module.Module, bool) {

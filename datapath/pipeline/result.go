@@ -52,6 +52,7 @@ type Result struct {
 	MaxOccupancy *int `json:"max_occupancy,omitempty"` // bytes, of the FIFO if there is one
 	Absorbed     int  `json:"in_beats_accepted"`       // over all inputs
 	BytesLost    int  `json:"bytes_lost"`              // offered on all inputs and not delivered; where no stage strips or extends
+	Bad          int  `json:"bad"`                     // as MarkedBad, the name of the MAC records
 	MarkedBad    int  `json:"frames_marked_bad"`       // delivered with tuser set on the last beat
 	Delivered    int  `json:"delivered"`               // frames, over all outputs
 
@@ -59,6 +60,12 @@ type Result struct {
 	OutLast       []float64 `json:"out_last_cycles,omitempty"` // of each frame in that order: last output beat accepted
 	InStartLanes  string    `json:"in_start_lanes,omitempty"`
 	OutStartLanes string    `json:"out_start_lanes,omitempty"`
+
+	InCyclesPerFrame *float64 `json:"in_cycles_per_frame,omitempty"` // spacing of the TERMINATE words on an XGMII line
+
+	// Lines is how the test bench would go on after the run of each phase: what a
+	// frame that followed at once would start with.
+	Lines []Line `json:"-"`
 
 	Inputs []InputResult `json:"inputs,omitempty"`
 	Losses []LossResult  `json:"losses,omitempty"`
@@ -136,6 +143,14 @@ func (b *bench) measure(t Traffic, rest bool) *Result {
 			r.OutBubbles += int(outs[i].offered - outs[i-1].accepted - 1)
 		}
 	}
+	r.InStartLanes, r.OutStartLanes = in.lanes(), out.lanes()
+	next := Line{Late: in.beats[len(in.beats)-1].accepted + 1 - start}
+	if in.line != nil {
+		next.Lane, next.Deficit, next.Late = in.line.Next()
+		next.Late -= start
+		r.InCyclesPerFrame = in.spacing(func(b sim.Beat) bool { return b.Last })
+	}
+	r.Lines = []Line{next}
 	c := scale{in.Wire.Clock, out.Wire.Clock}
 	zero := in.beats[0].accepted
 	if in.Header {
@@ -159,10 +174,8 @@ func (b *bench) measure(t Traffic, rest bool) *Result {
 	if from := in.frame(final.beat.Frame); t.Frames > 1 && len(from) > 0 {
 		r.LastFrameLatency = c.cycles(from[0].accepted, final.accepted)
 	}
-	var lasts []sim.Cycle
 	for _, e := range outs {
 		if e.beat.Last {
-			lasts = append(lasts, e.accepted)
 			r.Order += strconv.Itoa(b.inputOf(e.beat.Frame) % 10)
 			r.OutLast = append(r.OutLast, *c.cycles(zero, e.accepted))
 		}
@@ -181,14 +194,38 @@ func (b *bench) measure(t Traffic, rest bool) *Result {
 			}
 		}
 	}
-	if n := len(lasts); n > 1 {
-		k := 0
-		if n >= 8 {
-			k = n / 4
-		}
-		r.CyclesPerFrame = round(float64(lasts[n-1]-lasts[k])/float64(n-1-k), 4)
-	}
+	r.CyclesPerFrame = out.spacing(func(b sim.Beat) bool { return b.Last })
+	r.Bad = r.MarkedBad
 	return r
+}
+
+// spacing is the mean distance of the beats that which picks, over the last
+// three quarters of a train of 8 or more; nil if there is no distance.
+func (e *side) spacing(which func(sim.Beat) bool) *float64 {
+	var at []sim.Cycle
+	for i, x := range e.beats {
+		if which(x.beat) && !(e.open && i == len(e.beats)-1) {
+			at = append(at, x.accepted)
+		}
+	}
+	n, k := len(at), 0
+	if n < 2 {
+		return nil
+	}
+	if n >= 8 {
+		k = n / 4
+	}
+	return round(float64(at[n-1]-at[k])/float64(n-1-k), 4)
+}
+
+// lanes lists the lanes of the first eight STARTs on an XGMII line.
+func (e *side) lanes() (s string) {
+	for _, x := range e.beats {
+		if e.XGMII && x.beat.First && len(s) < 8 {
+			s += strconv.Itoa(int(x.beat.Lane))
+		}
+	}
+	return s
 }
 
 // inputOf is the input that a frame came in by.
@@ -303,11 +340,15 @@ func (r *Result) over(runs []*Result) {
 	if len(r.Clocks) == 1 || r.FirstLatencyNS == nil {
 		return
 	}
-	var first, last []float64
+	var first, last, tail []float64
+	for _, x := range runs[1:] {
+		r.Lines = append(r.Lines, x.Lines...)
+	}
 	for _, x := range runs {
 		if x.FirstLatencyNS == nil {
 			return
 		}
+		tail = append(tail, *x.TailLatency)
 		first, last = append(first, *x.FirstLatencyNS), append(last, *x.LastLatencyNS)
 		r.OutBubbles = x.OutBubbles
 	}
@@ -322,5 +363,6 @@ func (r *Result) over(runs []*Result) {
 	r.FirstLatencyNSMin, r.FirstLatencyNSMax = round(slices.Min(first), 3), round(slices.Max(first), 3)
 	r.FirstLatencyNSMean, r.LastLatencyNSMean = round(mean(first), 3), round(mean(last), 3)
 	r.FirstLatency, r.LastLatency = round(mean(first)/period, 3), round(mean(last)/period, 3)
+	r.TailLatency = round(mean(tail), 3)
 	r.FirstLatencyNS, r.LastLatencyNS = r.FirstLatencyNSMean, r.LastLatencyNSMean
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/meshnic/meshnic/datapath/ethernet"
 	"github.com/meshnic/meshnic/datapath/sim"
 )
 
@@ -22,6 +23,17 @@ type Traffic struct {
 	Phases int    // a run for each of so many phases of the second clock, evenly spread; at least 1
 	Engine string // tick or maxplus; empty: tick
 	Dest   int    // tdest of every frame, 0 … 255
+
+	// Lines is how the line to the first stage stands in the run of each phase,
+	// where it is an XGMII line, and when the run begins; missing ones are zero.
+	Lines []Line
+}
+
+// Line is the state of a test bench before its first frame.
+type Line struct {
+	Lane    int       // of the first START: 0 or 4
+	Deficit int       // idle count, 0 … 3
+	Late    sim.Cycle // cycles by which the first frame comes later than the reset's end
 }
 
 // The test bench of the records, which a run repeats: clocks start low at time 0,
@@ -89,7 +101,8 @@ type side struct {
 	Port
 	active bool
 	beats  []event
-	open   bool // the last beat has not been accepted
+	open   bool                 // the last beat has not been accepted
+	line   *ethernet.LineSource // nil unless the side is the far end of a line
 }
 
 // event is one beat at an end.
@@ -125,7 +138,7 @@ func (b *bench) Dropped(stage int, at sim.Picos, frame uint32, why sim.Loss) {
 }
 
 // newBench builds the description and puts sources and sinks at its ends.
-func (d *Description) newBench(t Traffic, phase float64, pattern sim.Pattern) (*bench, error) {
+func (d *Description) newBench(t Traffic, phase float64, line Line, pattern sim.Pattern) (*bench, error) {
 	built, err := d.Build(Setup{Inputs: t.Inputs, Phase: phase, Skew: skew})
 	if err != nil {
 		return nil, err
@@ -141,13 +154,13 @@ func (d *Description) newBench(t Traffic, phase float64, pattern sim.Pattern) (*
 				if f.Bytes < 1 {
 					return nil, fmt.Errorf("frames of %d bytes leave nothing behind the %d bytes of header in front of %s", t.Bytes, in.Inner, built.Stages[in.Stage].Name)
 				}
-				if f.At = in.Wire.Clock.At(start); k > 0 {
+				if f.At = in.Wire.Clock.At(start + line.Late); k > 0 {
 					f.Gap = sim.Cycle(t.Gap)
 				}
 				frames = append(frames, f)
 			}
 		}
-		built.Net.Add(in.Wire.Name, newSource(in, &frames))
+		built.Net.Add(in.Wire.Name, e.source(&frames, line))
 		b.inputs = append(b.inputs, e)
 	}
 	if len(b.inputs) < t.Inputs {
@@ -169,9 +182,13 @@ func (d *Description) newBench(t Traffic, phase float64, pattern sim.Pattern) (*
 	return b, err
 }
 
-// newSource returns what presents frames at a port.
-func newSource(p Port, frames sim.Feed) sim.Stage {
-	return &sim.Source{Out: p.Wire, Feed: frames, WithHeader: p.Header}
+// source returns what presents frames at the side's port.
+func (e *side) source(frames sim.Feed, l Line) sim.Stage {
+	if e.XGMII {
+		e.line = &ethernet.LineSource{Out: e.Wire, Feed: frames, Lane: l.Lane, Deficit: l.Deficit}
+		return e.line
+	}
+	return &sim.Source{Out: e.Wire, Feed: frames, WithHeader: e.Header}
 }
 
 // Run drives the pipeline and measures.
@@ -185,7 +202,11 @@ func (d *Description) Run(t Traffic) (*Result, error) {
 	}
 	var runs []*Result
 	for i := range t.Phases {
-		b, err := d.newBench(t, float64(i)/float64(t.Phases), pattern)
+		var line Line
+		if i < len(t.Lines) {
+			line = t.Lines[i]
+		}
+		b, err := d.newBench(t, float64(i)/float64(t.Phases), line, pattern)
 		if err != nil {
 			return nil, err
 		}
