@@ -2,8 +2,10 @@ package reference
 
 import (
 	"encoding/json"
+	"flag"
 	"fmt"
 	"math"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -80,57 +82,110 @@ func differences(r Record, got map[string]any) (diff []string, worst float64) {
 	return diff, worst
 }
 
-// TestRecords replays every record of real RTL and asks for the same figures.
+// known are the deviations of DEVIATIONS.md from single records: by line, the
+// fields that differ. One that has gone is a failure, too.
+var known = map[int]string{
+	2227: "frames_marked_bad 1, want 0",
+	2230: "frames_marked_bad 14, want 0",
+	2233: "frames_marked_bad 18, want 0",
+	2236: "frames_marked_bad 20, want 0",
+}
+
+// TestRecords replays every record of real RTL with both engines and asks for
+// the same figures in every field.
 func TestRecords(t *testing.T) {
 	records, err := Records()
 	require.NoError(t, err)
 	require.Len(t, records, 2689)
-	byModule := map[string][]Record{}
-	var order []string
+	var rows []row
 	for _, r := range records {
-		if byModule[r.Module] == nil {
-			order = append(order, r.Module)
+		if !slices.ContainsFunc(rows, func(x row) bool { return x.module == r.Module }) {
+			rows = append(rows, row{module: r.Module})
 		}
-		byModule[r.Module] = append(byModule[r.Module], r)
 	}
-	total, exact := 0, 0
-	for _, name := range order {
-		t.Run(name, func(t *testing.T) {
-			if _, ok := pipeline.Find(name); !ok {
-				t.Errorf("no module %s", name)
-				return
-			}
-			same := 0
-			lines := map[string][]pipeline.Line{}
-			for _, r := range byModule[name] {
-				key := fmt.Sprint(r.Params)
-				if lines[key] == nil {
-					lines[key] = make([]pipeline.Line, 4)
+	for _, engine := range pipeline.Engines {
+		for i := range rows {
+			t.Run(engine+"/"+rows[i].module, func(t *testing.T) {
+				got := replay(t, records, rows[i].module, engine)
+				if engine == pipeline.Engines[0] {
+					rows[i] = got
 				}
-				got, err := measured(t, r, "tick", lines[key])
-				if !assertNoError(t, r, err) {
-					continue
-				}
-				diff, _ := differences(r, got)
-				if len(diff) > 0 {
-					t.Errorf("line %d: %v %d bytes, %d frames, gap %d, %s: %s", r.Line, r.Params, r.FrameBytes, r.Frames, r.Gap, r.Backpressure, strings.Join(diff, "; "))
-				} else {
-					same++
-				}
-			}
-			total += len(byModule[name])
-			exact += same
-			t.Logf("%s: %d of %d records exact", name, same, len(byModule[name]))
-		})
+			})
+		}
 	}
-	t.Logf("%d of %d records exact", exact, total)
+	if t.Failed() || strings.Contains(flag.Lookup("test.run").Value.String(), "/") {
+		return
+	}
+	compareTable(t, rows)
 }
 
-func assertNoError(t *testing.T, r Record, err error) bool {
-	if err != nil {
-		t.Errorf("line %d: %v", r.Line, err)
+// row is a module's line in the table of the documents.
+type row struct {
+	module                string
+	records, exact, close int
+	worst                 float64
+}
+
+func replay(t *testing.T, records []Record, name, engine string) row {
+	sum := row{module: name}
+	lines := map[string][]pipeline.Line{}
+	for _, r := range records {
+		if r.Module != name {
+			continue
+		}
+		key := fmt.Sprint(r.Params)
+		if lines[key] == nil {
+			lines[key] = make([]pipeline.Line, 4)
+		}
+		sum.records++
+		got, err := measured(t, r, engine, lines[key])
+		if err != nil {
+			t.Errorf("line %d: %v", r.Line, err)
+			continue
+		}
+		diff, worst := differences(r, got)
+		sum.worst = max(sum.worst, worst)
+		switch {
+		case len(diff) == 0:
+			sum.exact++
+			sum.close++
+		case worst <= 1:
+			sum.close++
+		}
+		if text := strings.Join(diff, "; "); text != known[r.Line] {
+			t.Errorf("line %d: %v %d bytes, %d frames, gap %d, %s: %s; known: %q", r.Line, r.Params, r.FrameBytes, r.Frames, r.Gap, r.Backpressure, text, known[r.Line])
+		}
 	}
-	return err == nil
+	return sum
+}
+
+var update = flag.Bool("update", false, "write the table into docs/rtl.md")
+
+// compareTable holds the table in docs/rtl.md to what was measured.
+func compareTable(t *testing.T, rows []row) {
+	var b strings.Builder
+	var all row
+	b.WriteString("| module | records | exact | within 1 | worst difference |\n|---|---:|---:|---:|---:|\n")
+	for _, r := range append(rows, row{}) {
+		if r.module == "" {
+			r = all
+			r.module = "**all**"
+		}
+		fmt.Fprintf(&b, "| %s | %d | %d | %d | %g |\n", r.module, r.records, r.exact, r.close, r.worst)
+		all.records, all.exact, all.close, all.worst = all.records+r.records, all.exact+r.exact, all.close+r.close, max(all.worst, r.worst)
+	}
+	const file, begin, end = "../../docs/rtl.md", "<!-- table -->\n", "<!-- end -->\n"
+	doc, err := os.ReadFile(file)
+	require.NoError(t, err)
+	head, rest, ok := strings.Cut(string(doc), begin)
+	require.True(t, ok)
+	_, tail, ok := strings.Cut(rest, end)
+	require.True(t, ok)
+	want := head + begin + b.String() + end + tail
+	if *update {
+		require.NoError(t, os.WriteFile(file, []byte(want), 0o644))
+	}
+	require.Equal(t, want, string(doc), "run go test ./bench/reference -update")
 }
 
 // TestCapacities freezes the sink, as rtl-capacity.jsonl's records did, and asks
