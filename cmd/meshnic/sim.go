@@ -71,7 +71,7 @@ Sinks:    ` + strings.Join(sim.Patterns, ", ") + `.`,
 	f.IntVar(&t.Bytes, "bytes", 60, "bytes of a frame, without FCS")
 	f.IntVar(&t.Frames, "frames", 1, "frames on each input")
 	f.IntVar(&t.Gap, "gap", 0, "idle cycles before each frame after the first")
-	f.StringVar(&t.Sink, "sink", "none", "when the sinks are ready: "+strings.Join(sim.Patterns, ", "))
+	f.StringVar(&t.Sink, "sink", "none", "when the last stage's first output is taken: "+strings.Join(sim.Patterns, ", "))
 	f.IntVar(&t.Inputs, "inputs", 1, "inputs with traffic; stages before the first with several inputs are built once for each")
 	f.IntVar(&t.Phases, "phases", 1, "runs, with the phase of the second clock spread evenly; latencies are their means")
 	f.StringVar(&t.Engine, "engine", "tick", strings.Join(pipeline.Engines, " or "))

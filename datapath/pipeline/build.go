@@ -112,6 +112,7 @@ type builder struct {
 	problems Problems
 	mhz      []float64            // of each domain
 	ends     map[string]end       // outputs nobody has taken yet
+	asked    map[string]bool      // stages without headers whose stream goes on to one with
 	early    map[string]*sim.Wire // wires made before their producer: what closes a loop
 }
 
@@ -120,7 +121,8 @@ type end struct {
 	wire   *sim.Wire
 	stage  int
 	port   module.Port
-	source int // the input, if stage is -1
+	source int       // the input, if stage is -1
+	hdr    *sim.Wire // the header that waits beside the stream, if a stage without headers came between
 }
 
 // Build turns a description into a network. What cannot work is refused with
@@ -137,7 +139,7 @@ func (d *Description) Build(setup Setup) (*Built, error) {
 	if setup.Inputs < 1 {
 		setup.Inputs = 1
 	}
-	b := &builder{setup: setup, b: &Built{Net: &sim.Net{}}, ends: map[string]end{}, early: map[string]*sim.Wire{}}
+	b := &builder{setup: setup, b: &Built{Net: &sim.Net{}}, ends: map[string]end{}, early: map[string]*sim.Wire{}, asked: map[string]bool{}}
 	b.graph(d)
 	if len(b.problems) > 0 {
 		return nil, b.problems
@@ -188,6 +190,7 @@ func (b *builder) graph(d *Description) {
 	if clock == 0 {
 		clock = b.firstClock(places)
 	}
+	b.ask(places, producer)
 	built := map[string]bool{}
 	for len(built) < len(places) {
 		progress := false
@@ -208,6 +211,11 @@ func (b *builder) graph(d *Description) {
 			return
 		}
 		built[p.name] = true
+	}
+	for _, e := range b.ends {
+		if e.hdr != nil {
+			b.b.Net.Add(e.hdr.Name+".end", &sim.Sink{In: e.hdr, Pattern: always})
+		}
 	}
 	for key := range b.early {
 		b.problems = append(b.problems, Problem{Why: "nothing gives " + key})
@@ -411,6 +419,7 @@ func (b *builder) place(p *place, clock float64) bool {
 	st := BuiltStage{Name: p.name, Module: p.m, Args: args, Input: p.input}
 	index := len(b.b.Stages)
 	var clk *sim.Domain
+	var beside *sim.Wire // a header that goes round the stage
 	for i, port := range p.in {
 		mhz := port.MHz
 		if mhz == 0 {
@@ -432,18 +441,18 @@ func (b *builder) place(p *place, clock float64) bool {
 				w.Name = "idle." + w.Name
 			}
 			if e.stage != -2 {
-				b.b.In = append(b.b.In, Port{Wire: w, Stage: index, Header: port.Header, XGMII: port.XGMII, Inner: inner(p.m)})
+				header := port.Header || len(p.in) == 1 && b.asked[p.name]
+				b.b.In = append(b.b.In, Port{Wire: w, Stage: index, Header: header, XGMII: port.XGMII, Inner: inner(p.m)})
+				if header && !port.Header {
+					w, beside = b.beside(p, w)
+				}
 			}
 		} else {
 			delete(b.ends, canonical(p.from[i]))
 			if !b.fits(p, e, port, mhz) {
 				return false
 			}
-			if port.Header && !e.port.Header {
-				h := b.b.Net.Wire(p.name+".header", w.Clock, w.Width)
-				b.b.Net.Add(p.name+".header", &headed{in: w, out: h})
-				w = h
-			}
+			w, beside = b.headers(p, e, port)
 		}
 		clk = w.Clock
 		st.In = append(st.In, w)
@@ -472,7 +481,10 @@ func (b *builder) place(p *place, clock float64) bool {
 			w.Name = p.name
 		}
 		st.Out = append(st.Out, w)
-		b.ends[key] = end{w, index, port, -1}
+		b.ends[key] = end{w, index, port, -1, nil}
+		if beside != nil && i == 0 && !port.Header {
+			b.ends[key] = end{w, index, port, -1, beside}
+		}
 	}
 	first := len(b.b.Net.Stages)
 	p.m.Build(&module.Site{Net: b.b.Net, Name: p.name, Args: args, In: st.In, Out: st.Out})
@@ -559,41 +571,3 @@ func inputOrder(name string) int {
 
 // inner is how many bytes of the Ethernet frame are not on the module's input.
 func inner(m *module.Module) int { return m.Inner }
-
-// headed puts a header on the side channel of a stream that has none: beside the
-// first beat of each frame, and until it is taken.
-type headed struct {
-	in, out *sim.Wire
-	taken   bool       // the header of the beat on the wire
-	late    bool       // the first beat went before its header
-	hdr     sim.Header // the late header
-}
-
-func (h *headed) Ports() (in, out []*sim.Wire) { return []*sim.Wire{h.in}, []*sim.Wire{h.out} }
-func (h *headed) Comb() (valid, ready bool)    { return true, true }
-func (h *headed) Accept()                      { h.in.Take(h.out.Ready) }
-
-func (h *headed) Offer() {
-	b := h.in.Beat
-	h.out.Put(h.in.Valid, b)
-	if h.late {
-		h.out.PutHdr(true, h.hdr)
-		return
-	}
-	h.out.PutHdr(h.in.Valid && b.First && !h.taken, sim.Header{Frame: b.Frame, Bytes: b.Left, Dest: b.Dest})
-}
-
-func (h *headed) Edge(sim.Edges) bool {
-	hdr, beat := h.out.HdrFire(), h.out.Fire()
-	switch first := beat && h.in.Beat.First; {
-	case h.late && hdr:
-		h.late = false
-	case first && !h.taken && !hdr && !h.late:
-		h.late, h.hdr = true, h.out.Hdr
-	case first:
-		h.taken = false
-	case hdr:
-		h.taken = true
-	}
-	return hdr || beat
-}

@@ -57,7 +57,7 @@ type Result struct {
 	Delivered    int  `json:"delivered"`               // frames, over all outputs
 
 	Order         string    `json:"order,omitempty"`           // input of each frame in the order of leaving
-	OutLast       []float64 `json:"out_last_cycles,omitempty"` // of each frame in that order: last output beat accepted
+	OutLast       []float64 `json:"out_last_cycles,omitempty"` // of each frame in that order: last output beat accepted, from the first input beat presented
 	InStartLanes  string    `json:"in_start_lanes,omitempty"`
 	OutStartLanes string    `json:"out_start_lanes,omitempty"`
 
@@ -157,27 +157,29 @@ func (b *bench) measure(t Traffic, rest bool) *Result {
 		r.PayloadAccepted = round(float64(zero-in.beats[0].offered), 0)
 		zero = in.beats[0].offered
 	}
-	first := out.frame(in.beats[0].beat.Frame)
-	if len(first) == 0 {
-		first = out.frame(outs[0].beat.Frame)
-	}
+	// The first frame is the first that leaves: with several inputs it need not be
+	// of the first.
+	first, from := out.frame(outs[0].beat.Frame), zero
 	last := first[len(first)-1]
-	tailIn := in.frame(in.beats[0].beat.Frame)
-	r.FirstLatency = c.cycles(zero, first[0].offered)
-	r.FirstLatencyNS = c.nanos(zero, first[0].offered)
-	r.LastLatency = c.cycles(zero, last.accepted)
-	r.LastLatencyNS = c.nanos(zero, last.accepted)
+	tailIn := b.inputs[b.inputOf(outs[0].beat.Frame)].frame(outs[0].beat.Frame)
+	if !in.Header {
+		from = tailIn[0].accepted
+	}
+	r.FirstLatency = c.cycles(from, first[0].offered)
+	r.FirstLatencyNS = c.nanos(from, first[0].offered)
+	r.LastLatency = c.cycles(from, last.accepted)
+	r.LastLatencyNS = c.nanos(from, last.accepted)
 	r.TailLatency = c.cycles(tailIn[len(tailIn)-1].accepted, last.accepted)
 	final := outs[len(outs)-1]
 	r.Total = c.cycles(zero, final.accepted)
 	r.TotalNS = c.nanos(zero, final.accepted)
-	if from := in.frame(final.beat.Frame); t.Frames > 1 && len(from) > 0 {
-		r.LastFrameLatency = c.cycles(from[0].accepted, final.accepted)
+	if began := in.frame(final.beat.Frame); t.Frames > 1 && len(began) > 0 {
+		r.LastFrameLatency = c.cycles(began[0].accepted, final.accepted)
 	}
 	for _, e := range outs {
 		if e.beat.Last {
 			r.Order += strconv.Itoa(b.inputOf(e.beat.Frame) % 10)
-			r.OutLast = append(r.OutLast, *c.cycles(zero, e.accepted))
+			r.OutLast = append(r.OutLast, *c.cycles(in.beats[0].offered, e.accepted))
 		}
 	}
 	for _, o := range b.outputs {
@@ -252,13 +254,15 @@ func (r *Result) inputs(b *bench, t Traffic) {
 				x.Drops++
 			}
 		}
+		out := map[uint32]bool{} // a broadcast frame counts once
 		for _, o := range b.outputs {
 			for k, e := range o.beats {
 				if e.beat.Last && b.inputOf(e.beat.Frame) == i && !(o.open && k == len(o.beats)-1) {
-					x.Delivered++
+					out[e.beat.Frame] = true
 				}
 			}
 		}
+		x.Delivered = len(out)
 		for _, st := range b.Stages {
 			if st.Input != i && !(t.Inputs == 1 && st.Input < 0) {
 				continue

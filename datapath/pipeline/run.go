@@ -18,7 +18,7 @@ type Traffic struct {
 	Bytes  int    // Ethernet frame without FCS: 15 … 65535
 	Frames int    // on each input, at least 1
 	Gap    int    // idle cycles before each frame after the first
-	Sink   string // ready pattern of every output, by its name
+	Sink   string // ready pattern of the last stage's first output, by its name; all other outputs are always ready
 	Inputs int    // inputs with traffic, at least 1
 	Phases int    // a run for each of so many phases of the second clock, evenly spread; at least 1
 	Engine string // tick or maxplus; empty: tick
@@ -166,8 +166,12 @@ func (d *Description) newBench(t Traffic, phase float64, line Line, pattern sim.
 	if len(b.inputs) < t.Inputs {
 		return nil, fmt.Errorf("the pipeline has %d inputs, not %d", len(b.inputs), t.Inputs)
 	}
-	for _, out := range built.Out {
-		built.Net.Add("sink."+out.Wire.Name, &sim.Sink{In: out.Wire, Pattern: pattern})
+	for i, out := range built.Out {
+		p := pattern
+		if i > 0 {
+			p = always
+		}
+		built.Net.Add("sink."+out.Wire.Name, &sim.Sink{In: out.Wire, Pattern: p})
 		b.outputs = append(b.outputs, &side{Port: out, active: true})
 	}
 	b.seen = make([]*side, len(open)+len(b.inputs))
@@ -190,6 +194,9 @@ func (e *side) source(frames sim.Feed, l Line) sim.Stage {
 	}
 	return &sim.Source{Out: e.Wire, Feed: frames, WithHeader: e.Header}
 }
+
+// always is the pattern of the outputs that Traffic.Sink is not about.
+var always, _ = sim.NewPattern("none")
 
 // Run drives the pipeline and measures.
 func (d *Description) Run(t Traffic) (*Result, error) {
