@@ -245,15 +245,21 @@ func (b *builder) fail(p *place, format string, args ...any) {
 }
 
 func (b *builder) firstClock(places []*place) float64 {
-	p := places[0]
-	for _, port := range p.in {
-		if port.MHz > 0 {
-			return port.MHz
+	// What the stages up to the first crossing say is the clock of them all.
+	for _, p := range places {
+		for _, port := range p.in {
+			if port.MHz > 0 && !unset(p) {
+				return port.MHz
+			}
+		}
+		if p.ClockMHz > 0 && !crossing(p.m) {
+			return p.ClockMHz
+		}
+		if crossing(p.m) {
+			break
 		}
 	}
-	if p.ClockMHz > 0 {
-		return p.ClockMHz
-	}
+	p := places[0]
 	for _, port := range slices.Concat(p.in, p.out) {
 		if port.XGMII {
 			return 10_000 / float64(port.Width*8) // a 10G line
@@ -511,6 +517,16 @@ func (b *builder) fits(p *place, e end, port module.Port, mhz float64) bool {
 		return true
 	}
 	return false
+}
+
+// unset reports whether a crossing leaves its input's clock open.
+func unset(p *place) bool {
+	for _, name := range clockParams {
+		if v, ok := p.Params[name]; ok && v == p.in[0].MHz {
+			return false
+		}
+	}
+	return true
 }
 
 // crossing reports whether a module has two clocks.

@@ -70,6 +70,8 @@ type Result struct {
 	Inputs []InputResult `json:"inputs,omitempty"`
 	Losses []LossResult  `json:"losses,omitempty"`
 	Levels []LevelResult `json:"levels,omitempty"`
+	period sim.Picos     // of the output's clock
+
 	Clocks []ClockResult `json:"clocks"`
 }
 
@@ -151,6 +153,7 @@ func (b *bench) measure(t Traffic, rest bool) *Result {
 		r.InCyclesPerFrame = in.spacing(func(b sim.Beat) bool { return b.Last })
 	}
 	r.Lines = []Line{next}
+	r.period = out.Wire.Clock.Period
 	c := scale{in.Wire.Clock, out.Wire.Clock}
 	zero := in.beats[0].accepted
 	if in.Header {
@@ -363,10 +366,9 @@ func (r *Result) over(runs []*Result) {
 		}
 		return sum / float64(len(v))
 	}
-	period := r.Clocks[len(r.Clocks)-1].PeriodNS
 	r.FirstLatencyNSMin, r.FirstLatencyNSMax = round(slices.Min(first), 3), round(slices.Max(first), 3)
 	r.FirstLatencyNSMean, r.LastLatencyNSMean = round(mean(first), 3), round(mean(last), 3)
-	r.FirstLatency, r.LastLatency = round(mean(first)/period, 3), round(mean(last)/period, 3)
+	r.FirstLatency, r.LastLatency = round(mean(first)/r.period.Nanos(), 3), round(mean(last)/r.period.Nanos(), 3)
 	r.TailLatency = round(mean(tail), 3)
 	r.FirstLatencyNS, r.LastLatencyNS = r.FirstLatencyNSMean, r.LastLatencyNSMean
 }
