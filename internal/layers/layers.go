@@ -30,6 +30,7 @@ var Table = []Layer{
 	{"datapath/corundum", append([]string{"datapath/axis"}, block...), "receive hash and checksum, transmit checksum, ingress, egress and port FIFOs of Corundum"},
 	{"datapath/netfpga", block, "input arbiter, port lookups and output queues of the NetFPGA reference designs"},
 	{"datapath/card", append([]string{"datapath/axis"}, block...), "modules without an RTL of their own: parser, tables, deparser, DMA, PCIe, MACs by rate, head scanner"},
+	{"datapath/area", []string{"datapath/module"}, "LUT, FF and BRAM of a module as ranges, with their source"},
 	{"datapath/pipeline", []string{"datapath/sim", "datapath/module", "datapath/axis", "datapath/ethernet", "datapath/corundum", "datapath/netfpga", "datapath/card", "internal/failure"}, "a pipeline as data: description, YAML, construction, synthetic runs"},
 	{"datapath/trace", []string{"datapath", "datapath/sim", "datapath/pipeline"}, "what moved, as waveform, timeline, capture and waterfall"},
 	{"datapath/datapathtest", []string{"datapath", "datapath/wire", "datapath/sim", "datapath/parser", "datapath/deparser"}, "frames and a harness for tests of stages"},
