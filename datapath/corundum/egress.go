@@ -51,6 +51,7 @@ var egress = module.Module{
 	Name:   "mqnic_egress",
 	Source: source + "mqnic_egress.v",
 	Doc:    "egress processing: the transmit checksum behind a FIFO of commands",
+	Stores: true,
 	Params: []module.Param{
 		wide("AXIS_DATA_WIDTH"),
 		module.Flag("TX_CHECKSUM_ENABLE", 1, "0: a wire, which takes commands and ignores them"),

@@ -80,6 +80,7 @@ var ingress = module.Module{
 	Name:   "mqnic_ingress",
 	Source: source + "mqnic_ingress.v",
 	Doc:    "ingress processing: receive hash and checksum, frames wait for their hash",
+	Stores: true,
 	Params: []module.Param{
 		wide("AXIS_DATA_WIDTH"),
 		module.Flag("RX_HASH_ENABLE", 1, "0: a wire"),

@@ -23,8 +23,8 @@ func (s *sumTap) edge(moved bool, b sim.Beat) bool {
 
 // NewRxChecksum returns a receive checksum on a stream of at least 4 bytes a
 // beat.
-func NewRxChecksum(cfg TapConfig, in, out *sim.Wire) *Tap {
-	return &Tap{in: in, out: out, cfg: cfg, bytes: 2, tap: newSumTap(in.Width)}
+func NewRxChecksum(cfg TapConfig, in, out *sim.Wire) sim.Stage {
+	return newTap(cfg, newSumTap(in.Width), 2, in, out)
 }
 
 var rxChecksum = module.Module{

@@ -56,8 +56,8 @@ func (h *hashTap) find(b sim.Beat) Kind {
 }
 
 // NewRxHash returns a receive hash on a stream.
-func NewRxHash(cfg TapConfig, in, out *sim.Wire) *Tap {
-	return &Tap{in: in, out: out, cfg: cfg, bytes: 4, tap: newHashTap(cfg.Kind)}
+func NewRxHash(cfg TapConfig, in, out *sim.Wire) sim.Stage {
+	return newTap(cfg, newHashTap(cfg.Kind), 4, in, out)
 }
 
 var passThrough = module.Flag("PASS_THROUGH", 0, "1: the output carries on the stream; 0: the results")

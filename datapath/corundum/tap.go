@@ -45,44 +45,52 @@ type TapConfig struct {
 	Kind func(frame uint32) Kind
 }
 
-// Tap is a stage around a tap.
-type Tap struct {
+// newTap returns a stage around a tap, whose results have so many bytes.
+func newTap(cfg TapConfig, t tap, bytes uint16, in, out *sim.Wire) sim.Stage {
+	w := watch{in, out, t, cfg.Result}
+	if cfg.Pass {
+		return &passing{w}
+	}
+	return &results{w, bytes}
+}
+
+// watch is a stage with a tap on its input.
+type watch struct {
 	in, out *sim.Wire
-	cfg     TapConfig
-	bytes   uint16 // of a result
 	tap     tap
+	report  func(frame uint32, at sim.Cycle)
 }
 
-// Ports returns the stream and the output.
-func (t *Tap) Ports() (in, out []*sim.Wire) { return []*sim.Wire{t.in}, []*sim.Wire{t.out} }
+func (w *watch) Ports() (in, out []*sim.Wire) { return []*sim.Wire{w.in}, []*sim.Wire{w.out} }
 
-// Comb reports the wire through a tap that lets the stream pass.
-func (t *Tap) Comb() (valid, ready bool) { return t.cfg.Pass, t.cfg.Pass }
-
-// Offer drives the stream or the result.
-func (t *Tap) Offer() {
-	if t.cfg.Pass {
-		t.out.Put(t.in.Valid, t.in.Beat)
-		t.out.PutHdr(t.in.HdrValid, t.in.Hdr)
-		return
+func (w *watch) Edge(sim.Edges) bool {
+	if b, valid := w.tap.result(); valid && w.report != nil {
+		w.report(b.Frame, w.in.Clock.Now)
 	}
-	b, valid := t.tap.result()
-	t.out.Put(valid, sim.Beat{Frame: b.Frame, Dest: b.Dest, Bytes: t.bytes, Left: t.bytes, First: true, Last: true})
+	return w.tap.edge(w.in.Fire(), w.in.Beat)
 }
 
-// Accept drives ready: always, where the stream ends here.
-func (t *Tap) Accept() {
-	if t.cfg.Pass {
-		t.in.Ready, t.in.HdrReady = t.out.Ready, t.out.HdrReady
-		return
-	}
-	t.in.Take(true)
+// results is a tap at which the stream ends. Its results wait for nobody.
+type results struct {
+	watch
+	bytes uint16
 }
 
-// Edge clocks the tap.
-func (t *Tap) Edge(sim.Edges) bool {
-	if b, valid := t.tap.result(); valid && t.cfg.Result != nil {
-		t.cfg.Result(b.Frame, t.in.Clock.Now)
-	}
-	return t.tap.edge(t.in.Fire(), t.in.Beat)
+func (r *results) Hasty()  {}
+func (r *results) Accept() { r.in.Take(true) }
+
+func (r *results) Offer() {
+	b, valid := r.tap.result()
+	r.out.Put(valid, sim.Beat{Frame: b.Frame, Dest: b.Dest, Bytes: r.bytes, Left: r.bytes, First: true, Last: true})
+}
+
+// passing is a tap on a stream that goes on by wire.
+type passing struct{ watch }
+
+func (p *passing) Comb() (valid, ready bool) { return true, true }
+func (p *passing) Accept()                   { p.in.Ready, p.in.HdrReady = p.out.Ready, p.out.HdrReady }
+
+func (p *passing) Offer() {
+	p.out.Put(p.in.Valid, p.in.Beat)
+	p.out.PutHdr(p.in.HdrValid, p.in.Hdr)
 }

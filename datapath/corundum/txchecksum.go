@@ -139,6 +139,7 @@ var txChecksum = module.Module{
 	Name:   "tx_checksum",
 	Source: source + "tx_checksum.v",
 	Doc:    "transmit checksum: a command a frame, store and forward",
+	Stores: true,
 	Params: []module.Param{
 		wide("DATA_WIDTH"),
 		module.Flag("csum_enable", 1, "the command's csum_enable; does not change the timing"),
