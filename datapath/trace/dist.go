@@ -1,7 +1,6 @@
 package trace
 
 import (
-	"cmp"
 	"maps"
 	"math/bits"
 	"slices"
@@ -26,8 +25,7 @@ type dist struct {
 // bucket is one value, or some next to each other.
 type bucket struct {
 	n       uint64
-	seq     uint64 // of the first in it
-	example *Fall
+	example *Fall // of the lowest frame
 }
 
 func (d *dist) add(v sim.Picos, example *Fall) {
@@ -44,10 +42,13 @@ func (d *dist) add(v sim.Picos, example *Fall) {
 	}
 	b := d.values[k]
 	if b == nil {
-		b = &bucket{seq: d.n, example: example.clone()}
+		b = &bucket{}
 		d.values[k] = b
 	}
 	b.n++
+	if example != nil && (b.example == nil || example.Frame < b.example.Frame) {
+		b.example = example.clone()
+	}
 	if !d.coarse && len(d.values) > distinct {
 		d.merge()
 	}
@@ -64,8 +65,8 @@ func (d *dist) merge() {
 			d.values[k] = b
 		} else {
 			to.n += b.n
-			if b.seq < to.seq {
-				to.seq, to.example = b.seq, b.example
+			if b.example != nil && b.example.Frame < to.example.Frame {
+				to.example = b.example
 			}
 		}
 	}
@@ -87,7 +88,7 @@ func round(v sim.Picos) sim.Picos {
 func (d *dist) quantiles(qs ...float64) ([]sim.Picos, []*Fall) {
 	values, examples := make([]sim.Picos, len(qs)), make([]*Fall, len(qs))
 	seen, i := uint64(0), 0
-	for _, v := range slices.SortedFunc(maps.Keys(d.values), cmp.Compare[sim.Picos]) {
+	for _, v := range slices.Sorted(maps.Keys(d.values)) {
 		b := d.values[v]
 		seen += b.n
 		for ; i < len(qs) && float64(seen) >= qs[i]*float64(d.n); i++ {
@@ -98,9 +99,6 @@ func (d *dist) quantiles(qs ...float64) ([]sim.Picos, []*Fall) {
 }
 
 func (f *Fall) clone() *Fall {
-	if f == nil {
-		return nil
-	}
 	c := *f
 	c.Shares = slices.Clone(f.Shares)
 	return &c

@@ -4,8 +4,11 @@
 //
 // Every writer is a sim.Observer: give one to an engine, or several through
 // Tee. They stream: what they hold does not grow with the length of a run, but
-// with what is in flight. They want events in the order of time, as
-// sim.Observer promises; Recorder keeps events, and replays them in order.
+// with what is in flight. VCD, Perfetto and Pcapng want events in the order of
+// time, as the tick engine gives them; Frames and Waterfall take those of the
+// maxplus engine too, whose wires are in order each by itself, and then say the
+// same, the frames perhaps in another order. Recorder keeps events and replays
+// them in order.
 //
 // A frame has one number everywhere: frame in a waveform, the flow and the
 // annotation id in a timeline, the packet id and the comment id=N in a capture,

@@ -11,9 +11,10 @@ import (
 type journey struct {
 	frame   uint32
 	hops    []hop // in the order in which it came to the wires
-	open    int   // wires that it is on now
-	left    bool  // its last beat has left the network
-	queued  bool  // it is in the line of those that may be done
+	waits   []wait
+	open    int  // wires that it is on now
+	left    bool // its last beat has left the network
+	queued  bool // it is in the line of those that may be done
 	dropped bool
 	stage   int // that dropped it
 	why     sim.Loss
@@ -23,8 +24,13 @@ type journey struct {
 // hop is how a frame went over a wire.
 type hop struct {
 	crossing
-	blocked sim.Picos // beats waited, after the whole frame was in the stage before
-	since   sim.Picos // when the wire's previous frame ended
+	since sim.Picos // when the wire's previous frame ended
+}
+
+// wait is how long a beat stood on a wire.
+type wait struct {
+	wire     *sim.Wire
+	from, to sim.Picos
 }
 
 // lateness is how many frames may end between two copies of a frame in a
@@ -32,7 +38,9 @@ type hop struct {
 const lateness = 4096
 
 // journeys gathers what happens to each frame, and gives it away when the frame
-// has left the network or was lost.
+// has left the network or was lost. It wants the events of each wire in the order
+// of time, and a beat's accept where it enters a stage before its offer where it
+// leaves.
 type journeys struct {
 	top   *topology
 	lanes lanes
@@ -55,7 +63,7 @@ func (j *journeys) of(frame uint32) *journey {
 	if x == nil {
 		if n := len(j.spare); n > 0 {
 			x, j.spare = j.spare[n-1], j.spare[:n-1]
-			*x = journey{hops: x.hops[:0]}
+			*x = journey{hops: x.hops[:0], waits: x.waits[:0]}
 		} else {
 			x = &journey{}
 		}
@@ -72,23 +80,10 @@ func (j *journeys) begin(c *crossing) {
 	j.now[c.wire.Index()] = x
 }
 
-// beat adds up how long beats waited for what is behind their wire, from when
-// the whole frame was in the stage before it.
 func (j *journeys) beat(c *crossing, _ sim.Beat, to sim.Cycle) {
-	if to == c.lastOffered {
-		return
-	}
-	x := j.now[c.wire.Index()]
-	from, ok := c.at(c.lastOffered), true
-	if in := j.top.in[j.top.producer[c.wire.Index()]]; len(in) > 0 {
-		before := x.before(in)
-		if ok = before != nil && before.whole; ok {
-			from = max(from, before.at(before.lastAccepted))
-		}
-	}
-	if ok {
-		h := x.over(c.wire)
-		h.blocked += max(0, c.at(to)-from)
+	if to > c.lastOffered {
+		x := j.now[c.wire.Index()]
+		x.waits = append(x.waits, wait{c.wire, c.at(c.lastOffered), c.at(to)})
 	}
 }
 
@@ -118,6 +113,16 @@ func (x *journey) over(w *sim.Wire) *hop {
 		}
 	}
 	return nil
+}
+
+// blocked is how long the frame's beats stood on a wire, from a time on.
+func (x *journey) blocked(w *sim.Wire, from sim.Picos) (sum sim.Picos) {
+	for i := range x.waits {
+		if b := &x.waits[i]; b.wire == w {
+			sum += max(0, b.to-max(b.from, from))
+		}
+	}
+	return sum
 }
 
 // before is the frame's latest hop on one of some wires.

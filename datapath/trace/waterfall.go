@@ -142,7 +142,7 @@ func (w *Waterfall) measure(f *Fall, x *journey) {
 		if h.beats == 0 {
 			break
 		}
-		s := part(h, in, i == 0)
+		s := part(h, x.blocked(h.wire, in), in, i == 0)
 		in = h.at(h.lastAccepted)
 		s.row = w.rows[w.j.top.producer[h.wire.Index()]]
 		s.Stage = w.stats[s.row].name
@@ -162,8 +162,8 @@ func (w *Waterfall) measure(f *Fall, x *journey) {
 }
 
 // part divides the time from in to the last accept of h.
-func part(h *hop, in sim.Picos, enters bool) Share {
-	s := Share{Blocked: h.blocked}
+func part(h *hop, blocked, in sim.Picos, enters bool) Share {
+	s := Share{Blocked: blocked}
 	total := h.at(h.lastAccepted) - in
 	if shown := h.at(h.offered); shown > in && !enters {
 		s.Queue = max(0, min(h.since, shown)-in)

@@ -49,7 +49,8 @@ type WaterfallStage struct {
 	BlockedSumNs      Nanos `json:"blocked_sum_ns"`
 }
 
-// Sample is a real frame whose total stands for a quantile: the first one.
+// Sample is a real frame whose total stands for a quantile: the one of
+// the lowest number.
 type Sample struct {
 	Quantile string `json:"quantile"`
 	FallJSON
