@@ -123,7 +123,7 @@ func (c chain) build(t testing.TB) (*sim.Net, *seen) {
 		if f := out[0].MHz; f != 0 {
 			i := slices.IndexFunc(net.Domains, func(d *sim.Domain) bool { return d != at && mhz[d] == f })
 			if i < 0 {
-				at, i = clock(f, c.phase), len(net.Domains)
+				at = clock(f, c.phase)
 			} else {
 				at = net.Domains[i]
 			}

@@ -14,7 +14,7 @@ type Trace struct {
 	Net   *sim.Net
 	Until sim.Picos // what happens later is not recorded
 	Wires [][]Event
-	Drops []Drop
+	Drops []Dropped
 	Peaks []int // highest level by stage, filled in by the run
 }
 
@@ -25,8 +25,8 @@ type Event struct {
 	Beat     sim.Beat
 }
 
-// Drop is a frame dropped by a stage.
-type Drop struct {
+// Dropped is a frame dropped by a stage.
+type Dropped struct {
 	Stage int
 	At    sim.Picos
 	Frame uint32
@@ -48,7 +48,7 @@ func (t *Trace) add(w *sim.Wire, e Event) {
 // Dropped records a lost frame.
 func (t *Trace) Dropped(stage int, at sim.Picos, frame uint32, why sim.Loss) {
 	if at <= t.Until {
-		t.Drops = append(t.Drops, Drop{stage, at, frame, why})
+		t.Drops = append(t.Drops, Dropped{stage, at, frame, why})
 	}
 }
 
@@ -92,7 +92,7 @@ func (t *Trace) run(e interface {
 		}
 		t.Peaks = append(t.Peaks, e.Highest(i))
 	}
-	slices.SortStableFunc(t.Drops, func(a, b Drop) int {
+	slices.SortStableFunc(t.Drops, func(a, b Dropped) int {
 		return cmp.Or(cmp.Compare(a.Stage, b.Stage), cmp.Compare(a.At, b.At), cmp.Compare(a.Frame, b.Frame))
 	})
 	return t
@@ -124,7 +124,7 @@ func (t *Trace) Diff(other *Trace) string {
 		}
 	}
 	for k := range max(len(t.Drops), len(other.Drops)) {
-		var x, y Drop
+		var x, y Dropped
 		if k < len(t.Drops) {
 			x = t.Drops[k]
 		}

@@ -129,10 +129,7 @@ func (b *bench) measure(t Traffic, rest bool) *Result {
 		return r
 	}
 	r.InBeats = len(in.frame(in.beats[0].beat.Frame))
-	var outs []event
-	for _, e := range out.beats {
-		outs = append(outs, e)
-	}
+	outs := out.beats
 	if out.open {
 		outs = outs[:len(outs)-1]
 	}

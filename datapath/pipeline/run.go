@@ -87,7 +87,6 @@ type bench struct {
 	lost    []loss
 	engine  engine
 	frames  int
-	first   []int // by source: index of its input
 }
 
 // engine is what both engines have in common.
