@@ -294,6 +294,9 @@ func (b *builder) places(d *Description) []*place {
 			continue
 		}
 		in, _ := m.Ports(trial)
+		if i < len(d.Stages)-1 && chain {
+			s.Params = passing(m, s.Params)
+		}
 		switch {
 		case !chain:
 			from := s.From
@@ -327,6 +330,20 @@ func (b *builder) places(d *Description) []*place {
 		p.in, p.out = p.m.Ports(p.args)
 	}
 	return all
+}
+
+// passing makes a tap that stands inside a chain pass its stream on; alone or
+// last it gives its results.
+func passing(m *module.Module, given module.Args) module.Args {
+	const name = "PASS_THROUGH"
+	if _, ok := given[name]; ok || !slices.ContainsFunc(m.Params, func(p module.Param) bool { return p.Name == name }) {
+		return given
+	}
+	a := module.Args{name: 1}
+	for k, v := range given {
+		a[k] = v
+	}
+	return a
 }
 
 func (b *builder) ready(p *place, built map[string]bool) bool {
