@@ -150,6 +150,7 @@ var dmaWrite = module.Module{
 	Name:   "dma_write",
 	Source: dmaSource,
 	Doc:    "card to host over PCIe: store and forward, posted writes",
+	Stores: true,
 	Params: dmaParams(writeNanos, 0, 64, "writes whose flow control credits are not back"),
 	Ports:  same,
 	Build:  func(s *module.Site) { s.Add("", NewDMAWrite(dmaConfig(s.Args), s.In[0], s.Out[0])) },
@@ -159,6 +160,7 @@ var dmaRead = module.Module{
 	Name:   "dma_read",
 	Source: dmaSource,
 	Doc:    "host to card over PCIe: descriptor fetch, reads, store and forward",
+	Stores: true,
 	Params: dmaParams(readNanos, 1, 32, "reads under way (tags)", module.Power("MRRS", 512, 128, 4096, "maximum read request size in bytes")),
 	Ports:  same,
 	Build: func(s *module.Site) {

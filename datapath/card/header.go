@@ -66,6 +66,7 @@ var scanner = module.Module{
 	Name:   "l7_scanner",
 	Source: "by construction: one pass, BYTES_PER_CYCLE a cycle, 3 registers",
 	Doc:    "HTTP/1 head scanner: holds a frame until its head is scanned, passes what follows",
+	Stores: true,
 	Params: []module.Param{
 		module.Width("DATA_WIDTH"),
 		module.Count("BYTES_PER_CYCLE", 8, 1, 128, "bytes scanned in a cycle"),

@@ -198,6 +198,7 @@ var macRx = module.Module{
 	Name:   "mac_rx",
 	Source: macSource,
 	Doc:    "receive side of a MAC: frames come at line rate, and are dropped whole if the FIFO behind it is full",
+	Stores: true,
 	Params: macParams(module.Power("RX_FIFO_DEPTH", 16384, 64, 1<<20, "bytes of the FIFO behind the MAC")),
 	Ports:  same,
 	Build: func(s *module.Site) {

@@ -159,7 +159,7 @@ func (r *WaterfallResult) Table(w io.Writer) error {
 		name string
 		Spread
 	}{{"remainder", r.Remainder}, {"total", r.Total}} {
-		fmt.Fprintf(t, "%s\t%d\t%s\t%s\t%s\t%s\t\t\t\t\t\n", s.name, r.Frames, s.P50Ns, s.P99Ns, s.MaxNs, r.mean(s.SumNs))
+		fmt.Fprintf(t, "%s\t%d\t%s\t%s\t%s\t%s\t-\t-\t-\t-\t\n", s.name, r.Frames, s.P50Ns, s.P99Ns, s.MaxNs, r.mean(s.SumNs))
 	}
 	if err := t.Flush(); err != nil {
 		return err

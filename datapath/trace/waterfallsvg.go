@@ -76,6 +76,9 @@ func (s *Sample) draw(b *strings.Builder, y int, longest Nanos) int {
 		at += n
 	}
 	label := func(name string, n Nanos) {
+		if r := []rune(name); len(r) > 28 {
+			name = string(r[:27]) + "…" // the tooltip has it all
+		}
 		svgText(b, "", 20, y+11, name)
 		svgText(b, "v", int(svgLabels+float64(at)*scale)+5, y+11, n.String())
 		b.WriteString("</g>\n")
