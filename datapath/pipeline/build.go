@@ -147,18 +147,6 @@ func (d *Description) Build(setup Setup) (*Built, error) {
 	return b.b, nil
 }
 
-// place is a stage to be built: once, or once for each input.
-type place struct {
-	*Stage
-	name  string
-	input int
-	from  []string
-	m     *module.Module
-	args  module.Args
-	in    []module.Port
-	out   []module.Port
-}
-
 // graph builds all stages. Clocks and widths flow along the wires, so a stage is
 // built when all stages it takes from have been, but for loops, whose wires are
 // made first from what the stages say of themselves.
@@ -223,23 +211,6 @@ func (b *builder) graph(d *Description) {
 	b.finish()
 }
 
-func canonical(f string) string {
-	if stage, n, ok := split(f); ok {
-		return stage + "." + strconv.Itoa(n)
-	}
-	return f + ".0"
-}
-
-// split takes "stage.N" apart.
-func split(f string) (stage string, n int, ok bool) {
-	i := strings.LastIndexByte(f, '.')
-	if i < 0 {
-		return f, 0, true
-	}
-	n, err := strconv.Atoi(f[i+1:])
-	return f[:i], n, err == nil && n >= 0
-}
-
 func (b *builder) fail(p *place, format string, args ...any) {
 	b.problems = append(b.problems, Problem{p.at.line, p.at.column, p.name, fmt.Sprintf(format, args...)})
 }
@@ -266,84 +237,6 @@ func (b *builder) firstClock(places []*place) float64 {
 		}
 	}
 	return defaultMHz
-}
-
-// places resolves modules and where stages take their inputs from, and copies
-// the stages before the first join for each input.
-func (b *builder) places(d *Description) []*place {
-	var all []*place
-	chain := !slices.ContainsFunc(d.Stages, func(s Stage) bool { return len(s.From) > 0 })
-	joined := false
-	var last []string
-	for i := range b.setup.Inputs {
-		last = append(last, "in"+strconv.Itoa(i))
-	}
-	if !chain {
-		last = last[:1]
-	}
-	for i := range d.Stages {
-		s := &d.Stages[i]
-		m, ok := Find(s.Module)
-		if !ok {
-			b.problems = append(b.problems, s.problem("unknown module %q, want %s", s.Module, near(s.Module)))
-			continue
-		}
-		trial, err := m.Fill(clocked(m, s.Params, 1, 1))
-		if err != nil {
-			b.problems = append(b.problems, s.problem("%v", err))
-			continue
-		}
-		in, _ := m.Ports(trial)
-		if i < len(d.Stages)-1 && chain {
-			s.Params = passing(m, s.Params)
-		}
-		switch {
-		case !chain:
-			from := s.From
-			if len(from) == 0 {
-				from = last
-			}
-			all = append(all, &place{Stage: s, name: s.Name, input: -1, from: from, m: m})
-			last = []string{s.Name}
-		case len(in) > 1:
-			if len(last) > len(in) {
-				b.problems = append(b.problems, s.problem("has %d inputs for %d", len(in), len(last)))
-				return nil
-			}
-			all = append(all, &place{Stage: s, name: s.Name, input: -1, from: last, m: m})
-			last, joined = []string{s.Name}, true
-		case joined || b.setup.Inputs == 1:
-			all = append(all, &place{Stage: s, name: s.Name, input: -1, from: last, m: m})
-			last = []string{s.Name}
-		default:
-			var next []string
-			for k, f := range last {
-				name := s.Name + "@" + strconv.Itoa(k)
-				all = append(all, &place{Stage: s, name: name, input: k, from: []string{f}, m: m})
-				next = append(next, name)
-			}
-			last = next
-		}
-	}
-	for _, p := range all {
-		p.args, _ = p.m.Fill(clocked(p.m, p.Params, 1, 1))
-		p.in, p.out = p.m.Ports(p.args)
-	}
-	return all
-}
-
-// passing makes a tap that stands inside a chain pass its stream on; alone or
-// last it gives its results.
-func passing(m *module.Module, given module.Args) module.Args {
-	const name = "PASS_THROUGH"
-	if _, ok := given[name]; ok || !slices.ContainsFunc(m.Params, func(p module.Param) bool { return p.Name == name }) {
-		return given
-	}
-	a := module.Args{name: 1}
-	for k, v := range given {
-		a[k] = v
-	}
-	return a
 }
 
 func (b *builder) ready(p *place, built map[string]bool) bool {
@@ -465,7 +358,7 @@ func (b *builder) place(p *place, clock float64) bool {
 			}
 			if e.stage != -2 {
 				header := port.Header || len(p.in) == 1 && b.asked[p.name]
-				b.b.In = append(b.b.In, Port{Wire: w, Stage: index, Header: header, XGMII: port.XGMII, Inner: inner(p.m)})
+				b.b.In = append(b.b.In, Port{Wire: w, Stage: index, Header: header, XGMII: port.XGMII, Inner: p.m.Inner})
 				if header && !port.Header {
 					w, beside = b.beside(p, w)
 				}
@@ -601,6 +494,3 @@ func inputOrder(name string) int {
 	}
 	return 1 << 20
 }
-
-// inner is how many bytes of the Ethernet frame are not on the module's input.
-func inner(m *module.Module) int { return m.Inner }
