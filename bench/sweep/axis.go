@@ -1,0 +1,107 @@
+package sweep
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Chart names the two axes: Y against X. Empty is the choice of View.
+type Chart struct {
+	Y string `json:"y,omitempty"`
+	X string `json:"x,omitempty"`
+}
+
+// Axis is something a chart can show of a point.
+type Axis struct {
+	Name  string
+	Label string // with its unit
+	More  bool   // more is better
+
+	value func(*Point) *float64
+	area  func(*Area) (low, high float64, open bool)
+}
+
+// Axes are all axes. An area counts with the upper end of its range: a design
+// must have room for it.
+var Axes = []Axis{
+	{Name: "latency", Label: "latency, first beat in to last beat out, ns", value: func(p *Point) *float64 { return p.LastNS }},
+	{Name: "first_latency", Label: "latency, first beat in to first beat out, ns", value: func(p *Point) *float64 { return p.FirstNS }},
+	{Name: "throughput", Label: "throughput, Gbit/s", More: true, value: func(p *Point) *float64 { return p.Gbps }},
+	{Name: "lut", Label: "LUTs, estimated", area: func(a *Area) (float64, float64, bool) { return a.LUT.Lo, a.LUT.Hi, a.LUT.Open }},
+	{Name: "ff", Label: "flip-flops, estimated", area: func(a *Area) (float64, float64, bool) { return a.FF.Lo, a.FF.Hi, a.FF.Open }},
+	{Name: "bram36", Label: "block RAMs of 36 Kbit, estimated", area: func(a *Area) (float64, float64, bool) { return a.BRAM.Lo, a.BRAM.Hi, a.BRAM.Open }},
+}
+
+// AxisNames lists the axes.
+func AxisNames() string {
+	var names []string
+	for _, a := range Axes {
+		names = append(names, a.Name)
+	}
+	return strings.Join(names, ", ")
+}
+
+func findAxis(name string) (Axis, bool) {
+	i := slices.IndexFunc(Axes, func(a Axis) bool { return a.Name == name })
+	if i < 0 {
+		return Axis{}, false
+	}
+	return Axes[i], true
+}
+
+// ParseChart reads Y:X; nothing leaves the choice to View.
+func ParseChart(text string) (c Chart, err error) {
+	if text == "" {
+		return c, nil
+	}
+	c.Y, c.X, _ = strings.Cut(text, ":")
+	if c.X == "" || c.Y == "" {
+		return Chart{}, fmt.Errorf("chart %q, want Y:X, each one of %s", text, AxisNames())
+	}
+	return c, c.check()
+}
+
+func (c Chart) check() error {
+	for _, name := range []string{c.Y, c.X} {
+		if _, ok := findAxis(name); !ok && name != "" {
+			return fmt.Errorf("chart of %q, want %s", name, AxisNames())
+		}
+	}
+	if c.X != "" && c.X == c.Y {
+		return fmt.Errorf("chart of %s against itself", c.X)
+	}
+	return nil
+}
+
+// of returns a point's place on the axis; low differs from it where an estimate
+// is a range.
+func (a Axis) of(p *Point) (at, low float64, open, ok bool) {
+	switch {
+	case p.Error != "":
+		return 0, 0, false, false
+	case a.value != nil:
+		v := a.value(p)
+		if v == nil {
+			return 0, 0, false, false
+		}
+		return *v, *v, false, true
+	}
+	low, at, open = a.area(p.Area)
+	return at, low, open, !open || at > 0
+}
+
+// varies reports whether points differ on the axis.
+func (a Axis) varies(points []Point) bool {
+	first, some := 0.0, false
+	for i := range points {
+		x, _, _, ok := a.of(&points[i])
+		if ok && some && x != first {
+			return true
+		}
+		if ok {
+			first, some = x, true
+		}
+	}
+	return false
+}

@@ -1,0 +1,159 @@
+package sweep
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// View is the points as a chart shows them: one panel for each traffic, since
+// designs can be compared only under the same.
+type View struct {
+	Y, X   Axis
+	Panels []Panel
+}
+
+// Panel is the designs under one traffic.
+type Panel struct {
+	Title string
+	Dots  []Dot
+}
+
+// Dot is one point of a panel.
+type Dot struct {
+	Point *Point
+	X, Y  float64
+	XLow  float64 // of a range that ends at X
+	XOpen bool    // parts are not known: X is what is known
+	Front bool    // no other dot is better in one and as good in the other
+	Out   string  // why the dot takes no part in the front; empty if it does
+}
+
+// View arranges points. Without axes of the user's it shows latency against the
+// first of block RAMs, LUTs, flip-flops and throughput that the sweep changes.
+func (c Chart) View(points []Point) View {
+	var v View
+	v.Y, _ = findAxis(cmp.Or(c.Y, "latency"))
+	v.X, _ = findAxis(cmp.Or(c.X, "lut"))
+	for _, name := range []string{"bram36", "lut", "ff", "throughput"} {
+		if a, _ := findAxis(name); c.X == "" && name != v.Y.Name && a.varies(points) {
+			v.X = a
+			break
+		}
+	}
+	at := map[string]int{}
+	for i := range points {
+		p := &points[i]
+		title := p.traffic()
+		k, ok := at[title]
+		if !ok {
+			k = len(v.Panels)
+			at[title] = k
+			v.Panels = append(v.Panels, Panel{Title: title})
+		}
+		y, _, _, ok1 := v.Y.of(p)
+		x, low, open, ok2 := v.X.of(p)
+		if ok1 && ok2 {
+			v.Panels[k].Dots = append(v.Panels[k].Dots, Dot{Point: p, X: x, Y: y, XLow: low, XOpen: open, Out: p.out()})
+		}
+	}
+	for _, p := range v.Panels {
+		p.front(v.X.More, v.Y.More)
+	}
+	return v
+}
+
+// out is why a point is not compared with others.
+func (p *Point) out() string {
+	switch {
+	case p.Dropped > 0:
+		return fmt.Sprintf("drops %d frames", p.Dropped)
+	case p.Bad > 0:
+		return fmt.Sprintf("marks %d frames bad", p.Bad)
+	case !p.Finished:
+		return "does not come to rest"
+	}
+	return ""
+}
+
+func (p *Point) traffic() string {
+	s := fmt.Sprintf("%d frames of %d bytes", p.Frames, p.Bytes)
+	if p.Gap > 0 {
+		s += fmt.Sprintf(", gap %d", p.Gap)
+	}
+	if p.Sink != "none" {
+		s += ", sink " + p.Sink
+	}
+	if p.Inputs > 1 {
+		s += fmt.Sprintf(", %d inputs", p.Inputs)
+	}
+	return s
+}
+
+// front marks the dots that no other beats: sorted by X, best first, those that
+// are better in Y than all before them.
+func (p Panel) front(moreX, moreY bool) {
+	sign := func(more bool, v float64) float64 {
+		if more {
+			return -v
+		}
+		return v
+	}
+	var in []*Dot
+	for i := range p.Dots {
+		if p.Dots[i].Out == "" {
+			in = append(in, &p.Dots[i])
+		}
+	}
+	x := func(d *Dot) float64 { return sign(moreX, d.X) }
+	y := func(d *Dot) float64 { return sign(moreY, d.Y) }
+	slices.SortStableFunc(in, func(a, b *Dot) int { return cmp.Or(cmp.Compare(x(a), x(b)), cmp.Compare(y(a), y(b))) })
+	var best *Dot
+	for _, d := range in {
+		switch {
+		case best == nil || y(d) < y(best):
+			d.Front, best = true, d
+		case x(d) == x(best) && y(d) == y(best): // as good as the last one
+			d.Front = true
+		}
+	}
+}
+
+// Front returns the panel's front from the left to the right.
+func (p Panel) Front() (front []Dot) {
+	for _, d := range p.Dots {
+		if d.Front {
+			front = append(front, d)
+		}
+	}
+	slices.SortStableFunc(front, func(a, b Dot) int { return cmp.Or(cmp.Compare(a.X, b.X), cmp.Compare(a.Y, b.Y)) })
+	return front
+}
+
+// Fronts are the numbers of the points that are on a front.
+func (v View) Fronts() map[int]bool {
+	on := map[int]bool{}
+	for _, p := range v.Panels {
+		for _, d := range p.Dots {
+			if d.Front {
+				on[d.Point.Index] = true
+			}
+		}
+	}
+	return on
+}
+
+// Label names a point by what the sweep varies.
+func (p *Plan) Label(pt *Point) string {
+	var parts []string
+	for _, v := range p.Vary {
+		if len(v.Values) > 1 {
+			parts = append(parts, v.Name()+" "+number(pt.Vary[v.Name()]))
+		}
+	}
+	if len(parts) == 0 {
+		return fmt.Sprintf("point %d", pt.Index)
+	}
+	return strings.Join(parts, ", ")
+}
