@@ -15,6 +15,7 @@ var rules = map[string]func(args) Estimate{
 	"axis_arb_mux":            arbMux,
 	"axis_demux":              func(a args) Estimate { return sum(slice(bus(a), 2), control(a.or("M_COUNT", 4))) },
 	"axis_broadcast":          func(a args) Estimate { return sum(slice(bus(a), 2), control(a.or("M_COUNT", 4))) },
+	"replicator":              func(a args) Estimate { return sum(slice(bus(a), 2), control(a.or("M_COUNT", 2))) },
 	"axis_switch":             axisSwitch,
 	"axis_ram_switch":         ramSwitch,
 

@@ -1,6 +1,7 @@
 package axis
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/meshnic/meshnic/datapath/module"
@@ -13,6 +14,10 @@ import (
 // Source: verilog-axis rtl/axis_broadcast.v: first latency 1, b cycles a frame,
 // 2 beats absorbed with a sink frozen.
 type Broadcast struct {
+	// Targets, if set, is the outputs that get a frame's beats, at least one: the
+	// others do not see it. Set it before the first cycle.
+	Targets func(b sim.Beat) uint32
+
 	in     *sim.Wire
 	ins    [1]*sim.Wire
 	out    []*sim.Wire
@@ -49,10 +54,22 @@ func (b *Broadcast) Edge(sim.Edges) bool {
 		b.output.push(b.in.Beat)
 	}
 	if b.output.n > 0 && todo == 0 {
-		todo = 1<<len(b.out) - 1
+		todo = b.targets(b.output.place[0])
 	}
 	b.todo = todo
 	return changed
+}
+
+func (b *Broadcast) targets(x sim.Beat) uint32 {
+	all := uint32(1)<<len(b.out) - 1
+	if b.Targets == nil {
+		return all
+	}
+	to := b.Targets(x) & all
+	if to == 0 {
+		panic(fmt.Sprintf("axis: broadcast %s: frame %d has no output", b.in.Name, x.Frame))
+	}
+	return to
 }
 
 var broadcast = module.Module{

@@ -21,7 +21,7 @@ import (
 var Modules = []module.Module{
 	macRx, macTx,
 	parser, matchAction, flowTable, tcpTracker, scanner, deparser,
-	dmaWrite, dmaRead,
+	replicator, dmaWrite, dmaRead,
 }
 
 // never is later than every cycle.

@@ -75,6 +75,9 @@ func NewPipe(cfg Config, in, out *sim.Wire) *Pipe {
 	return p
 }
 
+// Act makes a decide about the frames. Call it before an engine has the network.
+func (p *Pipe) Act(a Actor) { p.cfg.Act = a }
+
 // Ports returns the two wires.
 func (p *Pipe) Ports() (in, out []*sim.Wire) { return []*sim.Wire{p.in}, []*sim.Wire{p.out} }
 

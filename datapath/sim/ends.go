@@ -1,13 +1,15 @@
 package sim
 
-// FrameObserver sees frames enter and leave a network, each end in the order of
-// time.
+// FrameObserver sees frames enter a network, leave it or get lost in it: the
+// events of each end and of each stage in the order of time.
 type FrameObserver interface {
 	// Entered: the source (a stage's index) first offers the frame at cycle
 	// at.
 	Entered(source int, frame uint32, at Cycle)
 	// Left: the sink accepts the frame's last beat at cycle at.
 	Left(sink int, frame uint32, at Cycle)
+	// Dropped is Observer's.
+	Dropped(stage int, t Picos, frame uint32, why Loss)
 }
 
 // end is a wire at which frames enter or leave the network.

@@ -37,7 +37,7 @@ type Peak interface {
 // DropAt counts a frame as lost at time t: for the Flow of a stage.
 func (l *Losses) DropAt(t Picos, frame uint32, why Loss) {
 	l.Count[why]++
-	if l.seenAt != nil {
-		l.seenAt(t, frame, why)
+	if l.seen != nil {
+		l.seen(t, frame, why)
 	}
 }

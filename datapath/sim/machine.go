@@ -50,8 +50,11 @@ func newMachine(net *Net, see Observer, offers, accepts []int, full []int, membe
 		if l, ok := s.(Leveller); ok {
 			m.levels = append(m.levels, leveller{l, i, on[i]})
 		}
-		if l, ok := s.(Lossy); ok && see != nil {
-			l.Lost().seen = func(frame uint32, why Loss) { see.Dropped(i, m.now, frame, why) }
+		if l, ok := s.(Lossy); ok {
+			l.Lost().now = &m.now
+			if see != nil {
+				l.Lost().tell(i, see.Dropped)
+			}
 		}
 		_, out := s.Ports()
 		m.wires = append(m.wires, out...)

@@ -154,7 +154,7 @@ func (m *MaxPlus) addFlows(forms []Flow, offers []int, ends []ends, see Observer
 			m.sources = append(m.sources, s)
 		}
 		if l, ok := m.net.Stages[i].(Lossy); ok && see != nil {
-			l.Lost().seenAt = func(t Picos, frame uint32, why Loss) { see.Dropped(i, t, frame, why) }
+			l.Lost().tell(i, see.Dropped)
 		}
 		m.flows = append(m.flows, f)
 	}
@@ -223,9 +223,13 @@ func (m *MaxPlus) addIslands(forms []Flow, offers, accepts []int, ends []ends, a
 	}
 }
 
-// Watch reports frames at sources and sinks that are native.
+// Watch reports frames at sources and sinks that are native, and all that are
+// dropped.
 func (m *MaxPlus) Watch(to FrameObserver) {
 	for i, s := range m.net.Stages {
+		if l, ok := s.(Lossy); ok {
+			l.Lost().tell(i, to.Dropped)
+		}
 		switch s := s.(type) {
 		case *Source:
 			m.end(s.Out, to).source = i

@@ -74,8 +74,19 @@ type Lossy interface{ Lost() *Losses }
 type Losses struct {
 	Count [NumLosses]uint64
 	// set by the engines
-	seen   func(frame uint32, why Loss)
-	seenAt func(t Picos, frame uint32, why Loss)
+	now  *Picos // of the machine that clocks the stage
+	seen func(t Picos, frame uint32, why Loss)
+}
+
+// tell makes losses known to one more, as those of a stage.
+func (l *Losses) tell(stage int, to func(stage int, t Picos, frame uint32, why Loss)) {
+	before := l.seen
+	l.seen = func(t Picos, frame uint32, why Loss) {
+		if before != nil {
+			before(t, frame, why)
+		}
+		to(stage, t, frame, why)
+	}
 }
 
 // Lost makes a stage that embeds l Lossy.
@@ -83,10 +94,11 @@ func (l *Losses) Lost() *Losses { return l }
 
 // Drop counts a frame as lost. Call it in Edge, at the edge that decides it.
 func (l *Losses) Drop(frame uint32, why Loss) {
-	l.Count[why]++
-	if l.seen != nil {
-		l.seen(frame, why)
+	var t Picos
+	if l.now != nil {
+		t = *l.now
 	}
+	l.DropAt(t, frame, why)
 }
 
 // Observer sees what moves in a network. Cycles are those of the wire's own
