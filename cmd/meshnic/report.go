@@ -13,12 +13,32 @@ import (
 )
 
 func newReport() *cobra.Command {
-	var figure string
+	var figure, dir, chart string
+	var merge bool
 	cmd := &cobra.Command{
-		Use:   "report RUN",
-		Short: "Write report.html anew from a run folder's documents",
-		Args:  cobra.ExactArgs(1),
+		Use:   "report RUN | --merge SWEEP...",
+		Short: "Write report.html anew from a run folder's documents; merge the shards of a sweep",
+		Long: `report writes report.html anew from the documents of a run folder.
+
+With --merge it puts the points of a sweep's shards (folders, or points.jsonl files) into one
+folder with table, chart and page, and prints its name last. It refuses shards of different
+plans or versions; if points are missing it says which, writes what is there, and exits with 7.
+
+  meshnic report runs/20260102-030405
+  meshnic report --merge runs/sweep-*-of-16 --dir runs/all`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if merge {
+				return cobra.MinimumNArgs(1)(cmd, args)
+			}
+			return cobra.ExactArgs(1)(cmd, args)
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if merge {
+				return mergeSweeps(cmd, args, dir, chart)
+			}
+			if dir != "" || chart != "" {
+				return failure.New(failure.Usage, "--dir and --chart", "are of --merge", "meshnic report --merge "+args[0])
+			}
 			if err := writeReport(args[0]); err != nil {
 				return err
 			}
@@ -32,6 +52,9 @@ func newReport() *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&figure, "figure", "", "also write the paper's figure as an SVG file of this name")
+	cmd.Flags().BoolVar(&merge, "merge", false, "merge the shards of a sweep")
+	cmd.Flags().StringVar(&dir, "dir", "", "with --merge: folder for the whole (default: runs/sweep-<plan>-merged)")
+	cmd.Flags().StringVar(&chart, "chart", "", "with --merge: axes of the chart, Y:X, instead of the plan's")
 	return cmd
 }
 

@@ -65,6 +65,7 @@ var Table = []Layer{
 	{"bench/load", []string{"internal/failure"}, "load generator, null server, ping-pong"},
 	{"bench/lab", []string{"hostif", "hostif/netns", "internal/failure", "internal/spawn"}, "topologies in network namespaces"},
 	{"bench/reference", []string{"datapath/module", "datapath/pipeline"}, "the figures of the paper, the cycles of real RTL"},
+	{"bench/sweep", []string{"datapath/pipeline", "datapath/module", "datapath/area", "datapath/sim", "internal/failure"}, "a pipeline at many points: plans, shards, resumption, Pareto fronts"},
 	{"bench", []string{"bench/lab", "bench/load", "hostif/netns", "hostif/probe", "nic", "nic/control", "proxy/mesh", "proxy/envoyconf", "internal/failure"}, "experiments"},
 	{"bench/report", []string{"bench", "bench/reference", "internal/failure"}, "report, tables, figures"},
 
