@@ -6,15 +6,17 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"strings"
 )
 
 // Scatter is designs as dots, a panel for each condition they were tried under,
 // with the front of those that no other beats.
 type Scatter struct {
-	Label  string // what a screen reader says
-	X, Y   string // axes, with units
-	MoreX  bool   // more is better on the X axis
-	Size   string // what a dot's size means; empty: nothing
+	Label  string   // what a screen reader says
+	X, Y   string   // axes, with units
+	MoreX  bool     // more is better on the X axis
+	Size   string   // what a dot's size means; empty: nothing
+	Key    []string // what the designs differ in: names of a dot's Key
 	Panels []ScatterPanel
 }
 
@@ -30,8 +32,8 @@ type ScatterDot struct {
 	XLow  float64 // where X is the end of a range
 	Size  float64 // 0 … 1
 	Front bool
-	Open  bool   // takes no part in the front
-	Label string // short, for the front's key
+	Open  bool     // takes no part in the front
+	Key   []string // short, a value for each name
 	Tip   string
 }
 
@@ -87,13 +89,15 @@ func (s Scatter) panel(c *canvas, p ScatterPanel, x, y, w float64) {
 	c.text("title", x+8, y+10, start, clip(p.Title, 13, w))
 	c.text("sub small", x+8, y+28, start, clip(s.Y, labelSize, w))
 	front := p.front()
-	gutter := p.gutter(front, w)
+	gutter := s.gutter(front, w)
 	left, right, top, bottom := x+58, x+w-gutter, y+48, y+scatterHeight-40
 	var xs, ys []float64
 	for _, d := range p.Dots {
-		xs, ys = append(xs, d.X), append(ys, d.Y)
+		if xs, ys = append(xs, d.X), append(ys, d.Y); d.Front {
+			xs = append(xs, d.XLow)
+		}
 	}
-	sx, sy := spread(xs, left+8, right-8, 7), spread(ys, bottom-8, top+8, 6)
+	sx, sy := spread(xs, left+18, right-18, 7), spread(ys, bottom-20, top+8, 6)
 	for _, t := range sy.ticks {
 		c.line("grid", left, sy.at(t), right, sy.at(t))
 		c.text("tick", left-7, sy.at(t), end, tickLabel(t))
@@ -114,7 +118,8 @@ func (s Scatter) panel(c *canvas, p ScatterPanel, x, y, w float64) {
 	}
 	s.others(c, p, sx, sy)
 	s.border(c, front, sx, sy)
-	key(c, front, sx, sy, right+14, top, gutter-14)
+	s.numbers(c, front, sx, sy)
+	s.key(c, front, right+14, top, gutter-14)
 }
 
 // spread is logarithmic where the values cover much and allow it.
@@ -145,13 +150,21 @@ func (p ScatterPanel) front() (front []ScatterDot) {
 	return front
 }
 
-func (p ScatterPanel) gutter(front []ScatterDot, w float64) float64 {
+const keyGap = " / "
+
+func (s Scatter) gutter(front []ScatterDot, w float64) float64 {
 	g := 0.0
 	for i, d := range front[:min(len(front), maxKey)] {
-		g = max(g, textWidth(strconv.Itoa(i+1)+"  "+d.Label, labelSize))
+		g = max(g, textWidth(line(i, d), labelSize))
+	}
+	for _, name := range s.Key {
+		g = max(g, textWidth(name+keyGap, labelSize))
 	}
 	return min(g+24, w*.42)
 }
+
+// line is a front's dot in the key.
+func line(i int, d ScatterDot) string { return strconv.Itoa(i+1) + "  " + strings.Join(d.Key, keyGap) }
 
 // others draws what is not on the front, each place once.
 func (s Scatter) others(c *canvas, p ScatterPanel, sx, sy scale) {
@@ -222,19 +235,55 @@ func (s Scatter) border(c *canvas, front []ScatterDot, sx, sy scale) {
 	c.close()
 }
 
-// key numbers the front's dots and says what they are.
-func key(c *canvas, front []ScatterDot, sx, sy scale, x, y, width float64) {
-	free := math.Inf(-1)
+// numbers stand on the side of the front where no dot is: towards less Y and
+// better X.
+func (s Scatter) numbers(c *canvas, front []ScatterDot, sx, sy scale) {
+	side := -11.0
+	if s.MoreX {
+		side = 11
+	}
+	freeX, freeY := math.Inf(-1), math.Inf(-1)
 	for i, f := range front {
-		n := strconv.Itoa(i + 1)
-		if i < maxKey-1 || len(front) <= maxKey {
-			c.text("small", x, y+float64(i)*labelGap, start, clip(n+"  "+f.Label, labelSize, width))
-		} else if i == maxKey-1 {
-			c.text("sub small", x, y+float64(i)*labelGap, start, fmt.Sprintf("and %d more", len(front)-i))
-		}
-		if at := sx.at(f.X); at-free > textWidth(n, labelSize)+3 {
-			c.text("val", at, sy.at(f.Y)-12, middle, n)
-			free = at
+		n, x, y := strconv.Itoa(i+1), sx.at(f.X)+side, sy.at(f.Y)+12
+		if x-freeX > textWidth(n, labelSize)+3 || math.Abs(y-freeY) > labelGap {
+			c.text("val", x, y, middle, n)
+			freeX, freeY = x, y
 		}
 	}
+}
+
+// key says what the numbers are: the names, then a line for each.
+func (s Scatter) key(c *canvas, front []ScatterDot, x, y, width float64) {
+	if len(front) == 0 {
+		return
+	}
+	for i, text := range fill(s.Key, width) {
+		c.text("sub small", x, y+float64(i)*labelGap, start, clip(text, labelSize, width))
+	}
+	y += float64(len(fill(s.Key, width)))*labelGap + 4
+	for i, f := range front {
+		if i == maxKey-1 && len(front) > maxKey {
+			c.text("sub small", x, y+float64(i)*labelGap, start, fmt.Sprintf("and %d more", len(front)-i))
+			return
+		}
+		c.text("small", x, y+float64(i)*labelGap, start, clip(line(i, f), labelSize, width))
+	}
+}
+
+// fill puts names on as few lines as they need.
+func fill(names []string, width float64) (lines []string) {
+	text := ""
+	for i, name := range names {
+		if i < len(names)-1 {
+			name += keyGap
+		}
+		if text != "" && textWidth(text+name, labelSize) > width {
+			lines, text = append(lines, text), ""
+		}
+		text += name
+	}
+	if text != "" {
+		lines = append(lines, text)
+	}
+	return lines
 }

@@ -25,9 +25,10 @@ type Axis struct {
 // Axes are all axes. An area counts with the upper end of its range: a design
 // must have room for it.
 var Axes = []Axis{
-	{Name: "latency", Label: "latency, first beat in to last beat out, ns", value: func(p *Point) *float64 { return p.LastNS }},
-	{Name: "first_latency", Label: "latency, first beat in to first beat out, ns", value: func(p *Point) *float64 { return p.FirstNS }},
-	{Name: "throughput", Label: "throughput, Gbit/s", More: true, value: func(p *Point) *float64 { return p.Gbps }},
+	{Name: "latency", Label: "latency of the first frame, first beat in to last beat out, model_ns", value: func(p *Point) *float64 { return p.LastNS }},
+	{Name: "first_latency", Label: "latency of the first frame, first beat in to first beat out, model_ns", value: func(p *Point) *float64 { return p.FirstNS }},
+	{Name: "last_frame_latency", Label: "latency of the last frame, first beat in to last beat out, model_ns", value: func(p *Point) *float64 { return p.FinalNS }},
+	{Name: "throughput", Label: "throughput at saturation, Gbit/s of model time", More: true, value: (*Point).Gbps},
 	{Name: "lut", Label: "LUTs, estimated", area: func(a *Area) (float64, float64, bool) { return a.LUT.Lo, a.LUT.Hi, a.LUT.Open }},
 	{Name: "ff", Label: "flip-flops, estimated", area: func(a *Area) (float64, float64, bool) { return a.FF.Lo, a.FF.Hi, a.FF.Open }},
 	{Name: "bram36", Label: "block RAMs of 36 Kbit, estimated", area: func(a *Area) (float64, float64, bool) { return a.BRAM.Lo, a.BRAM.Hi, a.BRAM.Open }},

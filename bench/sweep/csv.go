@@ -20,8 +20,10 @@ func (p *Plan) Header() []string {
 	}
 	return append(h,
 		"frame_bytes", "n_frames", "gap_cycles", "sink", "inputs",
-		"first_latency_cycles", "first_latency_ns", "last_latency_cycles", "last_latency_ns",
-		"cycles_per_frame", "throughput_gbit_per_s", "throughput_mframe_per_s",
+		"first_latency_cycles", "first_latency_model_ns", "last_latency_cycles", "last_latency_model_ns",
+		"last_frame_latency_cycles", "last_frame_latency_model_ns", "cycles_per_frame",
+		"throughput_gbit_per_s", "throughput_mframe_per_s", "saturation_cycles_per_frame",
+		"saturation_n_frames", "saturation_dropped_frames", "saturation_steady",
 		"delivered_frames", "dropped_frames", "drop_reasons", "frames_marked_bad", "in_stall_cycles",
 		"max_occupancy_bytes", "max_occupancy_stage",
 		"area_lut_lo", "area_lut_hi", "area_ff_lo", "area_ff_hi", "area_bram36_lo", "area_bram36_hi",
@@ -47,13 +49,14 @@ func (p *Plan) Row(pt *Point, front bool) []string {
 	if pt.Error != "" {
 		return append(append(row, make([]string, len(p.Header())-len(row)-4)...), mark, "", pt.Error, "")
 	}
-	for _, v := range []*float64{pt.FirstCycles, pt.FirstNS, pt.LastCycles, pt.LastNS, pt.CyclesPerFrame, pt.Gbps, pt.Mfps} {
-		if v == nil {
-			row = append(row, "")
-		} else {
-			row = append(row, number(*v))
-		}
+	sat := pt.Saturation
+	for _, v := range []*float64{
+		pt.FirstCycles, pt.FirstNS, pt.LastCycles, pt.LastNS, pt.FinalCycles, pt.FinalNS, pt.CyclesPerFrame,
+		sat.Gbps, sat.Mfps, sat.CyclesPerFrame,
+	} {
+		row = append(row, Figure(v))
 	}
+	row = append(row, strconv.Itoa(sat.Frames), strconv.Itoa(sat.Dropped), strconv.FormatBool(sat.Steady))
 	row = append(row, strconv.Itoa(pt.Delivered), strconv.Itoa(pt.Dropped), pt.Reasons(), strconv.Itoa(pt.Bad), strconv.Itoa(pt.Stall))
 	if l := pt.Highest(); l != nil {
 		row = append(row, strconv.Itoa(l.Bytes), l.Stage)
@@ -64,6 +67,14 @@ func (p *Plan) Row(pt *Point, front bool) []string {
 		row = append(row, ends(r)...)
 	}
 	return append(row, mark, strconv.FormatBool(pt.Finished), "", strings.Join(pt.Area.Rules, " | "))
+}
+
+// Figure writes a figure; nothing if there is none.
+func Figure(v *float64) string {
+	if v == nil {
+		return ""
+	}
+	return number(*v)
 }
 
 // ends are a range's: an upper end that is not known is "unknown", and so is a

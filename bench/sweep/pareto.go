@@ -3,7 +3,9 @@ package sweep
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -92,7 +94,8 @@ func (p *Point) traffic() string {
 }
 
 // front marks the dots that no other beats: sorted by X, best first, those that
-// are better in Y than all before them.
+// are better in Y than all before them. Of dots in the same place it marks those
+// that no other there beats in the figures that are not axes.
 func (p Panel) front(moreX, moreY bool) {
 	sign := func(more bool, v float64) float64 {
 		if more {
@@ -109,15 +112,69 @@ func (p Panel) front(moreX, moreY bool) {
 	x := func(d *Dot) float64 { return sign(moreX, d.X) }
 	y := func(d *Dot) float64 { return sign(moreY, d.Y) }
 	slices.SortStableFunc(in, func(a, b *Dot) int { return cmp.Or(cmp.Compare(x(a), x(b)), cmp.Compare(y(a), y(b))) })
-	var best *Dot
-	for _, d := range in {
-		switch {
-		case best == nil || y(d) < y(best):
-			d.Front, best = true, d
-		case x(d) == x(best) && y(d) == y(best): // as good as the last one
+	best := math.Inf(1)
+	for len(in) > 0 {
+		place := in
+		if k := slices.IndexFunc(in, func(d *Dot) bool { return x(d) != x(in[0]) || y(d) != y(in[0]) }); k > 0 {
+			place = in[:k]
+		}
+		if at := y(place[0]); at < best {
+			best = at
+			unbeaten(place)
+		}
+		in = in[len(place):]
+	}
+}
+
+// unbeaten marks the dots that no other is at least as good as in every figure
+// and better in one. Sorted by the figures, what beats a dot comes before it.
+func unbeaten(dots []*Dot) {
+	of := map[*Dot][]float64{}
+	for _, d := range dots {
+		of[d] = d.Point.figures()
+	}
+	slices.SortStableFunc(dots, func(a, b *Dot) int { return slices.Compare(of[a], of[b]) })
+	var front [][]float64
+	for _, d := range dots {
+		f := of[d]
+		if len(front) > 0 && slices.Equal(f, front[len(front)-1]) {
 			d.Front = true
+			continue
+		}
+		d.Front = !slices.ContainsFunc(front, func(g []float64) bool {
+			for i := range g {
+				if g[i] > f[i] {
+					return false
+				}
+			}
+			return true
+		})
+		if d.Front {
+			front = append(front, f)
 		}
 	}
+}
+
+// figures are all that axes can show, less being better; of estimates both ends.
+func (p *Point) figures() (all []float64) {
+	for _, a := range Axes {
+		at, low, _, ok := a.of(p)
+		switch {
+		case !ok:
+			at, low = math.Inf(1), math.Inf(1)
+		case a.More: // throughput is known to alike
+			at = -coarse(at)
+			low = at
+		}
+		all = append(all, at, low)
+	}
+	return all
+}
+
+// coarse rounds to three digits.
+func coarse(v float64) float64 {
+	v, _ = strconv.ParseFloat(strconv.FormatFloat(v, 'g', 3, 64), 64)
+	return v
 }
 
 // Front returns the panel's front from the left to the right.
@@ -144,16 +201,32 @@ func (v View) Fronts() map[int]bool {
 	return on
 }
 
-// Label names a point by what the sweep varies.
-func (p *Plan) Label(pt *Point) string {
-	var parts []string
+// Names are those of the dimensions that have more than one value.
+func (p *Plan) Names() (names []string) {
 	for _, v := range p.Vary {
 		if len(v.Values) > 1 {
-			parts = append(parts, v.Name()+" "+number(pt.Vary[v.Name()]))
+			names = append(names, v.Name())
 		}
 	}
-	if len(parts) == 0 {
-		return fmt.Sprintf("point %d", pt.Index)
+	return names
+}
+
+// Values are a point's, one for each of Names; its number if there is none.
+func (p *Plan) Values(pt *Point) (values []string) {
+	for _, name := range p.Names() {
+		values = append(values, number(pt.Vary[name]))
 	}
-	return strings.Join(parts, ", ")
+	if len(values) == 0 {
+		return []string{fmt.Sprintf("point %d", pt.Index)}
+	}
+	return values
+}
+
+// Label names a point by what the sweep varies.
+func (p *Plan) Label(pt *Point) string {
+	values := p.Values(pt)
+	for i, name := range p.Names() {
+		values[i] = name + " " + values[i]
+	}
+	return strings.Join(values, ", ")
 }

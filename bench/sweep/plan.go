@@ -30,7 +30,7 @@ type Plan struct {
 }
 
 // Vary is one dimension: values for one or more targets at a time. A target is
-// STAGE.PARAM, PARAM (every stage that has it), clock_mhz or STAGE.clock_mhz.
+// STAGE.PARAM, PARAM (every stage that has it), STAGE.clock_mhz, or one of Words.
 type Vary struct {
 	Targets []string  `json:"targets"`
 	Values  []float64 `json:"values"`
@@ -149,7 +149,7 @@ func (p *Plan) Describe(s Setting) *pipeline.Description {
 		for _, v := range p.Vary {
 			for _, t := range v.Targets {
 				if strings.Contains(t, ".") == named {
-					apply(&d, t, s.Vary[v.Name()], p.base)
+					apply(&d, p.Pipeline, t, s.Vary[v.Name()], p.base)
 				}
 			}
 		}

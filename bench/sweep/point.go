@@ -24,17 +24,18 @@ type Point struct {
 	Error    string `json:"error,omitempty"`
 	Finished bool   `json:"finished"` // the network came to rest
 
-	// As pipeline.Result has them: of the first frame; cycles of the output's clock.
+	// Of the first frame: its first beat in to its first and to its last beat out,
+	// as pipeline.Result has them. Cycles are of the output's clock.
 	FirstCycles *float64 `json:"first_latency_cycles"`
-	FirstNS     *float64 `json:"first_latency_ns"`
+	FirstNS     *float64 `json:"first_latency_model_ns"`
 	LastCycles  *float64 `json:"last_latency_cycles"`
-	LastNS      *float64 `json:"last_latency_ns"`
+	LastNS      *float64 `json:"last_latency_model_ns"`
+	// LastCycles of the last frame, which meets what the others have filled.
+	FinalCycles *float64 `json:"last_frame_latency_cycles"`
+	FinalNS     *float64 `json:"last_frame_latency_model_ns"`
 
-	// At the last stage's first output, from the spacing of frames: Gbit/s of
-	// frames without FCS, preamble and gap.
-	CyclesPerFrame *float64 `json:"cycles_per_frame"`
-	Gbps           *float64 `json:"throughput_gbit_per_s"`
-	Mfps           *float64 `json:"throughput_mframe_per_s"`
+	CyclesPerFrame *float64 `json:"cycles_per_frame"` // at the output, under the point's traffic
+	Saturation     *Rate    `json:"saturation"`       // under as much as the inputs take
 
 	Delivered int     `json:"delivered_frames"`
 	Dropped   int     `json:"dropped_frames"`
@@ -72,6 +73,14 @@ func (p *Point) Highest() (best *Level) {
 	return best
 }
 
+// Gbps is the throughput at saturation; nil if there is none.
+func (p *Point) Gbps() *float64 {
+	if p.Saturation == nil {
+		return nil
+	}
+	return p.Saturation.Gbps
+}
+
 // Point computes point i.
 func (p *Plan) Point(i int) (pt Point) {
 	s := p.Setting(i)
@@ -98,7 +107,11 @@ func (p *Plan) Point(i int) (pt Point) {
 		pt.Error = reason(err)
 		return pt
 	}
-	pt.measured(r, built.Out[0].Wire.Clock.Period.Nanos())
+	period := built.Out[0].Wire.Clock.Period.Nanos()
+	pt.measured(r, period)
+	if pt.Saturation, err = saturate(d, t, period); err != nil {
+		pt.Error = reason(err)
+	}
 	return pt
 }
 
@@ -107,11 +120,10 @@ func (p *Point) measured(r *pipeline.Result, period float64) {
 	p.Finished = r.Finished
 	p.FirstCycles, p.FirstNS = r.FirstLatency, r.FirstLatencyNS
 	p.LastCycles, p.LastNS = r.LastLatency, r.LastLatencyNS
-	p.CyclesPerFrame = r.CyclesPerFrame
-	if c := r.CyclesPerFrame; c != nil && *c > 0 {
-		mfps := 1000 / (*c * period)
-		p.Mfps, p.Gbps = micro(mfps), micro(mfps*float64(p.Bytes)*8/1000)
+	if p.FinalCycles = r.LastFrameLatency; p.FinalCycles != nil {
+		p.FinalNS = nano(*p.FinalCycles * period)
 	}
+	p.CyclesPerFrame = r.CyclesPerFrame
 	p.Delivered, p.Dropped, p.Bad, p.Stall = r.Delivered, r.Drops, r.MarkedBad, r.InStall
 	for _, l := range r.Losses {
 		p.Losses = append(p.Losses, Loss{l.Stage, l.Reason, l.Frames})
@@ -119,6 +131,12 @@ func (p *Point) measured(r *pipeline.Result, period float64) {
 	for _, l := range r.Levels {
 		p.Levels = append(p.Levels, Level{l.Stage, l.MaxOccupancy})
 	}
+}
+
+// nano rounds a time in ns to picoseconds.
+func nano(v float64) *float64 {
+	v = math.Round(v*1e3) / 1e3
+	return &v
 }
 
 // micro rounds to six decimals.

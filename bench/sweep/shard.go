@@ -33,7 +33,7 @@ func (s Shard) Size(n int) int {
 func (s Shard) String() string { return fmt.Sprintf("%d/%d", s.Index, max(s.Count, 1)) }
 
 // Schedulers lists where FindShard looks, for help texts.
-const Schedulers = "SLURM_ARRAY_TASK_ID (with SLURM_ARRAY_TASK_COUNT, _MIN and _STEP) or JOB_COMPLETION_INDEX (with --shards or MESHNIC_SHARDS)"
+const Schedulers = "SLURM_ARRAY_TASK_ID (with SLURM_ARRAY_TASK_COUNT, _MIN, _MAX and _STEP, or --shards) or JOB_COMPLETION_INDEX (with --shards, JOB_COMPLETIONS or MESHNIC_SHARDS)"
 
 // FindShard returns the shard of --shard, or of an array job's environment;
 // count is --shards, 0 if it was not given. Shards may be numbered from 0 or
@@ -97,13 +97,20 @@ func (f finder) slurm() (Shard, error) {
 		}
 		return Shard{id % f.count, f.count, from}, nil
 	}
+	low, high, step := max(f.number("SLURM_ARRAY_TASK_MIN"), 0), f.number("SLURM_ARRAY_TASK_MAX"), max(f.number("SLURM_ARRAY_TASK_STEP"), 1)
+	whole := 0 // tasks from low to high
+	if high >= low {
+		whole = (high-low)/step + 1
+	}
 	total := f.number("SLURM_ARRAY_TASK_COUNT")
 	if total < 1 {
-		return refused(what, "SLURM_ARRAY_TASK_COUNT is not set", "meshnic sweep --shards N, with N the size of the array")
+		total = whole
 	}
-	low, step := max(f.number("SLURM_ARRAY_TASK_MIN"), 0), max(f.number("SLURM_ARRAY_TASK_STEP"), 1)
+	if total < 1 {
+		return refused(what, "neither SLURM_ARRAY_TASK_COUNT nor SLURM_ARRAY_TASK_MAX is set", "meshnic sweep --shards N, with N the size of the array")
+	}
 	index := (id - low) / step
-	if id < low || (id-low)%step != 0 || index >= total {
+	if id < low || (id-low)%step != 0 || index >= total || whole != 0 && whole != total {
 		return refused(what, fmt.Sprintf("an array of %d tasks from %d has holes", total, low),
 			"say how many shards there are with --shards N: task i is then shard i/N, whatever else is in the array")
 	}
@@ -113,16 +120,18 @@ func (f finder) slurm() (Shard, error) {
 func (f finder) kubernetes() (Shard, error) {
 	const from = "JOB_COMPLETION_INDEX"
 	index, what, count := f.number(from), from+"="+f.env(from), f.count
-	if count == 0 {
-		count = f.number("MESHNIC_SHARDS")
+	for _, name := range []string{"JOB_COMPLETIONS", "MESHNIC_SHARDS"} {
+		if count < 1 {
+			count = f.number(name)
+		}
 	}
 	switch {
 	case index < 0:
 		return refused(what, "is not a number", "meshnic sweep --shard i/n")
 	case count < 1:
-		return refused(what, "the number of completions is not known", "meshnic sweep --shards N, or set MESHNIC_SHARDS to the Job's completions")
+		return refused(what, "the number of completions is not known", "meshnic sweep --shards N, or set JOB_COMPLETIONS or MESHNIC_SHARDS to the Job's completions")
 	case index >= count:
-		return refused(what, fmt.Sprintf("is not below %d shards", count), "set --shards or MESHNIC_SHARDS to the Job's completions")
+		return refused(what, fmt.Sprintf("is not below %d shards", count), "set --shards, JOB_COMPLETIONS or MESHNIC_SHARDS to the Job's completions")
 	}
 	return Shard{index, count, from}, nil
 }

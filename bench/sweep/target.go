@@ -38,15 +38,32 @@ func (p *Plan) checkVary(i int) error {
 		if err := checkTarget(p.Pipeline, t); err != nil {
 			return err
 		}
-		twice := slices.Contains(v.Targets[:k], t)
+		others := slices.Clone(v.Targets[:k])
 		for _, other := range p.Vary[:i] {
-			twice = twice || slices.Contains(other.Targets, t)
+			others = append(others, other.Targets...)
 		}
-		if twice {
-			return fmt.Errorf("%s is varied twice", t)
+		for _, other := range others {
+			if other == t {
+				return fmt.Errorf("%s is varied twice", t)
+			}
+			if both := common(p.Pipeline, t, other); both != "" {
+				return fmt.Errorf("%s and %s both set %s", other, t, both)
+			}
 		}
 	}
 	return nil
+}
+
+// common is a parameter that two targets without a stage's name set.
+func common(d *pipeline.Description, a, b string) string {
+	for i := range d.Stages {
+		for _, name := range sets(d, i, a) {
+			if slices.Contains(sets(d, i, b), name) {
+				return name
+			}
+		}
+	}
+	return ""
 }
 
 func checkTarget(d *pipeline.Description, target string) error {
@@ -58,7 +75,7 @@ func checkTarget(d *pipeline.Description, target string) error {
 	for i := range d.Stages {
 		s := &d.Stages[i]
 		switch {
-		case !named && hasParam(s, target):
+		case !named && len(sets(d, i, target)) > 0:
 			return nil
 		case named && s.Name == stage && (param == clock || hasParam(s, param)):
 			return nil
@@ -75,7 +92,10 @@ func checkTarget(d *pipeline.Description, target string) error {
 	if named {
 		return fmt.Errorf("there is no stage %q, want %s", stage, strings.Join(names, ", "))
 	}
-	return fmt.Errorf("no stage has a parameter %q, want %s, %s", target, clock, strings.Join(all, ", "))
+	if slices.Contains(wordNames(), target) {
+		return fmt.Errorf("no stage of pipeline %s has anything that %s is about", d.Name, target)
+	}
+	return fmt.Errorf("no stage has a parameter %q, want %s, or %s", target, strings.Join(wordNames(), ", "), strings.Join(all, ", "))
 }
 
 // baseClock is the frequency at the pipeline's first input; 0 if it does not
@@ -92,8 +112,9 @@ func baseClock(d *pipeline.Description) float64 {
 }
 
 // apply sets one target. The clock of the pipeline takes along whatever in the
-// description says the same frequency: it is the same clock.
-func apply(d *pipeline.Description, target string, value, base float64) {
+// description says the same frequency: it is the same clock. as is the
+// description before anything was set.
+func apply(d, as *pipeline.Description, target string, value, base float64) {
 	set := func(s *pipeline.Stage, name string) {
 		if s.Params == nil {
 			s.Params = module.Args{}
@@ -125,8 +146,10 @@ func apply(d *pipeline.Description, target string, value, base float64) {
 					set(s, name)
 				}
 			}
-		case hasParam(s, param):
-			set(s, param)
+		default:
+			for _, name := range sets(as, i, param) {
+				set(s, name)
+			}
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -45,18 +46,19 @@ func newSweep() *cobra.Command {
 		Short: "Try a pipeline at many clocks, widths, depths: latency, throughput, drops, area",
 		Long: `sweep runs a pipeline at every combination of what varies with every traffic, on all cores,
 and writes a folder: points.jsonl, points.csv, pareto.svg, index.html, manifest.json. All of it
-is model time; areas are ranges with their sources, never results of synthesis.
+is model time; areas are ranges with their sources, never results of synthesis. Latency is of the
+first frame, throughput is measured at saturation: frames back to back, until the rate is steady.
 
   meshnic sweep --pipeline passthrough-10g --vary rx_fifo.DEPTH=512..65536:x2 --bytes 60,1514
-  meshnic sweep --pipeline mine.yaml --vary DATA_WIDTH=64,128,256,512 --vary clock_mhz=156.25,250 \
-                --vary dma.LATENCY_NS=300..900:+100 --sink none,alt50
+  meshnic sweep --pipeline mine.yaml --vary width=64,128,256,512 --vary clock_mhz=156.25,250 \
+                --vary pcie_latency_ns=300..900:+100 --sink none,alt50
   meshnic sweep --plan plan.yaml --dir runs/night        # ctrl-C; the same line again goes on
   meshnic sweep --plan plan.yaml --shard 0/2 --dir a     # on one machine
   meshnic sweep --plan plan.yaml --shard 1/2 --dir b     # on another
   meshnic report --merge a b --dir both
 
-What varies: STAGE.PARAM, or PARAM for every stage that has it; clock_mhz is the clock of the
-pipeline's input (and of all that runs at the same frequency), STAGE.clock_mhz of one stage.
+What varies: STAGE.PARAM, PARAM for every stage that has it, STAGE.clock_mhz, or a word:
+` + sweep.Words() + `
 Several with commas before = take the same value: 'rx_cross.M_CLK_MHZ,tx_cross.S_CLK_MHZ=200,250'.
 A range is a list 64,128, a..b:+step, or a..b:xfactor. A point that cannot be built keeps its row,
 with the reason.
@@ -66,14 +68,14 @@ A plan is a YAML file with the same words:
   pipeline: passthrough-10g          # built in, or a file beside the plan
   vary:
     rx_fifo.DEPTH: 512..65536:x2
-    DATA_WIDTH: [32, 64]
+    table_size: [1024, 4096]
   traffic: {bytes: [60, 1514], frames: 64, sink: [none, alt50]}
   chart: latency:bram36
 
 In an array job each task takes its shard from ` + sweep.Schedulers + `.
 
 Sinks:  ` + strings.Join(sim.Patterns, ", ") + `.
-Charts: Y:X of latency, first_latency, throughput, lut, ff, bram36.`,
+Charts: Y:X of ` + sweep.AxisNames() + `.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runSweep(cmd, f) },
 	}
@@ -93,7 +95,7 @@ Charts: Y:X of latency, first_latency, throughput, lut, ff, bram36.`,
 	fl.StringVar(&f.dir, "dir", "", "folder (default: runs/sweep-<plan>); a sweep that was interrupted goes on in it")
 	fl.StringVar(&f.shard, "shard", "", "i/n: only every n-th point, from the i-th on")
 	fl.IntVar(&f.shards, "shards", 0, "number of shards, where the scheduler tells only which one this is")
-	fl.IntVar(&f.workers, "workers", runtime.NumCPU(), "points at a time")
+	fl.IntVar(&f.workers, "workers", 0, "points at a time; 0: one for each core this process may use")
 	return cmd
 }
 
@@ -107,9 +109,10 @@ func runSweep(cmd *cobra.Command, f sweepFlags) error {
 	if err != nil {
 		return err
 	}
-	if f.workers < 1 || f.workers > 4096 {
-		return failure.Usagef("--workers %d: want 1 to 4096", f.workers)
+	if f.workers < 0 || f.workers > 4096 {
+		return failure.New(failure.Usage, fmt.Sprintf("--workers %d", f.workers), "want 0 to 4096", "leave --workers away: all cores work")
 	}
+	workers := cmp.Or(f.workers, runtime.GOMAXPROCS(0))
 	dir, err := f.folder(plan, shard)
 	if err != nil {
 		return err
@@ -129,7 +132,7 @@ func runSweep(cmd *cobra.Command, f sweepFlags) error {
 	if store.Resumed > 0 {
 		fmt.Fprintf(say, "%d points are there from before\n", store.Resumed)
 	}
-	if err := plan.Run(cmd.Context(), store, shard, f.workers, ticking(say, plan.Pipeline.Name)); err != nil {
+	if err := plan.Run(cmd.Context(), store, shard, workers, ticking(say, plan.Pipeline.Name)); err != nil {
 		if errors.Is(err, context.Canceled) {
 			return failure.New(failure.Unexpected, "sweep", fmt.Sprintf("%v; %d points are in %s", context.Cause(cmd.Context()), len(store.Points()), dir), "the same command goes on from there")
 		}

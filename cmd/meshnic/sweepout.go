@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"io"
 	"slices"
@@ -53,7 +54,7 @@ func writeSweep(out io.Writer, dir string, p *sweep.Plan, points []sweep.Point, 
 	}
 	fmt.Fprintf(out, "%d of %d points", len(points), p.Size())
 	if m.Errors > 0 {
-		fmt.Fprintf(out, ", %d of them cannot be built or run", m.Errors)
+		fmt.Fprintf(out, ", %d of them cannot be built or run (points.csv says why)", m.Errors)
 	}
 	if m.Rate > 0 {
 		fmt.Fprintf(out, "; %.0f points/s", m.Rate)
@@ -70,7 +71,7 @@ func printFronts(out io.Writer, p *sweep.Plan, v sweep.View) error {
 		fmt.Fprintln(w, "  design\tlatency_ns\tgbit_per_s\tlut\tff\tbram36")
 		for _, d := range panel.Front() {
 			pt := d.Point
-			fmt.Fprintf(w, "  %s\t%s\t%s\t%s\t%s\t%s\n", p.Label(pt), figure(pt.LastNS), figure(pt.Gbps), pt.Area.LUT, pt.Area.FF, pt.Area.BRAM)
+			fmt.Fprintf(w, "  %s\t%s\t%s\t%s\t%s\t%s\n", p.Label(pt), figure(pt.LastNS), figure(pt.Gbps()), pt.Area.LUT, pt.Area.FF, pt.Area.BRAM)
 		}
 		if err := w.Flush(); err != nil {
 			return err
@@ -79,22 +80,17 @@ func printFronts(out io.Writer, p *sweep.Plan, v sweep.View) error {
 	return nil
 }
 
-func figure(v *float64) string {
-	if v == nil {
-		return "-"
-	}
-	return strconv.FormatFloat(*v, 'f', -1, 64)
-}
+func figure(v *float64) string { return cmp.Or(sweep.Figure(v), "-") }
 
 // scatter is the view as a chart.
 func scatter(p *sweep.Plan, v sweep.View) report.Scatter {
-	s := report.Scatter{Label: fmt.Sprintf("%s: %s against %s, Pareto front marked", name(p), v.Y.Name, v.X.Name), X: v.X.Label, Y: v.Y.Label, MoreX: v.X.More}
+	s := report.Scatter{Label: fmt.Sprintf("%s: %s against %s, Pareto front marked", name(p), v.Y.Name, v.X.Name), X: v.X.Label, Y: v.Y.Label, MoreX: v.X.More, Key: p.Names()}
 	fastest := 0.0
 	if v.X.Name != "throughput" && v.Y.Name != "throughput" {
 		for _, panel := range v.Panels {
 			for _, d := range panel.Dots {
-				if d.Point.Gbps != nil {
-					fastest = max(fastest, *d.Point.Gbps)
+				if g := d.Point.Gbps(); g != nil {
+					fastest = max(fastest, *g)
 				}
 			}
 		}
@@ -103,12 +99,12 @@ func scatter(p *sweep.Plan, v sweep.View) report.Scatter {
 	for _, panel := range v.Panels {
 		sp := report.ScatterPanel{Title: panel.Title}
 		for _, d := range panel.Dots {
-			dot := report.ScatterDot{X: d.X, Y: d.Y, XLow: d.XLow, Front: d.Front, Open: d.Out != "", Label: p.Label(d.Point), Tip: tip(p, d)}
+			dot := report.ScatterDot{X: d.X, Y: d.Y, XLow: d.XLow, Front: d.Front, Open: d.Out != "", Key: p.Values(d.Point), Tip: tip(p, d)}
 			if d.XOpen {
 				dot.XLow = dot.X // its range has no end that could be drawn
 			}
-			if fastest > 0 && d.Point.Gbps != nil {
-				dot.Size = *d.Point.Gbps / fastest
+			if g := d.Point.Gbps(); fastest > 0 && g != nil {
+				dot.Size = *g / fastest
 			}
 			sp.Dots = append(sp.Dots, dot)
 		}
@@ -126,7 +122,7 @@ func name(p *sweep.Plan) string {
 
 func tip(p *sweep.Plan, d sweep.Dot) string {
 	pt := d.Point
-	s := fmt.Sprintf("%s: latency %s ns, %s Gbit/s, LUT %s, FF %s, BRAM %s", p.Label(pt), figure(pt.LastNS), figure(pt.Gbps), pt.Area.LUT, pt.Area.FF, pt.Area.BRAM)
+	s := fmt.Sprintf("%s: latency %s ns, %s Gbit/s, LUT %s, FF %s, BRAM %s", p.Label(pt), figure(pt.LastNS), figure(pt.Gbps()), pt.Area.LUT, pt.Area.FF, pt.Area.BRAM)
 	if d.Out != "" {
 		s += "; " + d.Out
 	}
@@ -139,7 +135,8 @@ func sheet(p *sweep.Plan, v sweep.View, points []sweep.Point, missing []int, cha
 		Title:  "meshnic sweep of " + name(p),
 		Lede:   fmt.Sprintf("%d points: every combination of what varies, under %d kinds of traffic. All figures are model time.", len(points), len(v.Panels)),
 		Figure: chart,
-		Caption: fmt.Sprintf("%s against %s. A design is on the front if no other under the same traffic is better in one and at least as good in the other. "+
+		Caption: fmt.Sprintf("%s against %s. A design is on the front if no other under the same traffic is better in one and at least as good in the other; "+
+			"of designs in the same place, if no other there is at least as good in all other figures and better in one. "+
 			"Where an area is a range, its upper end counts and a line shows the rest; parts whose area is unknown are not in it.", v.Y.Label, v.X.Label),
 	}
 	if len(missing) > 0 {
@@ -182,8 +179,10 @@ func sheet(p *sweep.Plan, v sweep.View, points []sweep.Point, missing []int, cha
 	settings := columns[:len(p.Vary)+6]
 	table("Cannot be built or run", failed, append(slices.Clip(settings), report.SheetColumn{Name: "reason", Left: true}))
 	s.Notes = []string{
-		"latency: of the first frame, from its first beat accepted at the input to its first (first) or last (last) beat at the output.",
-		"throughput: at the last stage's first output, from the spacing of frames, without FCS, preamble and gap; needs two frames, and means a steady state from 8 on.",
+		"latency, first and last: of the first frame, which finds the pipeline empty, from its first beat accepted at the input to its first and to its last beat at the output. Final: of the last frame, from its first beat in to its last beat out; it meets what the others have filled.",
+		"cycles a frame: spacing of last beats at the last stage's first output, under the traffic of the row.",
+		"throughput: at saturation. Every input offers frames of the row's bytes back to back, the sink is the row's; trains double from 64 frames an input until the rate changes by at most 0.1 % from one to the next, at 8192 at the latest (then marked *). The rate is that of the frames by which a train is longer than the one before, so filling and draining do not count. Gbit/s of frames as offered, without FCS, preamble and gap.",
+		"lost at saturation: of the longest train's frames.",
 		"occupancy: the fullest stage's highest level; points.jsonl has every stage's.",
 	}
 	for _, r := range sources {
@@ -201,8 +200,10 @@ func sheetColumns(p *sweep.Plan) []report.SheetColumn {
 	return append(c,
 		report.SheetColumn{Unit: "bytes", Name: "frame"}, report.SheetColumn{Name: "frames"}, report.SheetColumn{Unit: "cycles", Name: "gap"},
 		report.SheetColumn{Name: "sink", Left: true}, report.SheetColumn{Name: "inputs"},
-		report.SheetColumn{Unit: "model_ns", Name: "first"}, report.SheetColumn{Unit: "model_ns", Name: "last"}, report.SheetColumn{Unit: "cycles", Name: "last"},
-		report.SheetColumn{Unit: "cycles", Name: "a frame"}, report.SheetColumn{Unit: "Gbit/s", Name: "throughput"}, report.SheetColumn{Unit: "Mframe/s", Name: "throughput"},
+		report.SheetColumn{Unit: "cycles", Name: "first"}, report.SheetColumn{Unit: "model_ns", Name: "first"},
+		report.SheetColumn{Unit: "cycles", Name: "last"}, report.SheetColumn{Unit: "model_ns", Name: "last"}, report.SheetColumn{Unit: "model_ns", Name: "final"},
+		report.SheetColumn{Unit: "cycles", Name: "per frame"}, report.SheetColumn{Unit: "Gbit/s", Name: "throughput"}, report.SheetColumn{Unit: "Mframe/s", Name: "throughput"},
+		report.SheetColumn{Unit: "frames of all", Name: "lost at saturation"},
 		report.SheetColumn{Unit: "frames", Name: "dropped"}, report.SheetColumn{Name: "reasons", Left: true},
 		report.SheetColumn{Unit: "bytes", Name: "highest"},
 		report.SheetColumn{Unit: "LUT", Name: "area"}, report.SheetColumn{Unit: "FF", Name: "area"}, report.SheetColumn{Unit: "BRAM36", Name: "area"})
@@ -218,6 +219,12 @@ func sheetRow(p *sweep.Plan, pt *sweep.Point) []string {
 	if pt.Bad > 0 {
 		reasons = strings.TrimPrefix(fmt.Sprintf("%s; %d marked bad", reasons, pt.Bad), "; ")
 	}
-	return append(row, figure(pt.FirstNS), figure(pt.LastNS), figure(pt.LastCycles), figure(pt.CyclesPerFrame), figure(pt.Gbps), figure(pt.Mfps),
+	sat := pt.Saturation
+	rate := figure(sat.Gbps)
+	if !sat.Steady {
+		rate += "*"
+	}
+	return append(row, figure(pt.FirstCycles), figure(pt.FirstNS), figure(pt.LastCycles), figure(pt.LastNS), figure(pt.FinalNS),
+		figure(pt.CyclesPerFrame), rate, figure(sat.Mfps), fmt.Sprintf("%d of %d", sat.Dropped, sat.Frames*pt.Inputs),
 		strconv.Itoa(pt.Dropped), reasons, highest, pt.Area.LUT.String(), pt.Area.FF.String(), pt.Area.BRAM.String())
 }
