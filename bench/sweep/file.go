@@ -91,6 +91,8 @@ func (f *File) read(text []byte) (n int, err error) {
 			return 0, nil
 		case err != nil:
 			return n, fmt.Errorf("is no point: %w", err)
+		case p.Error == "" && (p.Area == nil || p.Saturation == nil):
+			return n, fmt.Errorf("is no point: neither figures nor an error")
 		case p.Index < 0 || p.Index >= f.Head.Points:
 			return n, fmt.Errorf("point %d, want 0 to %d", p.Index, f.Head.Points-1)
 		case seen[p.Index] != nil && !bytes.Equal(seen[p.Index], line):

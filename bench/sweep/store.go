@@ -87,7 +87,8 @@ func (s *Store) takeOver(p *Plan) error {
 	return s.file.Truncate(f.size)
 }
 
-// difference names the parts in which two plans differ.
+// difference names the parts in which two plans differ: another vary and another
+// traffic.
 func difference(a, b *Plan) string {
 	var parts []string
 	for _, part := range []struct {
@@ -100,7 +101,7 @@ func difference(a, b *Plan) string {
 			parts = append(parts, part.name)
 		}
 	}
-	return "its " + strings.Join(parts, " and ") + " differ"
+	return "another " + strings.Join(parts, " and another ")
 }
 
 // line appends one line, in one write.
