@@ -100,10 +100,25 @@ func (t *Trace) run(e interface {
 
 // Diff is the earliest difference between two runs of a network, or "".
 func (t *Trace) Diff(other *Trace) string {
-	first, what := sim.Never, ""
-	note := func(at sim.Picos, format string, args ...any) {
-		if at < first {
-			first, what = at, fmt.Sprintf("at %d ps: ", at)+fmt.Sprintf(format, args...)
+	d := t.diff(other)
+	if d.at == sim.Never || d.what == "" {
+		return d.what
+	}
+	return fmt.Sprintf("at %d ps: %s", d.at, d.what)
+}
+
+// difference is where two runs part.
+type difference struct {
+	what string // "" if they do not
+	at   sim.Picos
+	wire *sim.Wire // nil if it is on none
+}
+
+func (t *Trace) diff(other *Trace) difference {
+	first := difference{at: sim.Never}
+	note := func(at sim.Picos, w *sim.Wire, format string, args ...any) {
+		if at < first.at {
+			first = difference{fmt.Sprintf(format, args...), at, w}
 		}
 	}
 	for i, w := range t.Net.Wires {
@@ -118,7 +133,7 @@ func (t *Trace) Diff(other *Trace) string {
 				y, at = b[k], min(at, w.Clock.At(b[k].At))
 			}
 			if x != y {
-				note(at, "wire %s, event %d: %v and %v", w.Name, k, x, y)
+				note(at, w, "wire %s, event %d: %v and %v", w.Name, k, x, y)
 				break
 			}
 		}
@@ -132,19 +147,24 @@ func (t *Trace) Diff(other *Trace) string {
 			y = other.Drops[k]
 		}
 		if x != y {
-			note(max(x.At, y.At), "drop %d: %v and %v", k, x, y)
+			note(max(x.At, y.At), nil, "drop %d: %v and %v", k, x, y)
 			break
 		}
 	}
-	if what == "" && (len(t.Peaks) > 0) != (len(other.Peaks) > 0) {
-		return fmt.Sprintf("one came to rest: %t and %t", len(t.Peaks) > 0, len(other.Peaks) > 0)
+	if first.what != "" {
+		return first
+	}
+	if (len(t.Peaks) > 0) != (len(other.Peaks) > 0) {
+		first.what = fmt.Sprintf("one came to rest: %t and %t", len(t.Peaks) > 0, len(other.Peaks) > 0)
+		return first
 	}
 	for i := range t.Peaks {
-		if what == "" && t.Peaks[i] != other.Peaks[i] {
-			return fmt.Sprintf("stage %s: highest level %d and %d", t.Net.Name(i), t.Peaks[i], other.Peaks[i])
+		if t.Peaks[i] != other.Peaks[i] {
+			first.what = fmt.Sprintf("stage %s: highest level %d and %d", t.Net.Name(i), t.Peaks[i], other.Peaks[i])
+			break
 		}
 	}
-	return what
+	return first
 }
 
 // String is the event in words.

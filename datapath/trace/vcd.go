@@ -84,6 +84,13 @@ func (v *VCD) Accepted(w *sim.Wire, at sim.Cycle, b sim.Beat) {
 	v.add(change{t: before(w.Clock, at+1), wire: w.Index()})
 }
 
+// Withdrawn says that from this edge on nothing stands on the wire, although the
+// beat on it was not accepted: no engine reports it, and no stage may do it.
+func (v *VCD) Withdrawn(w *sim.Wire, at sim.Cycle) {
+	v.flush(w.Clock.At(at))
+	v.add(change{t: before(w.Clock, at), wire: w.Index()})
+}
+
 func (v *VCD) Dropped(stage int, at sim.Picos, frame uint32, why sim.Loss) {
 	v.flush(at)
 	v.add(change{t: at, wire: -1, stage: stage, frame: frame, why: why})

@@ -33,7 +33,7 @@ var Table = []Layer{
 	{"datapath/area", []string{"datapath/module"}, "LUT, FF and BRAM of a module as ranges, with their source"},
 	{"datapath/pipeline", []string{"datapath/sim", "datapath/module", "datapath/axis", "datapath/ethernet", "datapath/corundum", "datapath/netfpga", "datapath/card", "internal/failure"}, "a pipeline as data: description, YAML, construction, synthetic runs"},
 	{"datapath/trace", []string{"datapath", "datapath/sim", "datapath/pipeline"}, "what moved, as waveform, timeline, capture and waterfall"},
-	{"datapath/datapathtest", []string{"datapath", "datapath/wire", "datapath/sim", "datapath/parser", "datapath/deparser"}, "frames and a harness for tests of stages"},
+	{"datapath/datapathtest", []string{"datapath", "datapath/wire", "datapath/sim", "datapath/module", "datapath/parser", "datapath/deparser", "datapath/trace"}, "frames and two harnesses for tests of stages: what they decide, and in which cycles"},
 
 	{"internal/failure", nil, "errors with an exit code, a reason and a next step"},
 	{"internal/layers", nil, "this table"},

@@ -1,0 +1,128 @@
+package datapathtest_test
+
+import (
+	"flag"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/meshnic/meshnic/datapath/axis"
+	"github.com/meshnic/meshnic/datapath/card"
+	. "github.com/meshnic/meshnic/datapath/datapathtest"
+	"github.com/meshnic/meshnic/datapath/module"
+	"github.com/meshnic/meshnic/datapath/pipeline"
+	"github.com/meshnic/meshnic/datapath/sim"
+)
+
+var update = flag.Bool("update", false, "write the golden waveforms under testdata")
+
+func skid(in, out *sim.Wire) sim.Stage { return axis.NewSkid(in, out) }
+
+// The whole matrix over a register, a stage that makes frames longer, and one
+// that makes them shorter and drops those that are too short.
+func TestTimed(t *testing.T) {
+	t.Run("register", func(t *testing.T) {
+		RunTimed(t, Timed{
+			Stage:   skid,
+			Latency: func(int, int) int { return 1 },
+			Cycles:  func(n, width int) int { return sim.Beats(n, width) },
+			Golden:  "testdata/skid.golden", Update: *update,
+		})
+	})
+	t.Run("push", func(t *testing.T) {
+		RunTimed(t, Timed{
+			Stage:   pipe(card.Config{Latency: 3, Head: 14, Push: 4}),
+			Expect:  func(in Frame) (Frame, sim.Loss) { return append(make(Frame, 4), in...), sim.LossNone },
+			Latency: func(n, width int) int { return 3 + sim.Beats(min(n, 14), width) - 1 },
+			Cycles:  func(n, width int) int { return sim.Beats(n+4, width) },
+		})
+	})
+	t.Run("pop", func(t *testing.T) {
+		RunTimed(t, Timed{Stage: pipe(card.Config{Latency: 2, Push: -4}), Expect: strips})
+	})
+}
+
+// What the harness asks of a user's stage, the stages here do too: every module
+// with one input and one output in one clock.
+func TestTimedModules(t *testing.T) {
+	drops := module.Args{"FRAME_FIFO": 1, "DROP_WHEN_FULL": 1, "DROP_BAD_FRAME": 1, "DEPTH": 128}
+	for _, tt := range []struct {
+		name string
+		s    Timed
+	}{
+		{"axis_register", Timed{Args: module.Args{"REG_TYPE": 0}}},
+		{"axis_register", Timed{Args: module.Args{"REG_TYPE": 1}}},
+		{"axis_pipeline_register", Timed{}},
+		{"axis_fifo", Timed{}},
+		{"axis_fifo", Timed{Args: module.Args{"FRAME_FIFO": 1}}},
+		{"axis_fifo", Timed{Args: drops, Bad: sim.LossBad, May: []sim.Loss{sim.LossFull, sim.LossOversize}}},
+		{"axis_srl_fifo", Timed{}},
+		{"axis_pipeline_fifo", Timed{}},
+		{"axis_adapter", Timed{Args: module.Args{"S_DATA_WIDTH": 64, "M_DATA_WIDTH": 256}}},
+		{"axis_adapter", Timed{Args: module.Args{"S_DATA_WIDTH": 256, "M_DATA_WIDTH": 64}}},
+		{"parser", Timed{}},
+		{"match_action", Timed{}},
+		{"flow_table", Timed{}},
+		{"l7_scanner", Timed{}},
+		{"deparser", Timed{}},
+		{"tcp_tracker", Timed{}},
+		{"dma_read", Timed{}},
+		{"dma_write", Timed{}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			m, ok := pipeline.Find(tt.name)
+			require.True(t, ok)
+			tt.s.Module, tt.s.Lengths = m, []int{1, 9, 64, 300}
+			require.NoError(t, tt.s.Check())
+		})
+	}
+}
+
+func TestTimedRefuses(t *testing.T) {
+	find := func(name string) *module.Module {
+		m, ok := pipeline.Find(name)
+		require.True(t, ok, name)
+		return m
+	}
+	for _, tt := range []struct {
+		s    Timed
+		want string
+	}{
+		{Timed{}, "one of Stage, Acting and Module"},
+		{Timed{Stage: skid, Module: find("axis_fifo")}, "one of Stage, Acting and Module"},
+		{Timed{Module: find("axis_fifo"), Args: module.Args{"DEEP": 1}}, "has no parameter DEEP"},
+		{Timed{Module: find("axis_arb_mux")}, "has 4 inputs and 1 outputs"},
+		{Timed{Module: find("axis_async_fifo"), Args: module.Args{"S_CLK_MHZ": 100, "M_CLK_MHZ": 200}}, "has two clocks"},
+	} {
+		require.ErrorContains(t, tt.s.Check(), tt.want)
+	}
+}
+
+// What a user sees of a failure: the rule, the wires, and a waveform that is
+// kept. The test runs itself, as the test of a stage that lies.
+func TestTimedFailure(t *testing.T) {
+	const role = "MESHNIC_TIMED_FAILURE"
+	if os.Getenv(role) != "" {
+		RunTimed(t, Timed{Stage: storing(7, func(sim.Beat) []sim.Beat { return nil }).Stage, Widths: []int{8}, Lengths: []int{8, 60}})
+		return
+	}
+	dir := t.TempDir()
+	cmd := exec.Command(os.Args[0], "-test.run=^TestTimedFailure$/^64bit$/idle=none$/sink=alt50", "-test.artifacts", "-test.outputdir="+dir)
+	cmd.Env = append(os.Environ(), role+"=1")
+	out, err := cmd.CombinedOutput()
+	require.Error(t, err)
+	require.Regexp(t, `64 bit, idle none, back-pressure alt50: cycle \d+: out: frame 2: bytes 40 to 47 are lost`, string(out))
+	require.Regexp(t, `cycle +\|\d+ +\|`, string(out))
+	require.Regexp(t, `out +tvalid \|==========\|`, string(out))
+	path := regexp.MustCompile(`waveform: (\S+)`).FindSubmatch(out)
+	require.NotNil(t, path, string(out))
+	require.True(t, filepath.IsAbs(string(path[1])))
+	wave, err := os.ReadFile(string(path[1]))
+	require.NoError(t, err)
+	require.Contains(t, string(wave), "$enddefinitions")
+	require.Contains(t, string(wave), " tvalid $end")
+}
