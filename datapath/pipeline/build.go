@@ -128,8 +128,8 @@ type end struct {
 // Build turns a description into a network. What cannot work is refused with
 // Problems.
 func (d *Description) Build(setup Setup) (*Built, error) {
-	d = &Description{d.Name, d.Doc, d.ClockMHz, slices.Clone(d.Stages)}
-	problems := d.normalise()
+	d = &Description{d.Name, d.Doc, d.ClockMHz, slices.Clone(d.Stages), d.Own}
+	problems := slices.Concat(d.owned(), d.normalise())
 	if len(problems) > 0 {
 		return nil, problems
 	}

@@ -13,16 +13,18 @@ import (
 	"github.com/meshnic/meshnic/datapath/netfpga"
 )
 
-// Modules are all modules a description may name.
+// Modules are the modules that are built in: what every description may name.
 var Modules = slices.Concat(axis.Modules, ethernet.Modules, corundum.Modules, netfpga.Modules, card.Modules)
 
-// Find returns the module of a name.
-func Find(name string) (*module.Module, bool) {
-	i := slices.IndexFunc(Modules, func(m module.Module) bool { return m.Name == name })
+// Find returns the built-in module of a name.
+func Find(name string) (*module.Module, bool) { return find(name, Modules) }
+
+func find(name string, in []module.Module) (*module.Module, bool) {
+	i := slices.IndexFunc(in, func(m module.Module) bool { return m.Name == name })
 	if i < 0 {
 		return nil, false
 	}
-	return &Modules[i], true
+	return &in[i], true
 }
 
 // Description is a pipeline as data.
@@ -31,6 +33,30 @@ type Description struct {
 	Doc      string  `json:"doc,omitempty"`
 	ClockMHz float64 `json:"clock_mhz,omitempty"` // of the first stage and of all that are not behind a crossing; 0: 250, or what the first stage says
 	Stages   []Stage `json:"stages"`
+
+	// Own are the user's modules, which this description may name beside those
+	// built in.
+	Own []module.Module `json:"-"`
+}
+
+// Find returns the module of a name, built in or the description's own.
+func (d *Description) Find(name string) (*module.Module, bool) {
+	if m, ok := Find(name); ok {
+		return m, true
+	}
+	return find(name, d.Own)
+}
+
+// owned refuses modules of the user's that would hide another.
+func (d *Description) owned() (problems Problems) {
+	for i, m := range d.Own {
+		if _, ok := Find(m.Name); ok {
+			problems = append(problems, Problem{Why: fmt.Sprintf("module %s is built in: give yours another name", m.Name)})
+		} else if _, ok := find(m.Name, d.Own[:i]); ok {
+			problems = append(problems, Problem{Why: fmt.Sprintf("module %s comes twice", m.Name)})
+		}
+	}
+	return problems
 }
 
 // Stage is one entry of a Description.

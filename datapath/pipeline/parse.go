@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -21,11 +22,16 @@ const (
 )
 
 // Parse reads a description: a mapping with name, doc, clock_mhz and stages, or
-// a bare list of stages. An error is a failure.BadFile whose cause is Problems.
-func Parse(file []byte, name string) (*Description, error) {
-	p := parser{}
+// a bare list of stages, which may name own modules too. An error is a
+// failure.BadFile whose cause is Problems.
+func Parse(file []byte, name string, own ...module.Module) (*Description, error) {
+	p := parser{own: &Description{Own: own}}
+	if p.problems = p.own.owned(); len(p.problems) > 0 {
+		return nil, bad(name, p.problems)
+	}
 	d := p.file(file)
 	if len(p.problems) == 0 {
+		d.Own = own
 		p.problems = d.normalise()
 	}
 	if len(p.problems) > 0 {
@@ -46,7 +52,10 @@ func bad(name string, problems Problems) error {
 		Next: "mend the file; `meshnic sim --modules` lists the modules and their parameters"}
 }
 
-type parser struct{ problems Problems }
+type parser struct {
+	problems Problems
+	own      *Description // holds the user's modules
+}
 
 func (p *parser) add(n *yaml.Node, format string, args ...any) {
 	p.problems = append(p.problems, Problem{Line: n.Line, Column: n.Column, Why: fmt.Sprintf(format, args...)})
@@ -261,9 +270,9 @@ func (p *parser) from(n *yaml.Node) []string {
 
 // known returns the stage's module; if there is none, it says which are near.
 func (p *parser) known(n *yaml.Node, s Stage) *module.Module {
-	m, ok := Find(s.Module)
+	m, ok := p.own.Find(s.Module)
 	if !ok {
-		p.add(n, "unknown module %q, want %s", s.Module, near(s.Module))
+		p.add(n, "unknown module %q, want %s", s.Module, p.own.near(s.Module))
 		return nil
 	}
 	return m
@@ -271,9 +280,9 @@ func (p *parser) known(n *yaml.Node, s Stage) *module.Module {
 
 // near lists the module names that share the longest beginning or any part with
 // name; all of them if none does.
-func near(name string) string {
+func (d *Description) near(name string) string {
 	var all, some []string
-	for _, m := range Modules {
+	for _, m := range slices.Concat(d.Own, Modules) {
 		all = append(all, m.Name)
 		for part := range strings.SplitSeq(strings.ToLower(name), "_") {
 			if len(part) > 2 && part != "axis" && strings.Contains(m.Name, part) {

@@ -52,9 +52,9 @@ func (b *builder) places(d *Description) []*place {
 	}
 	for i := range d.Stages {
 		s := &d.Stages[i]
-		m, ok := Find(s.Module)
+		m, ok := d.Find(s.Module)
 		if !ok {
-			b.problems = append(b.problems, s.problem("unknown module %q, want %s", s.Module, near(s.Module)))
+			b.problems = append(b.problems, s.problem("unknown module %q, want %s", s.Module, d.near(s.Module)))
 			continue
 		}
 		trial, err := m.Fill(clocked(m, s.Params, 1, 1))

@@ -8,8 +8,8 @@ import (
 )
 
 // JSONSchema returns the JSON Schema (draft 2020-12) of a pipeline file, with
-// every module and its parameters.
-func JSONSchema() []byte {
+// every module, those built in and the user's own, and its parameters.
+func JSONSchema(own ...module.Module) []byte {
 	type object = map[string]any
 	mhz := object{"type": "number", "exclusiveMinimum": 0, "maximum": 10_000, "description": "clock in MHz"}
 	common := func() object {
@@ -22,7 +22,7 @@ func JSONSchema() []byte {
 	}
 	var stages []any
 	var bare []string
-	for _, m := range Modules {
+	for _, m := range slices.Concat(Modules, own) {
 		props := common()
 		props["module"] = object{"const": m.Name}
 		required := []string{"module"}
