@@ -33,6 +33,9 @@ plans or versions; if points are missing it says which, writes what is there, an
 			return cobra.ExactArgs(1)(cmd, args)
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if merge && figure != "" {
+				return failure.New(failure.Usage, "--merge with --figure", "--figure is of a run folder", "leave --figure away: the merge writes pareto.svg")
+			}
 			if merge {
 				return mergeSweeps(cmd, args, dir, chart)
 			}

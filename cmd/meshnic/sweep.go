@@ -190,13 +190,7 @@ func (f sweepFlags) read(cmd *cobra.Command) (*sweep.Plan, error) {
 		if err != nil {
 			return nil, failure.Wrap(failure.BadFile, err, "read plan "+f.plan, "name a file that can be read")
 		}
-		p, err := sweep.ParsePlan(text, f.plan, func(name string) (*pipeline.Description, error) {
-			if _, _, ok := pipeline.Load(name); !ok && !filepath.IsAbs(name) {
-				name = filepath.Join(filepath.Dir(f.plan), name)
-			}
-			d, _, err := readPipeline(name, nil)
-			return d, err
-		})
+		p, err := sweep.ParsePlan(text, f.plan, f.beside)
 		if err == nil && f.chart != "" {
 			p.Chart = chart
 		}
@@ -231,6 +225,21 @@ func (f sweepFlags) read(cmd *cobra.Command) (*sweep.Plan, error) {
 		}
 	}
 	return p, p.Complete()
+}
+
+// beside reads the pipeline that a plan names: built in, or a file from the
+// plan's folder.
+func (f sweepFlags) beside(name string) (*pipeline.Description, error) {
+	if _, _, ok := pipeline.Load(name); !ok {
+		if !filepath.IsAbs(name) {
+			name = filepath.Join(filepath.Dir(f.plan), name)
+		}
+		if _, err := os.Stat(name); err != nil {
+			return nil, &sweep.NoPipeline{Err: errors.Unwrap(err)}
+		}
+	}
+	d, _, err := readPipeline(name, nil)
+	return d, err
 }
 
 // folder is the user's, or one whose name follows from the plan, so that the
