@@ -118,6 +118,9 @@ func (s *LineSource) Edge(sim.Edges) bool {
 
 // Wake is the time of the next START.
 func (s *LineSource) Wake() sim.Picos {
+	if !s.loaded { // a feed may have more after a pause
+		s.load()
+	}
 	if !s.loaded || s.Out.Valid {
 		return sim.Never
 	}

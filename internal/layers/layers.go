@@ -32,6 +32,7 @@ var Table = []Layer{
 	{"datapath/card", append([]string{"datapath/axis"}, block...), "modules without an RTL of their own: parser, tables, deparser, DMA, PCIe, MACs by rate, head scanner"},
 	{"datapath/area", []string{"datapath/module"}, "LUT, FF and BRAM of a module as ranges, with their source"},
 	{"datapath/pipeline", []string{"datapath/sim", "datapath/module", "datapath/axis", "datapath/ethernet", "datapath/corundum", "datapath/netfpga", "datapath/card", "internal/failure"}, "a pipeline as data: description, YAML, construction, synthetic runs"},
+	{"datapath/timing", []string{"datapath", "datapath/sim", "datapath/axis", "datapath/card", "datapath/ethernet", "datapath/pipeline"}, "what a functional pipeline decided, in the cycles of a timed one"},
 	{"datapath/trace", []string{"datapath", "datapath/sim", "datapath/pipeline"}, "what moved, as waveform, timeline, capture and waterfall"},
 	{"datapath/datapathtest", []string{"datapath", "datapath/wire", "datapath/sim", "datapath/module", "datapath/parser", "datapath/deparser", "datapath/trace"}, "frames and two harnesses for tests of stages: what they decide, and in which cycles"},
 
