@@ -72,7 +72,7 @@ type feederFlow struct {
 
 func (l *feederFlow) Run() bool {
 	moved := false
-	for len(l.f.frames) > 0 && l.out.Taken() == l.out.Sent() {
+	for len(l.f.frames) > 0 && l.out.Taken() == l.out.Sent() && l.out.Room() {
 		b := l.f.beat()
 		l.out.Put(l.f.due(l.out.Done(l.out.Sent()-1)), &b)
 		l.f.next(b)

@@ -100,16 +100,20 @@ func storing(n int, put func(b sim.Beat) []sim.Beat) Timed {
 // late is a register slice whose form for maxplus says a cycle too much.
 type late struct{ *axis.Skid }
 
-func (s late) Flow(in, out []*sim.Chan) sim.Flow { return &lateFlow{in[0], out[0]} }
+func (s late) Flow(in, out []*sim.Chan) sim.Flow { return &lateFlow{in: in[0], out: out[0]} }
 
-type lateFlow struct{ in, out *sim.Chan }
+type lateFlow struct {
+	in, out *sim.Chan
+	k       uint64 // beats accepted
+}
 
 func (f *lateFlow) Run() bool {
 	moved := false
-	for f.in.Next() && f.out.Room() && f.in.Taken() < f.out.Taken()+2 {
-		at := max(f.in.Shown(), f.out.Done(f.in.Taken()-2))
+	for f.in.Next() && f.out.Room() && f.k < f.out.Taken()+2 {
+		at := max(f.in.Shown(), f.out.Done(f.k-2))
 		f.out.Put(at+2, f.in.Head())
 		f.in.Accept(at)
+		f.k++
 		moved = true
 	}
 	return moved
@@ -261,10 +265,7 @@ func TestTimedFinds(t *testing.T) {
 			}
 		}), "it goes on if no edge is skipped"},
 		{"stages talk past their wires", Timed{Module: &module.Module{Name: "m", Params: []module.Param{module.Width("DATA_WIDTH")},
-			Ports: func(a module.Args) (in, out []module.Port) {
-				p := []module.Port{{Width: a.Int("DATA_WIDTH") / 8}}
-				return p, p
-			},
+			Ports: module.Straight,
 			Build: func(s *module.Site) {
 				shared = 0
 				mid := s.Wire("mid", s.In[0].Clock, s.In[0].Width)

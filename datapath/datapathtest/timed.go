@@ -12,13 +12,14 @@ import (
 	"testing"
 
 	"github.com/meshnic/meshnic/datapath"
+	"github.com/meshnic/meshnic/datapath/deparser"
 	"github.com/meshnic/meshnic/datapath/module"
 	"github.com/meshnic/meshnic/datapath/sim"
 )
 
 // Packets gives what is in a frame, by its number: parsed, and one and the same
 // packet in one run.
-type Packets func(frame uint32) *datapath.Packet
+type Packets = func(frame uint32) *datapath.Packet
 
 // Timed is a stage with one input and one output in one clock, and what it says
 // of itself. RunTimed holds it to that, and to the rules of AXI-Stream.
@@ -31,7 +32,7 @@ type Timed struct {
 
 	// Content is frame id of n bytes, nil: an experimental EtherType and a count.
 	// Expect is what leaves for it, or why it is dropped; nil: the frame itself.
-	// Bytes are compared of an Acting stage, lengths of all.
+	// Bytes are compared of an Acting stage, lengths of all. See Functional.
 	Content func(id uint32, n int) Frame
 	Expect  func(in Frame) (out Frame, why sim.Loss)
 
@@ -285,6 +286,19 @@ func (s *Timed) content(f sim.Frame) Frame {
 		b = binary.BigEndian.AppendUint16(b, uint16(f.ID)<<12+uint16(i))
 	}
 	return b[:f.Bytes]
+}
+
+// Functional is an Expect: what a functional stage makes of a frame, parsed
+// before it and deparsed behind it. What it drops is lost for sim.LossVerdict.
+// The stage is asked more than once, so it must not remember.
+func Functional(stage datapath.Stage) func(in Frame) (out Frame, why sim.Loss) {
+	return func(in Frame) (Frame, sim.Loss) {
+		p := packetOf(1, in)
+		if stage.Process(0, p) == datapath.Drop || deparser.New().Process(0, p) == datapath.Drop {
+			return nil, sim.LossVerdict
+		}
+		return p.Data, sim.LossNone
+	}
 }
 
 // due is what must leave for frames.

@@ -161,6 +161,13 @@ func (p *Param) check(v float64) error {
 	return nil
 }
 
+// Straight is the Ports of a module with one input and one output, both
+// DATA_WIDTH bits wide.
+func Straight(a Args) (in, out []Port) {
+	p := []Port{{Width: a.Int("DATA_WIDTH") / 8}}
+	return p, p
+}
+
 // Width is a parameter that gives a bus width in bits: 8 … 1024, a power of
 // two.
 func Width(name string) Param {

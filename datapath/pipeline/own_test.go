@@ -16,10 +16,7 @@ import (
 var mine = module.Module{
 	Name: "mine", Doc: "waits", Source: "by construction",
 	Params: []module.Param{module.Width("DATA_WIDTH"), module.Count("WAIT", 3, 1, 9, "cycles")},
-	Ports: func(a module.Args) (in, out []module.Port) {
-		p := []module.Port{{Width: a.Int("DATA_WIDTH") / 8}}
-		return p, p
-	},
+	Ports:  module.Straight,
 	Build: func(s *module.Site) {
 		s.Add("", card.NewPipe(card.Config{Latency: s.Args.Int("WAIT")}, s.In[0], s.Out[0]))
 	},
