@@ -172,3 +172,13 @@ func BenchmarkPoint(b *testing.B) {
 		p.Point(0)
 	}
 }
+
+// Long frames and many inputs make short trains: memory is bounded.
+func TestTrains(t *testing.T) {
+	for _, tt := range []struct{ bytes, inputs, first, last int }{
+		{60, 1, 64, 32768}, {1514, 1, 64, 5540}, {1514, 16, 64, 346}, {65535, 1, 8, 128}, {65535, 256, 8, 32},
+	} {
+		first, last := trains(tt.bytes, tt.inputs)
+		require.Equal(t, []int{tt.first, tt.last}, []int{first, last}, "%+v", tt)
+	}
+}
