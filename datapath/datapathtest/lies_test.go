@@ -284,7 +284,7 @@ func TestTimedFinds(t *testing.T) {
 		{"leaks the header", Timed{Stage: func(in, out *sim.Wire) sim.Stage { return axis.NewSkid(in, out) }, Expect: func(in Frame) (Frame, sim.Loss) {
 			return in[min(len(in)-1, 4):], sim.LossNone
 		}}, "the 4 bytes that should be taken off leave with it"},
-		{"takes off too much", Timed{Stage: pipe(card.Config{Latency: 1, Push: -5}), Expect: strips, May: []sim.Loss{sim.LossBad}}, "out: frame 2: bytes 4 to 4 are lost"},
+		{"takes off too much", Timed{Stage: pipe(card.Config{Latency: 1, Push: -5}), Expect: strips, May: []sim.Loss{sim.LossBad}}, "out: frame 2 begins with byte 5, want 4"},
 		{"drops what should leave", Timed{Stage: pipe(card.Config{Latency: 1, Act: card.ActFunc(func(s card.Seen) (v card.Verdict) {
 			if s.Frame == 3 {
 				v.Loss = sim.LossVerdict
@@ -346,4 +346,21 @@ func TestTimedFinds(t *testing.T) {
 			t.Log(strings.SplitN(err.Error(), "\n", 2)[0])
 		})
 	}
+}
+
+// A stage that takes four bytes off the end, as one that strips an FCS does: the
+// same lengths, other bytes than one that takes off a header.
+func TestTimedTail(t *testing.T) {
+	s := lying(func(l *liar) {
+		l.take = func(_ *liar, b sim.Beat) []sim.Beat {
+			b.Left -= 4
+			b.Bytes = min(b.Bytes, b.Left)
+			return []sim.Beat{b}
+		}
+	})
+	s.Lengths, s.Expect, s.Tail = []int{5, 13, 15, 63}, func(in Frame) (Frame, sim.Loss) { return in[:len(in)-4], sim.LossNone }, true
+	s.Widths = []int{8}
+	require.NoError(t, s.Check())
+	s.Tail = false
+	require.ErrorContains(t, s.Check(), "frame 1 begins with byte 0, want 4: the 4 bytes that should be taken off leave with it")
 }

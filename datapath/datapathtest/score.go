@@ -21,6 +21,7 @@ type score struct {
 	drops  []Dropped
 	may    []sim.Loss // for which any frame may be lost
 	routes bool       // tdest may change
+	tail   bool       // lengths change at the end
 	width  int
 
 	next int  // in frames: the first that may still leave
@@ -88,9 +89,9 @@ func (s *score) begin(b *sim.Beat) string {
 		}
 	}
 	s.next, s.cur, s.got = i+1, f, 0
-	s.off = 0
-	if head := int32(f.Bytes - len(f.out)); head != 0 && b.Off != 0 {
-		s.off = head
+	s.off = int32(f.Bytes - len(f.out))
+	if s.tail {
+		s.off = 0
 	}
 	return ""
 }
@@ -109,6 +110,10 @@ func (s *score) beat(b *sim.Beat) string {
 		return fmt.Sprintf("a beat of frame %d inside frame %d, of which %d bytes are to come", b.Frame, f.ID, want)
 	case b.First != (s.got == 0):
 		return fmt.Sprintf("frame %d: First is %t on the beat of byte %d", f.ID, b.First, b.Off)
+	case b.First && b.Off < s.off:
+		return fmt.Sprintf("frame %d begins with byte %d, want %d%s", f.ID, b.Off, s.off, header(f))
+	case b.First && b.Off > s.off:
+		return fmt.Sprintf("frame %d begins with byte %d, want %d", f.ID, b.Off, s.off)
 	case b.Off > s.off:
 		return fmt.Sprintf("frame %d: bytes %d to %d are lost", f.ID, s.off, b.Off-1)
 	case b.Off < s.off:

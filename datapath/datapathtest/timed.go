@@ -39,6 +39,7 @@ type Timed struct {
 	Bad    sim.Loss   // why frames marked bad (tuser) are dropped; LossNone: they pass, marked
 	May    []sim.Loss // reasons for which any frame may be dropped (sim.LossFull of a FIFO that drops)
 	Routes bool       // tdest may change
+	Tail   bool       // where lengths change they do so at the end, not at the head
 
 	Widths  []int // bus widths in bytes; nil: 8, 16, 32, 64
 	Lengths []int // frame lengths; nil: 1, one under, at and over a beat, 60, 64, 1514, 9000
@@ -264,12 +265,18 @@ func (s *Timed) lengths(width int) []int {
 	return slices.Compact(n)
 }
 
-// train is every length twice, once in order and once not, with every fifth
-// frame marked bad.
+// train is every length twice, once in order and once not, and if none were
+// asked for 16 more of up to five beats; every fifth frame is marked bad.
 func (s *Timed) train(width int) (f []sim.Frame) {
 	n := s.lengths(width)
+	r := rand.New(rand.NewPCG(1, uint64(width)))
 	again := slices.Clone(n)
-	rand.New(rand.NewPCG(1, uint64(width))).Shuffle(len(again), func(i, j int) { again[i], again[j] = again[j], again[i] })
+	for range 16 {
+		if s.Lengths == nil {
+			again = append(again, 1+r.IntN(5*width))
+		}
+	}
+	r.Shuffle(len(again), func(i, j int) { again[i], again[j] = again[j], again[i] })
 	for i, bytes := range slices.Concat(n, again) {
 		f = append(f, sim.Frame{ID: uint32(i + 1), Bytes: bytes, Dest: uint8(i % 4), Bad: i%5 == 4})
 	}

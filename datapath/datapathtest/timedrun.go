@@ -187,7 +187,7 @@ func (s *Timed) balance(c timedCase, r *rig, w *watched, frames []sim.Frame, lim
 	fail := func(at sim.Cycle, rule string) *violation {
 		return &violation{where: c.String(), rule: rule, at: at, waves: []*wave{w.wave}}
 	}
-	sc := &score{frames: s.due(frames), drops: w.Drops, may: s.May, routes: s.Routes, width: r.out.Width}
+	sc := &score{frames: s.due(frames), drops: w.Drops, may: s.May, routes: s.Routes, tail: s.Tail, width: r.out.Width}
 	for _, e := range w.Wires[r.out.Index()] {
 		if !e.Accepted {
 			continue
