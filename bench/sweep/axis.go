@@ -2,6 +2,7 @@ package sweep
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 )
@@ -18,8 +19,9 @@ type Axis struct {
 	Label string // with its unit
 	More  bool   // more is better
 
-	value func(*Point) *float64
-	area  func(*Area) (low, high float64, open bool)
+	within float64 // share to which a value is known; 0: exactly
+	value  func(*Point) *float64
+	area   func(*Area) (low, high float64, open bool)
 }
 
 // Axes are all axes. An area counts with the upper end of its range: a design
@@ -28,7 +30,7 @@ var Axes = []Axis{
 	{Name: "latency", Label: "latency of the first frame, first beat in to last beat out, model_ns", value: func(p *Point) *float64 { return p.LastNS }},
 	{Name: "first_latency", Label: "latency of the first frame, first beat in to first beat out, model_ns", value: func(p *Point) *float64 { return p.FirstNS }},
 	{Name: "last_frame_latency", Label: "latency of the last frame, first beat in to last beat out, model_ns", value: func(p *Point) *float64 { return p.FinalNS }},
-	{Name: "throughput", Label: "throughput at saturation, Gbit/s of model time", More: true, value: (*Point).Gbps},
+	{Name: "throughput", Label: "throughput at saturation, Gbit/s of model time", More: true, within: alike, value: (*Point).Gbps},
 	{Name: "lut", Label: "LUTs, estimated", area: func(a *Area) (float64, float64, bool) { return a.LUT.Lo, a.LUT.Hi, a.LUT.Open }},
 	{Name: "ff", Label: "flip-flops, estimated", area: func(a *Area) (float64, float64, bool) { return a.FF.Lo, a.FF.Hi, a.FF.Open }},
 	{Name: "bram36", Label: "block RAMs of 36 Kbit, estimated", area: func(a *Area) (float64, float64, bool) { return a.BRAM.Lo, a.BRAM.Hi, a.BRAM.Open }},
@@ -74,6 +76,17 @@ func (c Chart) check() error {
 	}
 	return nil
 }
+
+// cost is a value such that less is better.
+func (a Axis) cost(v float64) float64 {
+	if a.More {
+		return -v
+	}
+	return v
+}
+
+// less reports whether v costs less than w, beyond what is known.
+func (a Axis) less(v, w float64) bool { return a.cost(w)-a.cost(v) > a.within*math.Abs(w) }
 
 // of returns a point's place on the axis; low differs from it where an estimate
 // is a range.

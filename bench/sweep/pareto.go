@@ -61,7 +61,7 @@ func (c Chart) View(points []Point) View {
 		}
 	}
 	for _, p := range v.Panels {
-		p.front(v.X.More, v.Y.More)
+		p.front(v.X, v.Y)
 	}
 	return v
 }
@@ -95,23 +95,19 @@ func (p *Point) traffic() string {
 
 // front marks the dots that no other beats: sorted by X, best first, those that
 // are better in Y than all before them. Of dots in the same place it marks those
-// that no other there beats in the figures that are not axes.
-func (p Panel) front(moreX, moreY bool) {
-	sign := func(more bool, v float64) float64 {
-		if more {
-			return -v
-		}
-		return v
-	}
+// that no other there beats in the figures that are not axes. What is better only
+// within what a figure is known to does not count.
+func (p Panel) front(ax, ay Axis) {
 	var in []*Dot
 	for i := range p.Dots {
 		if p.Dots[i].Out == "" {
 			in = append(in, &p.Dots[i])
 		}
 	}
-	x := func(d *Dot) float64 { return sign(moreX, d.X) }
-	y := func(d *Dot) float64 { return sign(moreY, d.Y) }
+	x := func(d *Dot) float64 { return ax.cost(d.X) }
+	y := func(d *Dot) float64 { return ay.cost(d.Y) }
 	slices.SortStableFunc(in, func(a, b *Dot) int { return cmp.Or(cmp.Compare(x(a), x(b)), cmp.Compare(y(a), y(b))) })
+	all := in
 	best := math.Inf(1)
 	for len(in) > 0 {
 		place := in
@@ -123,6 +119,26 @@ func (p Panel) front(moreX, moreY bool) {
 			unbeaten(place)
 		}
 		in = in[len(place):]
+	}
+	if ax.within > 0 {
+		distinct(all, y, func(a, b *Dot) bool { return ax.less(a.X, b.X) })
+	} else if ay.within > 0 {
+		distinct(all, x, func(a, b *Dot) bool { return ay.less(a.Y, b.Y) })
+	}
+}
+
+// distinct takes those off a front that pay more on the exact axis for nothing
+// that is known to be better on the other.
+func distinct(dots []*Dot, exact func(*Dot) float64, better func(a, b *Dot) bool) {
+	dots = slices.DeleteFunc(slices.Clone(dots), func(d *Dot) bool { return !d.Front })
+	slices.SortStableFunc(dots, func(a, b *Dot) int { return cmp.Compare(exact(a), exact(b)) })
+	var last *Dot
+	for _, d := range dots {
+		if last != nil && exact(d) > exact(last) && !better(d, last) {
+			d.Front = false
+		} else {
+			last = d
+		}
 	}
 }
 

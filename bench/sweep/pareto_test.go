@@ -50,6 +50,8 @@ func TestFront(t *testing.T) {
 		{"same place, more throughput", []Point{design(0, 100, 10, 50), design(1, 100, 20, 50)}, Chart{Y: "latency", X: "lut"}, []int{1}},
 		{"same place, as much within what is known", []Point{design(0, 100, 10, 50), design(1, 100, 10.004, 50)}, Chart{Y: "latency", X: "lut"}, []int{0, 1}},
 		{"more is better", []Point{design(0, 100, 10, 50), design(1, 100, 20, 50), design(2, 50, 5, 50)}, Chart{Y: "latency", X: "throughput"}, []int{1, 2}},
+		{"more only within what is known", []Point{design(0, 100, 71.45, 50), design(1, 90, 71.44, 50), design(2, 80, 60, 50)}, Chart{Y: "latency", X: "throughput"}, []int{1, 2}},
+		{"small steps add up", []Point{design(0, 80, 100, 50), design(1, 90, 100.4, 50), design(2, 100, 100.8, 50)}, Chart{Y: "throughput", X: "latency"}, []int{0, 2}},
 		{"what loses, cuts or hangs is not compared", []Point{lossy, cut, stuck, broken, design(0, 100, 10, 50)}, Chart{}, []int{0}},
 	} {
 		t.Run(tt.name, func(t *testing.T) { require.Equal(t, tt.on, fronts(tt.points, tt.chart)) })
