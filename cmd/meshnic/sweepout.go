@@ -136,7 +136,7 @@ func sheet(p *sweep.Plan, v sweep.View, points []sweep.Point, missing []int, cha
 		Lede:   fmt.Sprintf("%d points: every combination of what varies, under %d kinds of traffic. All figures are model time.", len(points), len(v.Panels)),
 		Figure: chart,
 		Caption: fmt.Sprintf("%s against %s. A design is on the front if no other under the same traffic is better in one and at least as good in the other; "+
-			"of designs in the same place, if no other there is at least as good in all other figures and better in one. "+
+			"of designs in the same place, if no other there is at least as good in all other figures and better in one. Throughput that differs by less than 0.5 %% is the same. "+
 			"Where an area is a range, its upper end counts and a line shows the rest; parts whose area is unknown are not in it.", v.Y.Label, v.X.Label),
 	}
 	if len(missing) > 0 {
