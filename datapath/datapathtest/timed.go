@@ -193,14 +193,17 @@ func (v *wave) save(dir string, n int, data func(*sim.Wire, uint32) []byte) (pat
 }
 
 func (s *Timed) widths() []int {
-	if s.Widths != nil {
+	all := []int{8, 16, 32, 64}
+	switch {
+	case s.Widths != nil:
 		return s.Widths
-	}
-	if s.Module != nil && !s.hasWidth() {
+	case s.Module == nil:
+		return all
+	case !s.hasWidth():
 		in, _ := s.Module.Ports(s.filled(0))
 		return []int{in[0].Width}
 	}
-	return []int{8, 16, 32, 64}
+	return slices.DeleteFunc(all, func(w int) bool { _, err := s.fill(w); return err != nil })
 }
 
 func (s *Timed) hasWidth() bool {
@@ -241,9 +244,16 @@ func (s *Timed) valid() error {
 	if s.Module == nil {
 		return nil
 	}
-	a, err := s.fill(8)
-	if err != nil {
-		return fmt.Errorf("datapathtest: module %s: %w", s.Module.Name, err)
+	try := s.Widths
+	if try == nil {
+		try = []int{8}
+	}
+	var a module.Args
+	for _, w := range try {
+		var err error
+		if a, err = s.fill(w); err != nil {
+			return fmt.Errorf("datapathtest: module %s on %d bit: %w", s.Module.Name, 8*w, err)
+		}
 	}
 	in, out := s.Module.Ports(a)
 	if len(in) != 1 || len(out) != 1 {

@@ -95,6 +95,8 @@ func TestTimedRefuses(t *testing.T) {
 		{Timed{}, "one of Stage, Acting and Module"},
 		{Timed{Stage: skid, Module: find("axis_fifo")}, "one of Stage, Acting and Module"},
 		{Timed{Module: find("axis_fifo"), Args: module.Args{"DEEP": 1}}, "has no parameter DEEP"},
+		{Timed{Module: find("axis_fifo"), Widths: []int{8, 9}}, "axis_fifo on 72 bit: DATA_WIDTH is 72, want a power of two"},
+		{Timed{Stage: skid, Content: func(uint32, int) Frame { return Eth() }}, "Content(1, 1) returns 14 bytes"},
 		{Timed{Module: find("axis_arb_mux")}, "has 4 inputs and 1 outputs"},
 		{Timed{Module: find("axis_async_fifo"), Args: module.Args{"S_CLK_MHZ": 100, "M_CLK_MHZ": 200}}, "has two clocks"},
 	} {

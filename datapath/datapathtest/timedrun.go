@@ -167,6 +167,11 @@ func (s *Timed) check(c timedCase) *violation {
 }
 
 func (s *Timed) once(c timedCase, frames []sim.Frame) *violation {
+	for _, f := range frames {
+		if n := len(s.content(f)); n != f.Bytes {
+			return &violation{where: c.String(), rule: fmt.Sprintf("Content(%d, %d) returns %d bytes", f.ID, f.Bytes, n)}
+		}
+	}
 	r := s.rig(c, frames)
 	limit := budget(frames)
 	w, err := s.watch(c, r, limit)
