@@ -245,7 +245,10 @@ func (s *Timed) valid() error {
 		return nil
 	}
 	try := s.Widths
-	if try == nil {
+	if s.Widths == nil && s.hasWidth() {
+		try = s.widths()
+	}
+	if len(try) == 0 {
 		try = []int{8}
 	}
 	var a module.Args

@@ -82,6 +82,26 @@ func TestTimedModules(t *testing.T) {
 	}
 }
 
+// A module that has only one width is run at that.
+func TestTimedWidths(t *testing.T) {
+	for _, bits := range []float64{512, 1024} {
+		built := 0
+		m := module.Module{Name: "m", Ports: module.Straight, Params: []module.Param{{Name: "DATA_WIDTH", Default: bits, Allowed: []float64{bits}}},
+			Build: func(s *module.Site) {
+				built++
+				s.Add("", axis.NewSkid(s.In[0], s.Out[0]))
+			}}
+		err := Timed{Module: &m, Lengths: []int{64}}.Check()
+		if bits == 512 {
+			require.NoError(t, err)
+			require.NotZero(t, built)
+		} else {
+			require.ErrorContains(t, err, "m on 64 bit: DATA_WIDTH is 64, want 1024")
+			require.NoError(t, Timed{Module: &m, Lengths: []int{64}, Widths: []int{128}}.Check())
+		}
+	}
+}
+
 func TestTimedRefuses(t *testing.T) {
 	find := func(name string) *module.Module {
 		m, ok := pipeline.Find(name)
