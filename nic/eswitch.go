@@ -23,7 +23,7 @@ type eswitch struct {
 	unknown uint64 // frames flooded because their destination is not known
 }
 
-func newESwitch(cfg Config, ports []*port) (*eswitch, error) {
+func newESwitch(cfg Config, ports []string) (*eswitch, error) {
 	table, err := matchaction.New(matchaction.Config{
 		Name:     "eswitch",
 		Key:      []matchaction.KeyField{{Field: datapath.FieldVLAN}, {Field: datapath.FieldEthDst}},
@@ -35,9 +35,9 @@ func newESwitch(cfg Config, ports []*port) (*eswitch, error) {
 	}
 	e := &eswitch{table: table, hairpin: cfg.Hairpin}
 	byName := map[string]datapath.Port{}
-	for i, p := range ports {
+	for i, name := range ports {
 		e.ports = e.ports.Add(datapath.Port(i))
-		byName[p.name] = datapath.Port(i)
+		byName[name] = datapath.Port(i)
 	}
 	for _, s := range cfg.Static {
 		to, ok := byName[s.Port]

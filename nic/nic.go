@@ -3,16 +3,12 @@
 package nic
 
 import (
-	"fmt"
+	"time"
 
-	"github.com/meshnic/meshnic/datapath"
-	"github.com/meshnic/meshnic/datapath/deparser"
-	"github.com/meshnic/meshnic/datapath/mac"
-	"github.com/meshnic/meshnic/datapath/parser"
+	"github.com/meshnic/meshnic/datapath/pipeline"
 	"github.com/meshnic/meshnic/datapath/sim"
 	"github.com/meshnic/meshnic/datapath/tcp"
 	"github.com/meshnic/meshnic/hostif"
-	"github.com/meshnic/meshnic/internal/failure"
 )
 
 // CoreHz is the modelled card's core clock: 250 MHz, the user clock of a PCIe
@@ -44,11 +40,27 @@ type Config struct {
 	// for their receiver to refuse. By default the NIC drops and counts them.
 	SkipChecksums bool
 	Static        []StaticMAC // eSwitch entries that are never learned over
+	// Pipeline is the card whose cycles are counted: one port's way through it, of
+	// which pipeline.Ports makes as many as there are. nil counts none.
+	Pipeline *pipeline.Description
+	// Capture, if set, is given every frame as it arrives, finished: what a host
+	// left to its device is done. A replay of the capture has the live figures.
+	Capture Capture
 }
 
-// DefaultConfig is a passthrough NIC: 65,536 flows, 4,096 addresses.
+// Capture keeps frames. at is since the first one.
+type Capture interface {
+	Frame(at time.Duration, port int, data []byte) error
+}
+
+// DefaultPipeline is the card that is modelled where nothing else is asked for.
+const DefaultPipeline = "passthrough-100g"
+
+// DefaultConfig is a passthrough NIC: 65,536 flows, 4,096 addresses, a card of
+// 100 Gbit/s ports.
 func DefaultConfig() Config {
-	return Config{Program: Passthrough, Flows: 1 << 16, MACs: 4096}
+	d, _, _ := pipeline.Load(DefaultPipeline)
+	return Config{Program: Passthrough, Flows: 1 << 16, MACs: 4096, Pipeline: d}
 }
 
 // Port is one port of the NIC: a name and the link behind it.
@@ -57,85 +69,42 @@ type Port struct {
 	Link hostif.Link
 }
 
-// NIC is the device. All its methods except Snapshot are for the one goroutine
-// that runs it.
+// NIC is the device: the program, the ports it serves, and the model that says in
+// which cycles of a card all of it would happen. All its methods except Snapshot
+// are for the one goroutine that runs it.
 type NIC struct {
-	cfg     Config
-	ports   []*port
-	ingress []datapath.Stage // wire to verdict
-	egress  []datapath.Stage // for packets that leave, to the wire
-
-	sw      *eswitch     // nil in program null
-	tracker *tcp.Tracker // nil in program null
-	pkt     datapath.Packet
-	hints   []tcp.Hint
-	nextID  uint64
+	*Logic
+	cfg   Config
+	ports []*port
+	model *model // nil in program null, and where no pipeline is configured
+	hints []tcp.Hint
 
 	housekept sim.Cycle // when
 	ended     int       // ports that will bring no more frames
-	counts    counts
+	linkDown  uint64    // times a port's interface was found down
+	captured  int       // frames
+	first     sim.Cycle // when the first was captured
 	snap      snapshots
 }
 
 // New builds a NIC from cfg with one port a link.
 func New(cfg Config, ports []Port) (*NIC, error) {
-	if len(ports) < 2 || len(ports) > datapath.MaxPorts {
-		return nil, failure.Usagef("nic: %d ports, want 2 to %d", len(ports), datapath.MaxPorts)
-	}
 	n := &NIC{cfg: cfg, snap: newSnapshots()}
 	maxFrame := 0
+	var names []string
 	for _, p := range ports {
-		if n.portNamed(p.Name) != nil {
-			return nil, failure.Usagef("nic: two ports are named %q", p.Name)
-		}
+		names = append(names, p.Name)
 		n.ports = append(n.ports, newPort(p))
 		maxFrame = max(maxFrame, p.Link.MTU()+frameOverhead)
 	}
-	switch cfg.Program {
-	case Null:
-		if len(ports) != 2 {
-			return nil, failure.Usagef("nic: program null is a wire between two ports, not %d", len(ports))
-		}
-		n.ingress = []datapath.Stage{patch{}}
-	case Passthrough:
-		if err := n.passthrough(maxFrame); err != nil {
+	var err error
+	if n.Logic, err = NewLogic(cfg, names, maxFrame); err != nil {
+		return nil, err
+	}
+	if cfg.Program != Null && cfg.Pipeline != nil {
+		if n.model, err = newModel(cfg.Pipeline, names); err != nil {
 			return nil, err
 		}
-	default:
-		return nil, failure.Usagef("nic: unknown program %q, want one of %v", cfg.Program, Programs())
 	}
 	return n, nil
 }
-
-// passthrough puts the pipeline together.
-func (n *NIC) passthrough(maxFrame int) (err error) {
-	if n.tracker, err = tcp.New(tcp.Config{Flows: n.cfg.Flows, Clock: sim.Clock{Hz: CoreHz}}); err != nil {
-		return fmt.Errorf("nic: %w", err)
-	}
-	if n.sw, err = newESwitch(n.cfg, n.ports); err != nil {
-		return fmt.Errorf("nic: %w", err)
-	}
-	n.ingress = []datapath.Stage{
-		&mac.Receive{MaxFrame: maxFrame},                                 // off the wire, into the core's clock
-		parser.New(parser.Config{VerifyChecksums: !n.cfg.SkipChecksums}), // bytes to PHV; malformed frames end here
-		n.tracker, // watches every TCP flow, changes nothing
-		n.sw,      // learns the source, looks the destination up, floods the unknown
-	}
-	n.egress = []datapath.Stage{
-		deparser.New(), // PHV back to bytes, where a table changed it
-		mac.Transmit{}, // gathers the frame and sends it
-	}
-	return nil
-}
-
-// patch, a patch cable, is the whole of program null: what enters port 0 leaves port 1.
-type patch struct{}
-
-func (patch) Name() string { return "patch" }
-
-func (patch) Process(_ sim.Cycle, p *datapath.Packet) datapath.Verdict {
-	p.Egress = datapath.PortSet(0).Add(p.In ^ 1)
-	return datapath.Forward
-}
-
-func (patch) Cycles(*datapath.Packet) sim.Cycle { return 0 }

@@ -233,25 +233,42 @@ func TestNullIsAWire(t *testing.T) {
 	require.Nil(t, d.Counters().ModelNS, "a wire has no model time")
 }
 
-// The model time of a frame is the sum of its stages' cycles and nothing else:
-// the same on every run, and longer for a longer frame.
-func TestModelTimeIsTheSumOfTheStages(t *testing.T) {
-	of := func(frame []byte) float64 {
+// The model time of a frame is the card's, whatever the host does: the same on
+// every run, longer for a longer frame, and said for each way through the card.
+func TestModelTime(t *testing.T) {
+	of := func(frame []byte) *ModelTime {
 		d := newDevice(t, DefaultConfig(), "a", "b")
 		d.send("a", frame)
+		d.settle()
 		m := d.Counters().ModelNS
 		require.NotNil(t, m)
-		var sum sim.Cycle
-		for _, s := range append(d.ingress, d.egress...) {
-			sum += s.Cycles(&d.pkt)
-		}
-		require.Equal(t, float64(sim.Clock{Hz: CoreHz}.Duration(sum).Nanoseconds()), m.P50)
-		return m.P50
+		require.EqualValues(t, 1, m.Frames)
+		require.Equal(t, DefaultPipeline, m.Pipeline)
+		require.InEpsilon(t, m.Sum, m.P50, 1e-3)
+		require.Equal(t, []CrossingTime{{"a", "b", 1, m.Times}}, m.Crossings)
+		return m
 	}
 	short := tcpFrame(macB, macA)
 	long := []byte(datapathtest.Eth(macB, macA).IPv4("10.0.0.1", "10.0.0.2").TCP(1, 2, "A").Payload(string(make([]byte, 1400))))
 	require.Equal(t, of(short), of(short))
-	require.Greater(t, of(long), of(short))
+	require.Greater(t, of(long).P50, of(short).P50)
+}
+
+// A superframe takes the card as long as the segments it stands for.
+func TestModelTimeOfASuperframe(t *testing.T) {
+	d := newDevice(t, DefaultConfig(), "a", "b")
+	of := func(payload int) []byte {
+		return datapathtest.Eth(macB, macA).IPv4("10.0.0.1", "10.0.0.2").TCP(1, 2, "A").Payload(string(make([]byte, payload)))
+	}
+	d.frame(1, 0, &hostif.Frame{Data: of(3000), Offload: hostif.Offload{GSO: hostif.GSOTCPv4, GSOSize: 1000, CsumPartial: true, CsumStart: 34, CsumOffset: 16}})
+	d.settle()
+	m := d.Counters().ModelNS
+	require.EqualValues(t, 3, m.Frames)
+
+	d = newDevice(t, DefaultConfig(), "a", "b")
+	d.send("a", of(1000))
+	d.settle()
+	require.InDelta(t, 3*d.Counters().ModelNS.Sum, m.Sum, 3*4, "each as long as one alone, to a cycle of the crossing: the line spaces them")
 }
 
 func TestConfigurationMistakes(t *testing.T) {

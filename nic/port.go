@@ -23,12 +23,3 @@ type port struct {
 func newPort(p Port) *port {
 	return &port{name: p.Name, link: p.Link, rx: make([]*hostif.Frame, batch), tx: make([]*hostif.Frame, 0, 4*batch)}
 }
-
-func (n *NIC) portNamed(name string) *port {
-	for _, p := range n.ports {
-		if p.name == name {
-			return p
-		}
-	}
-	return nil
-}

@@ -45,9 +45,10 @@ func (n *NIC) Run(ctx context.Context, opt RunOptions) error {
 	defer func() { waiter.Close() }()
 	start := time.Now()
 	last := -opt.Poll // when a frame came
+	defer n.settle()
 	for ctx.Err() == nil {
-		n.snap.answer(n)
 		now := time.Since(start)
+		n.snap.answer(n, cycleAt(now))
 		moved, err := n.Step(cycleAt(now))
 		if err != nil {
 			return err
@@ -61,6 +62,9 @@ func (n *NIC) Run(ctx context.Context, opt RunOptions) error {
 		}
 		if moved > 0 {
 			last = now
+		}
+		if n.model != nil && (n.model.waiting >= modelBatch || now-last > modelIdle) {
+			n.model.advance(cycleAt(now))
 		}
 		switch {
 		case moved > 1 || opt.Spin:
@@ -136,12 +140,17 @@ func (n *NIC) Step(now sim.Cycle) (int, error) {
 			p.done = true
 			n.ended++
 		case errors.Is(err, syscall.ENETDOWN): // it may come up again
-			n.counts.linkDown++
+			n.linkDown++
 		case err != nil:
 			return moved, err
 		}
 		n.warm(p.rx[:got])
 		for _, f := range p.rx[:got] {
+			if n.cfg.Capture != nil {
+				if err := n.capture(now, i, f); err != nil {
+					return moved, err
+				}
+			}
 			n.frame(now, datapath.Port(i), f)
 		}
 		moved += got
@@ -152,6 +161,24 @@ func (n *NIC) Step(now sim.Cycle) (int, error) {
 		}
 	}
 	return moved, nil
+}
+
+// capture keeps a frame as it would have come over a line.
+func (n *NIC) capture(now sim.Cycle, port int, f *hostif.Frame) (err error) {
+	if n.captured == 0 {
+		n.first = now
+	}
+	n.captured++
+	at := sim.Clock{Hz: CoreHz}.Duration(now - n.first)
+	if f.Offload == (hostif.Offload{}) {
+		return n.cfg.Capture.Frame(at, port, f.Data)
+	}
+	if e := segment.Finish(f.Clone(), 0, func(seg *hostif.Frame) {
+		err = errors.Join(err, n.cfg.Capture.Frame(at, port, seg.Data))
+	}); e != nil { // what cannot be finished cannot be on a line either: as it is
+		return n.cfg.Capture.Frame(at, port, f.Data)
+	}
+	return err
 }
 
 // warm brings the flows of a batch into the cache, all at once, before the first
@@ -170,36 +197,15 @@ func (n *NIC) warm(batch []*hostif.Frame) {
 	}
 }
 
-// frame runs one frame through the pipeline and queues it where it goes.
+// frame runs one frame through the program and queues it where it goes.
 func (n *NIC) frame(now sim.Cycle, in datapath.Port, f *hostif.Frame) {
-	n.nextID++
-	p := &n.pkt
-	p.ID, p.Data, p.In = n.nextID, f.Data, in
-	p.CsumPartial, p.GSOSize = f.Offload.CsumPartial, f.Offload.GSOSize
-	p.Egress, p.Mirror, p.Reason, p.Cycles = 0, 0, datapath.DropNone, 0
-
-	verdict := through(n.ingress, now, p)
-	if verdict == datapath.Forward || p.Mirror != 0 {
-		through(n.egress, now, p)
+	size := len(f.Data)
+	o := n.Process(now, in, f.Data, f.Offload)
+	if n.model != nil {
+		n.model.arrive(now, in, size, f.Offload.GSOSize, n.pkt.PHV.PayloadOff, &o)
 	}
-	f.Data = p.Data
-	n.counts.verdict(verdict, p)
-	if verdict != datapath.Forward {
-		p.Egress = 0
-	}
-	n.queue(f, p.Egress|p.Mirror)
-}
-
-// through takes p through stages until one of them decides.
-func through(stages []datapath.Stage, now sim.Cycle, p *datapath.Packet) datapath.Verdict {
-	for _, s := range stages {
-		v := s.Process(now+p.Cycles, p)
-		p.Cycles += s.Cycles(p)
-		if v != datapath.Continue {
-			return v
-		}
-	}
-	return datapath.Continue
+	f.Data = o.Data
+	n.queue(f, o.To)
 }
 
 // queue hands f to every port in to: clones to all but the last, which gets f.

@@ -1,11 +1,13 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"runtime"
 	"slices"
 	"text/tabwriter"
@@ -13,7 +15,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/meshnic/meshnic/datapath/pipeline"
 	"github.com/meshnic/meshnic/hostif/attach"
+	"github.com/meshnic/meshnic/hostif/pcap"
 	"github.com/meshnic/meshnic/internal/failure"
 	"github.com/meshnic/meshnic/nic"
 	"github.com/meshnic/meshnic/nic/control"
@@ -24,6 +28,8 @@ type attachFlags struct {
 	netns    string
 	mode     string
 	program  string
+	pipeline string
+	capture  string
 	fault    string
 	seed     uint64
 	static   []string
@@ -48,6 +54,7 @@ every setting it changed.
   meshnic attach --port a=veth0 --port b=veth1
   meshnic attach --port a=eth0@blue --port b=eth0@green --mode tap
   meshnic attach --port a=veth0 --port b=veth1 --fault loss=1%,dup=1%,reorder=1% --seed 7
+  meshnic attach --port a=veth0 --port b=veth1 --pipeline mine.yaml --capture live.pcapng
 
 In mode tap the interfaces are made, and are gone when attach ends.`,
 		Args: cobra.NoArgs,
@@ -58,6 +65,8 @@ In mode tap the interfaces are made, and are gone when attach ends.`,
 	fl.StringVar(&f.netns, "netns", "", "network namespace of the interfaces: a name under /run/netns, or a path")
 	fl.StringVar(&f.mode, "mode", "auto", "auto, xdp, tap or packet; auto is xdp where this host can, else packet")
 	fl.StringVar(&f.program, "program", string(nic.Passthrough), "null (a wire) or passthrough (learning switch, TCP tracker)")
+	fl.StringVar(&f.pipeline, "pipeline", nic.DefaultPipeline, "the card whose cycles are counted: a built-in pipeline, a YAML file, or none")
+	fl.StringVar(&f.capture, "capture", "", "write every frame that arrives to this pcapng file, an interface a port; `meshnic replay` gives it the live figures")
 	fl.StringVar(&f.fault, "fault", "", "faults injected on every port: loss=1%,dup=1%,reorder=1%,corrupt=0.1%,delay=2ms")
 	fl.Uint64Var(&f.seed, "seed", 1, "seed of the faults")
 	fl.StringArrayVar(&f.static, "static", nil, "an eSwitch entry that is never learned over: MAC=PORT, or MAC@VLAN=PORT")
@@ -98,6 +107,10 @@ func runAttach(cmd *cobra.Command, f attachFlags) error {
 		cfg.Static = append(cfg.Static, e)
 	}
 
+	if cfg.Pipeline, err = cardPipeline(cmd, f.pipeline, len(specs)); err != nil {
+		return err
+	}
+
 	log := func(format string, args ...any) { fmt.Fprintf(cmd.ErrOrStderr(), format+"\n", args...) }
 	set, err := attach.Open(specs, attach.Options{Mode: mode, Fault: f.fault, Seed: f.seed, Log: log})
 	if err != nil {
@@ -107,11 +120,55 @@ func runAttach(cmd *cobra.Command, f attachFlags) error {
 	return errors.Join(err, set.Close())
 }
 
+// cardPipeline is the card to be modelled, checked for so many ports; nil for
+// none.
+func cardPipeline(cmd *cobra.Command, name string, ports int) (*pipeline.Description, error) {
+	if name == "none" {
+		return nil, nil
+	}
+	d, _, err := readPipeline(name, cmd.InOrStdin())
+	if err != nil {
+		return nil, err
+	}
+	card, err := d.Ports(ports)
+	if err == nil {
+		_, err = card.Build(pipeline.Setup{})
+	}
+	if err != nil {
+		return nil, &failure.Error{Kind: failure.BadFile, What: "pipeline " + name, Err: err,
+			Next: "--pipeline " + nic.DefaultPipeline + ", or none to count no cycles"}
+	}
+	return d, nil
+}
+
+// openCapture makes the capture file.
+func openCapture(path string, specs []attach.PortSpec) (c *pcap.Capture, end func() error, err error) {
+	file, err := os.Create(path)
+	if err != nil {
+		return nil, nil, &failure.Error{Kind: failure.Usage, What: "capture " + path, Err: err, Next: "name a file in a folder that can be written to"}
+	}
+	var names []string
+	for _, s := range specs {
+		names = append(names, s.Name)
+	}
+	buffered := bufio.NewWriterSize(file, 1<<20)
+	c, err = pcap.NewCapture(buffered, names, time.Now())
+	return c, func() error { return errors.Join(c.Close(), buffered.Flush(), file.Close()) }, err
+}
+
 // carry builds the NIC on the open links and runs it until ctx ends.
-func carry(ctx context.Context, set *attach.Set, specs []attach.PortSpec, cfg nic.Config, f attachFlags, stdout io.Writer, log func(string, ...any)) error {
+func carry(ctx context.Context, set *attach.Set, specs []attach.PortSpec, cfg nic.Config, f attachFlags, stdout io.Writer, log func(string, ...any)) (failed error) {
 	var ports []nic.Port
 	for i, l := range set.Links {
 		ports = append(ports, nic.Port{Name: specs[i].Name, Link: l})
+	}
+	if f.capture != "" {
+		c, end, err := openCapture(f.capture, specs)
+		if err != nil {
+			return err
+		}
+		cfg.Capture = c
+		defer func() { failed = errors.Join(failed, end()) }()
 	}
 	n, err := nic.New(cfg, ports)
 	if err != nil {
@@ -163,7 +220,19 @@ func printSnapshot(w io.Writer, s nic.Snapshot, mode, format string) error {
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(tw, "mode\t%s\nprogram\t%s\n", mode, s.Program)
 	if s.ModelNS != nil {
-		fmt.Fprintf(tw, "model_ns\tp50 %.0f, p90 %.0f, p99 %.0f, max %.0f\n", s.ModelNS.P50, s.ModelNS.P90, s.ModelNS.P99, s.ModelNS.Max)
+		m := s.ModelNS
+		fmt.Fprintf(tw, "card\t%s\n", m.Pipeline)
+		fmt.Fprintln(tw, "\nmodel_ns\tframes\tp50\tp90\tp99\tmax\tsum")
+		row := func(name string, frames uint64, t nic.Times) {
+			fmt.Fprintf(tw, "%s\t%d\t%.1f\t%.1f\t%.1f\t%.1f\t%.0f\n", name, frames, t.P50, t.P90, t.P99, t.Max, t.Sum)
+		}
+		row("all", m.Frames, m.Times)
+		for _, c := range m.Crossings {
+			row(c.In+" -> "+c.Out, c.Frames, c.Times)
+		}
+		if m.Lost > 0 {
+			fmt.Fprintf(tw, "no room on the card\t%d\n", m.Lost)
+		}
 	}
 	fmt.Fprintln(tw, "\nport\trx_frames\trx_bytes\ttx_frames\ttx_bytes\tlost_by_link")
 	for _, name := range sortedKeys(s.Ports) {

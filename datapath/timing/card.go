@@ -193,7 +193,7 @@ func (c *Card) act() {
 
 // Arrive presents a frame at a port, at the first edge at or after at that comes
 // after the frames before it. id counts up from 1, bytes is without preamble and
-// FCS. What was simulated by Advance is over: an earlier at counts as that time.
+// FCS; a MAC pads a frame to 60 (IEEE 802.3 clause 4.2.3.3). What was simulated by Advance is over: an earlier at counts as that time.
 func (c *Card) Arrive(id uint32, in int, at sim.Picos, bytes int, d Decision) {
 	at = max(at, c.now)
 	to := uint64(d.To)
@@ -201,7 +201,7 @@ func (c *Card) Arrive(id uint32, in int, at sim.Picos, bytes int, d Decision) {
 		to = 1
 	}
 	c.flight.add(id, frame{in: uint8(in), to: uint16(to), copies: uint8(bits.OnesCount64(to)), dropAt: c.flight.dropper(d.Drop)})
-	c.feeds[in].push(sim.Frame{ID: id, Bytes: bytes, Dest: uint8(bits.TrailingZeros64(to)), At: at})
+	c.feeds[in].push(sim.Frame{ID: id, Bytes: max(bytes, minFrame), Dest: uint8(bits.TrailingZeros64(to)), At: at})
 }
 
 // Advance simulates everything that is decided before until if no frame arrives
@@ -223,6 +223,9 @@ func (c *Card) Finish(limit sim.Picos) bool {
 	c.now = max(c.now, limit)
 	return rest
 }
+
+// minFrame is the shortest frame on a line, without FCS.
+const minFrame = 60
 
 // InFlight is how many frames have arrived and neither left nor got lost.
 func (c *Card) InFlight() int { return c.flight.open }
