@@ -124,27 +124,46 @@ func TestTimedRefuses(t *testing.T) {
 	}
 }
 
+// failing runs this test again in another role, and returns what it prints and
+// the waveform it leaves.
+func failing(t *testing.T, role, run string) (out string, wave []byte) {
+	t.Helper()
+	cmd := exec.Command(os.Args[0], "-test.run="+run, "-test.artifacts", "-test.outputdir="+t.TempDir())
+	cmd.Env = append(os.Environ(), roleEnv+"="+role)
+	b, err := cmd.CombinedOutput()
+	require.Error(t, err)
+	path := regexp.MustCompile(`waveform: (\S+)`).FindSubmatch(b)
+	require.NotNil(t, path, string(b))
+	require.True(t, filepath.IsAbs(string(path[1])))
+	wave, err = os.ReadFile(string(path[1]))
+	require.NoError(t, err)
+	return string(b), wave
+}
+
+const roleEnv = "MESHNIC_FAILING"
+
 // What a user sees of a failure: the rule, the wires, and a waveform that is
 // kept. The test runs itself, as the test of a stage that lies.
 func TestTimedFailure(t *testing.T) {
-	const role = "MESHNIC_TIMED_FAILURE"
-	if os.Getenv(role) != "" {
+	if os.Getenv(roleEnv) == "lie" {
 		RunTimed(t, Timed{Stage: storing(7, func(sim.Beat) []sim.Beat { return nil }).Stage, Widths: []int{8}, Lengths: []int{8, 60}})
 		return
 	}
-	dir := t.TempDir()
-	cmd := exec.Command(os.Args[0], "-test.run=^TestTimedFailure$/^64bit$/idle=none$/sink=alt50", "-test.artifacts", "-test.outputdir="+dir)
-	cmd.Env = append(os.Environ(), role+"=1")
-	out, err := cmd.CombinedOutput()
-	require.Error(t, err)
-	require.Regexp(t, `64 bit, idle none, back-pressure alt50: cycle \d+: out: frame 2: bytes 40 to 47 are lost`, string(out))
-	require.Regexp(t, `cycle +\|\d+ +\|`, string(out))
-	require.Regexp(t, `out +tvalid \|==========\|`, string(out))
-	path := regexp.MustCompile(`waveform: (\S+)`).FindSubmatch(out)
-	require.NotNil(t, path, string(out))
-	require.True(t, filepath.IsAbs(string(path[1])))
-	wave, err := os.ReadFile(string(path[1]))
-	require.NoError(t, err)
+	out, wave := failing(t, "lie", "^TestTimedFailure$/^64bit$/idle=none$/sink=alt50")
+	require.Regexp(t, `64 bit, idle none, back-pressure alt50: cycle \d+: out: frame 2: bytes 40 to 47 are lost`, out)
+	require.Regexp(t, `cycle +\|\d+ +\|`, out)
+	require.Regexp(t, `out +tvalid \|==========\|`, out)
 	require.Contains(t, string(wave), "$enddefinitions")
 	require.Contains(t, string(wave), " tvalid $end")
+}
+
+// A stage that keeps all rules and has other cycles than its golden waveform.
+func TestGoldenFailure(t *testing.T) {
+	if os.Getenv(roleEnv) == "golden" {
+		RunTimed(t, Timed{Stage: pipe(card.Config{Latency: 2}), Widths: []int{8}, Lengths: []int{8}, Golden: "testdata/skid.golden"})
+		return
+	}
+	out, wave := failing(t, "golden", "^TestGoldenFailure$")
+	require.Contains(t, out, "the waveform is not testdata/skid.golden's (Update writes it)")
+	require.Contains(t, string(wave), "$enddefinitions")
 }
