@@ -66,15 +66,12 @@ type Packet struct {
 	Egress PortSet    // where it goes, written by match-action stages
 	Mirror PortSet    // where a copy goes, whatever the verdict
 	Reason DropReason // why it was dropped
-	Cycles sim.Cycle  // model time spent so far, added up by the NIC
 }
 
 // Stage is one block of the pipeline. Process looks at or changes p and says
-// what becomes of it; time is an argument. Cycles is the block's model latency
-// for p in cycles of the pipeline's clock, first beat in to first beat out; it
-// is called after Process.
+// what becomes of it; time is an argument. How long that takes is the business of its
+// timed twin: see datapath/timing.
 type Stage interface {
 	Name() string
 	Process(now sim.Cycle, p *Packet) Verdict
-	Cycles(p *Packet) sim.Cycle
 }

@@ -50,7 +50,6 @@ func newPipeline(t testing.TB, flows int) *pipeline {
 		tracker,
 		learning{table},
 		deparser.New(),
-		mac.Transmit{},
 	}
 	return p
 }
@@ -59,11 +58,10 @@ func (p *pipeline) run(now sim.Cycle, frame []byte, in datapath.Port) datapath.V
 	k := &p.packet
 	k.ID++
 	k.Data, k.In = frame, in
-	k.Egress, k.Mirror, k.Reason, k.Cycles = 0, 0, datapath.DropNone, 0
+	k.Egress, k.Mirror, k.Reason = 0, 0, datapath.DropNone
 	last := datapath.Continue
 	for _, s := range p.stages {
-		v := s.Process(now+k.Cycles, k)
-		k.Cycles += s.Cycles(k)
+		v := s.Process(now, k)
 		if v == datapath.Drop {
 			return v
 		}
@@ -87,16 +85,15 @@ func TestPipelineCarriesAConnection(t *testing.T) {
 		frame  Frame
 		in     datapath.Port
 		egress datapath.PortSet // 0: not known yet, the switch floods
-		cycles sim.Cycle
 	}{
-		{out("S", Seq(0), MSS(1460)), 0, 0, 24},
-		{back("SA", Seq(9), Ack(1)), 1, 1 << 0, 24},
-		{out("A", Seq(1), Ack(10)), 0, 1 << 1, 24},
-		{out("PA", Seq(1), Ack(10)).Payload("GET / HTTP/1.1"), 0, 1 << 1, 25},
-		{back("PA", Seq(10), Ack(15)).Payload(string(make([]byte, 1460))), 1, 1 << 0, 47},
-		{out("FA", Seq(15), Ack(1470)), 0, 1 << 1, 24},
-		{back("FA", Seq(1470), Ack(16)), 1, 1 << 0, 24},
-		{out("A", Seq(16), Ack(1471)), 0, 1 << 1, 24},
+		{out("S", Seq(0), MSS(1460)), 0, 0},
+		{back("SA", Seq(9), Ack(1)), 1, 1 << 0},
+		{out("A", Seq(1), Ack(10)), 0, 1 << 1},
+		{out("PA", Seq(1), Ack(10)).Payload("GET / HTTP/1.1"), 0, 1 << 1},
+		{back("PA", Seq(10), Ack(15)).Payload(string(make([]byte, 1460))), 1, 1 << 0},
+		{out("FA", Seq(15), Ack(1470)), 0, 1 << 1},
+		{back("FA", Seq(1470), Ack(16)), 1, 1 << 0},
+		{out("A", Seq(16), Ack(1471)), 0, 1 << 1},
 	} {
 		was := append(Frame(nil), step.frame...)
 		want := datapath.Forward
@@ -106,7 +103,6 @@ func TestPipelineCarriesAConnection(t *testing.T) {
 		require.Equal(t, want, p.run(sim.Cycle(i*1000), step.frame, step.in), i)
 		require.Equal(t, was, step.frame, "passthrough rewrites nothing")
 		require.Equal(t, step.egress, p.packet.Egress)
-		require.Equal(t, step.cycles, p.packet.Cycles, i)
 	}
 	f, ok := p.tracker.Find(IP("10.0.0.1"), IP("10.0.0.2"), 4000, 80, 0)
 	require.True(t, ok)
@@ -222,7 +218,7 @@ func BenchmarkPipeline(b *testing.B) {
 			making := float64(time.Since(start).Nanoseconds()) / (calibrate * batch)
 
 			b.ReportAllocs()
-			cycles, n := sim.Cycle(0), uint32(0)
+			n := uint32(0)
 			var hints [batch]tcp.Hint
 			for b.Loop() {
 				write(n)
@@ -239,13 +235,11 @@ func BenchmarkPipeline(b *testing.B) {
 					if p.run(sim.Cycle(n), f, 0) != datapath.Forward {
 						b.Fatal(p.packet.Reason)
 					}
-					cycles += p.packet.Cycles
 				}
 			}
 			require.Equal(b, int(bb.flows), p.tracker.Len(), "every flow was in the table")
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(n)-making, "ns/frame")
 			b.ReportMetric(making, "making-ns/frame")
-			b.ReportMetric(float64(cycles)/float64(n), "cycles/frame")
 		})
 	}
 }

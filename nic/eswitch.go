@@ -61,9 +61,6 @@ func newESwitch(cfg Config, ports []string) (*eswitch, error) {
 // Name returns "eswitch".
 func (*eswitch) Name() string { return "eswitch" }
 
-// Cycles returns the table's latency; learning is off the packet's path.
-func (e *eswitch) Cycles(p *datapath.Packet) sim.Cycle { return e.table.Cycles(p) }
-
 // Process learns the source and decides the egress ports.
 func (e *eswitch) Process(now sim.Cycle, p *datapath.Packet) datapath.Verdict {
 	h := &p.PHV

@@ -84,14 +84,13 @@ func (l *Logic) passthrough(cfg Config, ports []string, maxFrame int) (err error
 		return fmt.Errorf("nic: %w", err)
 	}
 	l.ingress = []datapath.Stage{
-		&mac.Receive{MaxFrame: maxFrame},                               // off the wire, into the core's clock
+		&mac.Receive{MaxFrame: maxFrame},                               // frames no port can send on end here
 		parser.New(parser.Config{VerifyChecksums: !cfg.SkipChecksums}), // bytes to PHV; malformed frames end here
 		l.tracker, // watches every TCP flow, changes nothing
 		l.sw,      // learns the source, looks the destination up, floods the unknown
 	}
 	l.egress = []datapath.Stage{
 		deparser.New(), // PHV back to bytes, where a table changed it
-		mac.Transmit{}, // gathers the frame and sends it
 	}
 	return nil
 }
@@ -103,7 +102,7 @@ func (l *Logic) Process(now sim.Cycle, in datapath.Port, data []byte, offload ho
 	p := &l.pkt
 	p.ID, p.Data, p.In = l.nextID, data, in
 	p.CsumPartial, p.GSOSize = offload.CsumPartial, offload.GSOSize
-	p.Egress, p.Mirror, p.Reason, p.Cycles = 0, 0, datapath.DropNone, 0
+	p.Egress, p.Mirror, p.Reason = 0, 0, datapath.DropNone
 
 	verdict, stage := through(l.ingress, now, p)
 	if verdict == datapath.Forward || p.Mirror != 0 {
@@ -119,8 +118,7 @@ func (l *Logic) Process(now sim.Cycle, in datapath.Port, data []byte, offload ho
 // through takes p through stages until one of them decides.
 func through(stages []datapath.Stage, now sim.Cycle, p *datapath.Packet) (v datapath.Verdict, by string) {
 	for _, s := range stages {
-		v := s.Process(now+p.Cycles, p)
-		p.Cycles += s.Cycles(p)
+		v := s.Process(now, p)
 		if v != datapath.Continue {
 			return v, s.Name()
 		}
@@ -137,5 +135,3 @@ func (patch) Process(_ sim.Cycle, p *datapath.Packet) datapath.Verdict {
 	p.Egress = datapath.PortSet(0).Add(p.In ^ 1)
 	return datapath.Forward
 }
-
-func (patch) Cycles(*datapath.Packet) sim.Cycle { return 0 }

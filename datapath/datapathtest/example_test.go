@@ -14,8 +14,6 @@ type Router struct{}
 
 func (Router) Name() string { return "router" }
 
-func (Router) Cycles(*datapath.Packet) sim.Cycle { return 1 }
-
 func (Router) Process(_ sim.Cycle, p *datapath.Packet) datapath.Verdict {
 	if p.PHV.TTL <= 1 {
 		p.Reason = datapath.DropTable

@@ -29,12 +29,6 @@ import (
 	"github.com/meshnic/meshnic/datapath/wire"
 )
 
-// deparseCycles is the latency of putting a header in front of its payload.
-//
-// Source: RTL simulation of verilog-ethernet's eth_axis_tx, 512 bit: 2 cycles
-// from the header presented.
-const deparseCycles = 2
-
 // Deparser is the stage.
 type Deparser struct{}
 
@@ -43,9 +37,6 @@ func New() *Deparser { return &Deparser{} }
 
 // Name returns "deparser".
 func (*Deparser) Name() string { return "deparser" }
-
-// Cycles returns the stage's latency, the same for every packet.
-func (*Deparser) Cycles(*datapath.Packet) sim.Cycle { return deparseCycles }
 
 const ipFields = datapath.FieldSet(1<<datapath.FieldIPSrc | 1<<datapath.FieldIPDst | 1<<datapath.FieldTTL)
 

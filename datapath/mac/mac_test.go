@@ -4,12 +4,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/stretchr/testify/require"
-
 	"github.com/meshnic/meshnic/datapath"
 	. "github.com/meshnic/meshnic/datapath/datapathtest"
 	"github.com/meshnic/meshnic/datapath/mac"
-	"github.com/meshnic/meshnic/datapath/sim"
 )
 
 func frame(n int) Frame {
@@ -22,19 +19,4 @@ func TestReceive(t *testing.T) {
 		{Name: "one byte more", In: frame(1515), Verdict: datapath.Drop, Reason: datapath.DropOverlong},
 		{Name: "stands for several segments", In: frame(20000), Out: frame(20000), Prepare: func(p *datapath.Packet) { p.GSOSize = 1448 }},
 	})
-}
-
-func TestTransmitCycles(t *testing.T) {
-	tx := mac.Transmit{}
-	for _, tt := range []struct {
-		bytes  int
-		gso    uint16
-		cycles sim.Cycle
-	}{{60, 0, 4}, {64, 0, 4}, {65, 0, 5}, {1514, 0, 27}, {20054, 1460, 27}, {100, 1460, 5}} {
-		p := Packet(t, frame(tt.bytes))
-		p.GSOSize = tt.gso
-		require.Equal(t, datapath.Continue, tx.Process(0, p))
-		require.Equal(t, tt.cycles, tx.Cycles(p), tt.bytes)
-	}
-	require.Equal(t, sim.Cycle(4), (&mac.Receive{}).Cycles(nil))
 }

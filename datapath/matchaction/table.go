@@ -9,13 +9,6 @@ import (
 	"github.com/meshnic/meshnic/datapath/sim"
 )
 
-// lookupCycles is a table's latency, first beat in to first beat out.
-//
-// Source: RTL simulation of NetFPGA's learning switch lookup, 512 bit: 5 cycles,
-// a CAM's answer joining the delayed data. It is measured for exact matches; the
-// same is taken for LPM and ternary, which a TCAM answers in the same place.
-const lookupCycles = 5
-
 // MaxCapacity bounds Config.Capacity.
 const MaxCapacity = 1 << 24
 
@@ -140,9 +133,6 @@ func New(cfg Config) (*Table, error) {
 
 // Name returns the table's name.
 func (t *Table) Name() string { return t.cfg.Name }
-
-// Cycles returns the stage's latency, the same for every packet.
-func (t *Table) Cycles(*datapath.Packet) sim.Cycle { return lookupCycles }
 
 // Process looks p up and applies the entry's actions, or those for a miss.
 func (t *Table) Process(now sim.Cycle, p *datapath.Packet) datapath.Verdict {

@@ -399,7 +399,7 @@ func TestProcessAllocatesNothing(t *testing.T) {
 		tab := newTable(t, 8, KeyField{datapath.FieldIPDst, kind})
 		require.NoError(t, tab.Add(Entry{Match: []Match{Exactly(ip("10.4.5.6"))}, Actions: []Action{Count("x"), SetField(datapath.FieldTTL, datapath.Uint(3)), Mirror(1), Forward(2)}}))
 		p := Packet(t, tcp80)
-		require.Zero(t, testing.AllocsPerRun(100, func() { tab.Process(0, p); tab.Cycles(p) }))
+		require.Zero(t, testing.AllocsPerRun(100, func() { tab.Process(0, p) }))
 		require.NotZero(t, tab.Stats().Hit)
 	}
 }

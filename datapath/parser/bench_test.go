@@ -33,7 +33,6 @@ func BenchmarkParse(b *testing.B) {
 				}
 			}
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N), "ns/frame")
-			b.ReportMetric(float64(x.Cycles(p)), "cycles/frame")
 		})
 	}
 }

@@ -8,20 +8,6 @@ import (
 	"github.com/meshnic/meshnic/datapath/wire"
 )
 
-// Model latencies in cycles, first beat in to first beat out, 512 bit.
-//
-// Source: RTL simulation. parseCycles: verilog-ethernet's eth_axis_rx, which
-// strips and realigns one header and so needs to see one beat further.
-// verifyCycles: Corundum's mqnic_ingress, the header's and the payload's sum
-// taken while the data waits in a FIFO; a wrong sum marks the frame bad at its
-// last beat and the transmit side, which gathers frames whole, throws it away.
-// Headers beyond the first beat add a beat each: by construction.
-const (
-	parseCycles  = 2
-	verifyCycles = 6
-	beatBytes    = 64
-)
-
 // Config is fixed when the parser is built.
 type Config struct {
 	// VerifyChecksums drops packets with a wrong IPv4, TCP, UDP, ICMP or ICMPv6
@@ -55,18 +41,6 @@ func NewGraph(cfg Config, g Graph) (*Parser, error) {
 
 // Name returns "parser".
 func (*Parser) Name() string { return "parser" }
-
-// Cycles returns the latency of extracting p's headers.
-func (x *Parser) Cycles(p *datapath.Packet) sim.Cycle {
-	c := sim.Cycle(parseCycles)
-	if p.PHV.PayloadOff > beatBytes {
-		c += sim.Cycle((p.PHV.PayloadOff - 1) / beatBytes)
-	}
-	if x.verify {
-		c += verifyCycles
-	}
-	return c
-}
 
 // Process fills p.PHV from p.Data. It drops malformed packets with a reason, by
 // the rules in the package comment; the PHV of a dropped packet holds the

@@ -298,16 +298,6 @@ func TestParseAllocatesNothing(t *testing.T) {
 	x := parser.New(parser.Config{VerifyChecksums: true})
 	for _, f := range []Frame{tcp4(), tcp6(), udp4(), tcp4().BadL4Checksum(), Eth().VLAN(3).IPv6(src6, dst6).Frag6(0, false).UDP(1, 2)} {
 		p := &datapath.Packet{Data: f}
-		require.Zero(t, testing.AllocsPerRun(100, func() { x.Process(0, p); x.Cycles(p) }))
+		require.Zero(t, testing.AllocsPerRun(100, func() { x.Process(0, p) }))
 	}
-}
-
-func TestCycles(t *testing.T) {
-	cycles := func(f Frame, verify bool) int {
-		p, _ := parse(t, f, verify)
-		return int(parser.New(parser.Config{VerifyChecksums: verify}).Cycles(p))
-	}
-	require.Equal(t, 2, cycles(Eth().IPv4(src4, dst4).TCP(1, 2, "A"), false), "54 bytes of headers: one beat")
-	require.Equal(t, 3, cycles(Eth().IPv4(src4, dst4).TCP(1, 2, "A", TS(1, 2)), false), "66 bytes of headers: two beats")
-	require.Equal(t, 8, cycles(Eth().IPv4(src4, dst4).TCP(1, 2, "A"), true), "and the checksum's delay")
 }

@@ -6,14 +6,6 @@ import (
 	"github.com/meshnic/meshnic/datapath/wire"
 )
 
-// trackCycles is what a packet loses to being watched: one register where the
-// header is tapped off. The tracker's own work is beside the path, which does
-// not wait for it.
-//
-// Source: RTL simulation. Corundum's rx_hash and rx_checksum are taps that never
-// touch the data; verilog-axis's axis_register, type 2, is one cycle.
-const trackCycles = 1
-
 // maxAway is how far a sequence number may lie from where a flow is: the largest
 // window (RFC 7323 §2.3).
 const maxAway = 1 << 30
@@ -40,9 +32,6 @@ func New(cfg Config) (*Tracker, error) {
 
 // Name returns "tcp".
 func (*Tracker) Name() string { return "tcp" }
-
-// Cycles returns the stage's latency, the same for every packet.
-func (*Tracker) Cycles(*datapath.Packet) sim.Cycle { return trackCycles }
 
 // Process takes note of p, if it is TCP. The verdict is always Continue.
 func (t *Tracker) Process(now sim.Cycle, p *datapath.Packet) datapath.Verdict {

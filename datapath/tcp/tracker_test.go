@@ -293,7 +293,6 @@ func TestProcessAllocatesNothing(t *testing.T) {
 		i++
 		p.PHV.IPSrc[15], p.PHV.SrcPort = byte(i), uint16(i>>8)
 		tr.Process(sim.Cycle(i), p)
-		tr.Cycles(p)
 		tr.Expire(sim.Cycle(i), 4)
 	}))
 	require.NotZero(t, tr.Counters().Evicted)

@@ -40,9 +40,6 @@ const (
 	head    = 16 // bytes: two addresses, the tag's EtherType, the tag
 )
 
-// Cycles is the latency once the tag is there.
-func (Rewriter) Cycles(*datapath.Packet) sim.Cycle { return latency }
-
 // Timed is the stage between two wires; packet gives what is in a frame.
 func (r Rewriter) Timed(in, out *sim.Wire, packet func(frame uint32) *datapath.Packet) sim.Stage {
 	act := card.ActFunc(func(s card.Seen) card.Verdict {
