@@ -1,6 +1,10 @@
 package axis
 
-import "github.com/meshnic/meshnic/datapath/sim"
+import (
+	"math"
+
+	"github.com/meshnic/meshnic/datapath/sim"
+)
 
 // Flow: see fifoFlow. A FIFO that marks what it cuts is clocked, and so is one
 // whose output FIFO is longer than a channel.
@@ -49,6 +53,7 @@ type fifoFlow struct {
 
 	high  uint64 // words ever written
 	gone  uint64 // words read by the first write of word rd
+	room  uint64 // words read by the last beat that was accepted, at least
 	level uint64 // highest
 }
 
@@ -59,10 +64,31 @@ func (f *fifoFlow) Run() bool {
 			moved = true
 		}
 		if !f.read() {
-			return moved
+			break
 		}
 		moved = true
 	}
+	if !f.in.Next() && f.in.Promised() < f.in.Sent()+ahead {
+		f.promise()
+	}
+	return moved
+}
+
+// ahead is how many beats a promise is to reach: as many as a channel holds.
+const ahead = 64
+
+// promise says how many beats find room whenever they come.
+func (f *fifoFlow) promise() {
+	if f.DropWhenFull {
+		f.in.Promise(math.MaxUint64)
+		return
+	}
+	now := f.in.Done(f.in.Read() - 1)
+	f.room = max(f.room, f.rd-min(f.rd, f.words))
+	for f.room < f.rd && f.free[f.place(f.room)] <= now {
+		f.room++
+	}
+	f.in.Promise(f.in.Read() + f.room + f.words - f.wr)
 }
 
 func (f *fifoFlow) place(word uint64) uint64 { return word & uint64(len(f.beat)-1) }

@@ -17,7 +17,7 @@ type registerFlow struct {
 func (f *registerFlow) Run() bool {
 	moved := false
 	for f.in.Next() && f.out.Room() {
-		k := f.in.Taken()
+		k := f.in.Read()
 		if k >= f.out.Taken()+f.places {
 			break
 		}
@@ -26,7 +26,21 @@ func (f *registerFlow) Run() bool {
 		f.in.Accept(at)
 		moved = true
 	}
+	if f.places > 1 && f.in.Promised() < f.out.Promised() {
+		f.promise()
+	}
 	return moved
+}
+
+// promise passes on that the output waits for nothing: then nor does the input,
+// once what was held up before has left. The next two beats come no earlier than
+// after the last one, and each finds a place.
+func (f *registerFlow) promise() {
+	k := f.in.Read()
+	if f.in.Next() || f.out.Taken() < k || f.out.Done(k-2) > f.in.Done(k-1) || f.out.Done(k-1) > f.in.Done(k-1)+1 {
+		return
+	}
+	f.in.Promise(f.out.Promised())
 }
 
 // Flow: each side sees the other in the same cycle.
@@ -37,7 +51,10 @@ type throughFlow struct{ in, out *sim.Chan }
 func (f *throughFlow) Run() bool {
 	moved := false
 	for f.in.Next() {
-		if k := f.in.Taken(); f.out.Sent() == k {
+		if k := f.in.Read(); f.out.Sent() == k {
+			if !f.out.Room() {
+				break
+			}
 			f.out.Put(f.in.Shown(), f.in.Head())
 			moved = true
 		} else if f.out.Taken() == k {
@@ -46,6 +63,9 @@ func (f *throughFlow) Run() bool {
 			f.in.Accept(f.out.Done(k) - 1)
 			moved = true
 		}
+	}
+	if !f.in.Next() && f.in.Promised() < f.out.Promised() {
+		f.in.Promise(f.out.Promised())
 	}
 	return moved
 }

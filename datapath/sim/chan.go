@@ -8,15 +8,27 @@ package sim
 // at which it was first offered (the later of that and the cycle after beat k-1
 // was accepted), and the cycle at which it was accepted. The producer tells the
 // first with Put, the consumer the last with Accept, in the order of the beats.
+//
+// A consumer that will be ready whenever a beat is shown says so beforehand with
+// Promise. Then Done is known with Put, and a stage can move a batch without
+// asking for each beat what the stages behind it do.
 type Chan struct {
 	Wire *Wire
 
-	sent, taken uint64
-	from        [places]Cycle // by beat: earliest cycle shown
-	done        [places]Cycle // by beat: the cycle after it was accepted
-	beat        [places]Beat
-	see         Observer
-	end         *end // of the network, if this is one
+	sent     uint64 // beats put
+	taken    uint64 // beats of which the cycle of acceptance is known
+	read     uint64 // beats that the consumer has seen go by
+	promised uint64 // beats before this are accepted when shown
+	slow     bool   // somebody watches
+	full     bool   // the producer found no room
+	producer wake
+	consumer wake
+
+	from [places]Cycle // by beat: earliest cycle shown
+	done [places]Cycle // by beat: the cycle after it was accepted
+	beat [places]Beat
+	see  Observer
+	end  *end // of the network, if this is one
 }
 
 const (
@@ -29,22 +41,32 @@ const (
 // Sent is how many beats the producer is known to show.
 func (c *Chan) Sent() uint64 { return c.sent }
 
-// Taken is how many beats are known to be accepted.
+// Taken is how many beats are known to be accepted: for the producer.
 func (c *Chan) Taken() uint64 { return c.taken }
 
-// Next reports whether a beat waits that is not known to be accepted.
-func (c *Chan) Next() bool { return c.taken < c.sent }
+// Read is how many beats Accept was called for: the number of the consumer's
+// next beat.
+func (c *Chan) Read() uint64 { return c.read }
+
+// Next reports whether a beat waits for the consumer's Accept.
+func (c *Chan) Next() bool { return c.read < c.sent }
 
 // Room reports whether another Put fits.
-func (c *Chan) Room() bool { return c.sent-c.taken < places-Past }
-
-// Shown is the cycle at which the beat that waits is first offered.
-func (c *Chan) Shown() Cycle {
-	return max(c.from[c.taken%places], c.done[(c.taken-1)%places])
+func (c *Chan) Room() bool {
+	if c.sent-c.read < places-Past {
+		return true
+	}
+	c.full = true
+	return false
 }
 
-// Head is the beat that waits. It is not to be changed.
-func (c *Chan) Head() *Beat { return &c.beat[c.taken%places] }
+// Shown is the cycle at which the consumer's next beat is first offered.
+func (c *Chan) Shown() Cycle {
+	return max(c.from[c.read%places], c.done[(c.read-1)%places])
+}
+
+// Head is the consumer's next beat. It is not to be changed.
+func (c *Chan) Head() *Beat { return &c.beat[c.read%places] }
 
 // Done is the cycle after beat k was accepted: one of the last Past beats. It
 // is 0 for the beats before the first.
@@ -52,25 +74,93 @@ func (c *Chan) Done(k uint64) Cycle { return c.done[k%places] }
 
 // Put says that the next beat is b, which can be shown from the given cycle.
 func (c *Chan) Put(from Cycle, b *Beat) {
-	c.from[c.sent%places], c.beat[c.sent%places] = from, *b
+	i := c.sent % places
+	c.from[i], c.beat[i] = from, *b
 	c.sent++
-	if c.see != nil && c.sent == c.taken+1 {
-		c.see.Offered(c.Wire, c.Shown(), *b)
+	c.consumer.wake()
+	if c.sent <= c.promised {
+		c.done[i] = max(from, c.done[(i-1)%places]) + 1
+		c.taken++
+		if c.slow {
+			c.show(i)
+			c.pass(i)
+		}
+	} else if c.slow && c.sent == c.taken+1 {
+		c.show(i)
 	}
 }
 
-// Accept says that the beat that waits is accepted at a cycle, which is not
+// Accept says that the consumer's next beat is accepted at a cycle, which is not
 // before it is shown.
 func (c *Chan) Accept(at Cycle) {
-	if c.end != nil {
-		c.end.pass(c.Shown(), at, c.Head())
+	i := c.read % places
+	c.read++
+	if c.full {
+		c.full = false
+		c.producer.wake()
 	}
-	c.done[c.taken%places] = at + 1
+	if c.read <= c.taken {
+		if c.done[i] != at+1 {
+			panic("sim: " + c.Wire.Name + ": a beat was promised to be accepted when shown, and was not")
+		}
+		return
+	}
 	c.taken++
-	if c.see != nil {
-		c.see.Accepted(c.Wire, at, c.beat[(c.taken-1)%places])
-		if c.Next() {
-			c.see.Offered(c.Wire, c.Shown(), *c.Head())
+	c.done[i] = at + 1
+	c.producer.wake()
+	if c.slow {
+		c.pass(i)
+		if c.taken < c.sent {
+			c.show(c.taken % places)
 		}
 	}
 }
+
+// Promised is how many beats are promised to be accepted when they are shown.
+func (c *Chan) Promised() uint64 { return c.promised }
+
+// Promise is the consumer's word that it accepts the beats before number until
+// in the cycles in which they are shown. It has accepted all that there are.
+func (c *Chan) Promise(until uint64) {
+	if c.read != c.sent {
+		panic("sim: " + c.Wire.Name + ": a promise with beats waiting")
+	}
+	if until > c.promised {
+		c.promised = until
+		c.producer.wake()
+	}
+}
+
+// skip goes past all beats, which were promised to be accepted.
+func (c *Chan) skip() {
+	c.read = c.sent
+	if c.full {
+		c.full = false
+		c.producer.wake()
+	}
+}
+
+// show and pass tell of the beat at a place.
+func (c *Chan) show(i uint64) {
+	if c.see != nil {
+		c.see.Offered(c.Wire, max(c.from[i], c.done[(i-1)%places]), c.beat[i])
+	}
+}
+
+func (c *Chan) pass(i uint64) {
+	at := c.done[i] - 1
+	if c.end != nil {
+		c.end.pass(max(c.from[i], c.done[(i-1)%places]), at, &c.beat[i])
+	}
+	if c.see != nil {
+		c.see.Accepted(c.Wire, at, c.beat[i])
+	}
+}
+
+// wake marks the flow at one end of a channel as having something to do.
+type wake struct {
+	word *uint64
+	bit  uint64
+}
+
+func (w wake) wake() { *w.word |= w.bit }

@@ -1,5 +1,10 @@
 package sim
 
+import (
+	"math"
+	"slices"
+)
+
 // FrameObserver sees frames enter a network, leave it or get lost in it: the
 // events of each end and of each stage in the order of time.
 type FrameObserver interface {
@@ -68,7 +73,7 @@ func (f *sourceFlow) ready() bool {
 		f.timed = s.frame.Gap == 0 || f.out.sent == 0
 	}
 	if !f.timed {
-		if f.out.Next() {
+		if f.out.taken < f.out.sent {
 			return false
 		}
 		s.from = max(s.from, f.out.Done(f.out.sent-1)+s.frame.Gap)
@@ -79,14 +84,22 @@ func (f *sourceFlow) ready() bool {
 }
 
 // Flow makes a sink native.
-func (s *Sink) Flow(in, _ []*Chan) Flow { return &sinkFlow{s, in[0]} }
+func (s *Sink) Flow(in, _ []*Chan) Flow {
+	p, ok := s.Pattern.(periodic)
+	return &sinkFlow{s, in[0], ok && !slices.Contains(p, false)}
+}
 
 type sinkFlow struct {
-	s  *Sink
-	in *Chan
+	s      *Sink
+	in     *Chan
+	always bool // ready from s.From on
 }
 
 func (f *sinkFlow) Run() bool {
+	if f.in.promised == math.MaxUint64 {
+		f.in.skip()
+		return true
+	}
 	moved := false
 	for f.in.Next() {
 		at, ok := f.s.ready(f.in.Shown())
@@ -95,6 +108,9 @@ func (f *sinkFlow) Run() bool {
 		}
 		f.in.Accept(at)
 		moved = true
+	}
+	if f.always && !f.in.Next() && f.in.Done(f.in.read-1) >= f.s.From {
+		f.in.Promise(math.MaxUint64)
 	}
 	return moved
 }

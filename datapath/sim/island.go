@@ -18,7 +18,6 @@ type island struct {
 type shore struct {
 	*Chan
 	shown uint64 // beats that have stood on the wire at an edge
-	flow  int    // the native stage's
 }
 
 // pending is the time of the next edge at which something may happen, or Never.
@@ -30,7 +29,7 @@ func (l *island) pending() Picos {
 	l.enter()
 	t := l.wake()
 	for i := range l.in {
-		if s := &l.in[i]; s.Next() && s.shown == s.taken {
+		if s := &l.in[i]; s.Next() && s.shown == s.read {
 			t = min(t, s.Wire.Clock.At(max(s.Shown(), s.Wire.Clock.Now)))
 		}
 	}
@@ -50,7 +49,7 @@ func (l *island) pending() Picos {
 }
 
 // begin is the first half of the edge at a time: what the island offers.
-func (l *island) begin(at Picos, dirty func(flow int)) {
+func (l *island) begin(at Picos) {
 	l.enter()
 	if l.resting() {
 		l.skip(at)
@@ -63,7 +62,7 @@ func (l *island) begin(at Picos, dirty func(flow int)) {
 			continue
 		}
 		if w.Valid = s.Next() && s.Shown() <= w.Clock.Now; w.Valid {
-			w.Beat, s.shown = *s.Head(), s.taken+1
+			w.Beat, s.shown = *s.Head(), s.read+1
 		}
 	}
 	l.offer(l.edges)
@@ -82,7 +81,6 @@ func (l *island) begin(at Picos, dirty func(flow int)) {
 		if w.Valid {
 			s.Put(w.Clock.Now, &w.Beat)
 			s.shown, w.stands = s.sent, true
-			dirty(s.flow)
 		}
 	}
 }
@@ -91,7 +89,7 @@ func (l *island) begin(at Picos, dirty func(flow int)) {
 func (l *island) standing(s *shore) *Beat { return &s.beat[(s.sent-1)%places] }
 
 // finish is the second half: what the island accepts, and its clock.
-func (l *island) finish(dirty func(flow int)) {
+func (l *island) finish() {
 	l.enter()
 	for i := range l.out {
 		s := &l.out[i]
@@ -107,7 +105,6 @@ func (l *island) finish(dirty func(flow int)) {
 	for i := range l.in {
 		if s := &l.in[i]; l.edges.Has(s.Wire.Clock) && s.Wire.Fire() {
 			s.Accept(s.Wire.Clock.Now)
-			dirty(s.flow)
 		}
 	}
 	if l.see != nil {

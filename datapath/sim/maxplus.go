@@ -17,19 +17,18 @@ type MaxPlus struct {
 	net     *Net
 	flows   []flow
 	dirty   []uint64 // flows to run, by bits
+	heads   []int    // flows without an input
 	decide  []int    // flows that are Deciders
 	islands []*island
 	sources []*sourceFlow
 	chans   []*Chan
 	full    []int
 	peaks   []Peak // by stage
-	mark    func(flow int)
 }
 
 type flow struct {
 	Flow
 	decider Decider
-	near    []uint64 // flows at the other ends of its channels, by bits
 }
 
 // NewMaxPlus prepares net for simulation from time 0. The observer may be nil.
@@ -47,8 +46,9 @@ func NewMaxPlusOf(net *Net, see Observer, native func(stage int) bool) (*MaxPlus
 		return nil, err
 	}
 	m := &MaxPlus{net: net, full: make([]int, len(net.Stages)), peaks: make([]Peak, len(net.Stages))}
+	nobody := wake{word: new(uint64)}
 	for _, w := range net.Wires {
-		m.chans = append(m.chans, &Chan{Wire: w, see: see})
+		m.chans = append(m.chans, &Chan{Wire: w, see: see, slow: see != nil, producer: nobody, consumer: nobody})
 	}
 	forms := make([]Flow, len(net.Stages))
 	for i, s := range net.Stages {
@@ -67,13 +67,8 @@ func NewMaxPlusOf(net *Net, see Observer, native func(stage int) bool) (*MaxPlus
 		}
 	}
 	net.absorb(forms, ends)
-	at := m.addFlows(forms, offers, ends, see)
-	m.addIslands(forms, offers, accepts, ends, at, see)
-	m.mark = func(f int) {
-		if f >= 0 {
-			m.dirty[f/64] |= 1 << (f % 64)
-		}
-	}
+	m.addFlows(forms, offers, ends, see)
+	m.addIslands(forms, offers, accepts, ends, see)
 	for _, d := range net.Domains {
 		d.Now = 0
 	}
@@ -127,9 +122,9 @@ func (n *Net) absorb(forms []Flow, ends []ends) {
 	}
 }
 
-// addFlows lists the native forms from the sources on; at is their places.
-func (m *MaxPlus) addFlows(forms []Flow, offers []int, ends []ends, see Observer) (at []int) {
-	at = make([]int, len(forms))
+// addFlows lists the native forms from the sources on.
+func (m *MaxPlus) addFlows(forms []Flow, offers []int, ends []ends, see Observer) {
+	at := make([]int, len(forms))
 	for i := range at {
 		at[i] = -1
 	}
@@ -144,6 +139,9 @@ func (m *MaxPlus) addFlows(forms []Flow, offers []int, ends []ends, see Observer
 			visit(ends[w.index].producer)
 		}
 		at[i] = len(m.flows)
+		if len(in) == 0 {
+			m.heads = append(m.heads, at[i])
+		}
 		f := flow{Flow: forms[i]}
 		f.decider, _ = forms[i].(Decider)
 		if f.decider != nil {
@@ -161,30 +159,22 @@ func (m *MaxPlus) addFlows(forms []Flow, offers []int, ends []ends, see Observer
 	for _, i := range offers {
 		visit(i)
 	}
-	words := (len(m.flows) + 63) / 64
-	m.dirty = make([]uint64, words)
-	for i, s := range m.net.Stages {
-		if at[i] < 0 {
-			continue
+	m.dirty = make([]uint64, (len(m.flows)+63)/64)
+	for i, c := range m.chans {
+		if f := at[ends[i].producer]; f >= 0 {
+			c.producer = wake{&m.dirty[f/64], 1 << (f % 64)}
 		}
-		near := make([]uint64, words)
-		in, out := s.Ports()
-		for _, w := range slices.Concat(in, out) {
-			for _, e := range []int{ends[w.index].producer, ends[w.index].consumer} {
-				if e != i && at[e] >= 0 {
-					near[at[e]/64] |= 1 << (at[e] % 64)
-				}
-			}
+		if f := at[ends[i].consumer]; f >= 0 {
+			c.consumer = wake{&m.dirty[f/64], 1 << (f % 64)}
 		}
-		m.flows[at[i]].near = near
-		m.dirty[at[i]/64] |= 1 << (at[i] % 64)
+		c.producer.wake()
+		c.consumer.wake()
 	}
-	return at
 }
 
 // addIslands makes an island of each group of stages that have no native form
 // and touch each other.
-func (m *MaxPlus) addIslands(forms []Flow, offers, accepts []int, ends []ends, at []int, see Observer) {
+func (m *MaxPlus) addIslands(forms []Flow, offers, accepts []int, ends []ends, see Observer) {
 	group := make([]int, len(forms))
 	for again := true; again; {
 		again = false
@@ -214,9 +204,9 @@ func (m *MaxPlus) addIslands(forms []Flow, offers, accepts []int, ends []ends, a
 			case p && c:
 				l.wires = append(l.wires, m.net.Wires[i])
 			case p:
-				l.out = append(l.out, shore{Chan: m.chans[i], flow: at[e.consumer]})
+				l.out = append(l.out, shore{Chan: m.chans[i]})
 			case c:
-				l.in = append(l.in, shore{Chan: m.chans[i], flow: at[e.producer]})
+				l.in = append(l.in, shore{Chan: m.chans[i]})
 			}
 		}
 		m.islands = append(m.islands, l)
@@ -244,9 +234,11 @@ func (m *MaxPlus) end(w *Wire, to FrameObserver) *end {
 	if c.end == nil {
 		c.end = &end{source: -1, sink: -1}
 	}
-	c.end.watch = to
+	c.end.watch, c.slow = to, true
 	return c.end
 }
+
+func (m *MaxPlus) mark(f int) { m.dirty[f/64] |= 1 << (f % 64) }
 
 // settle runs the native forms until nothing more follows from what is known.
 func (m *MaxPlus) settle() {
@@ -256,12 +248,7 @@ func (m *MaxPlus) settle() {
 			for word := m.dirty[w]; word != 0; {
 				b := bits.TrailingZeros64(word)
 				m.dirty[w] &^= 1 << b
-				f := &m.flows[w*64+b]
-				if f.Run() {
-					for i, n := range f.near {
-						m.dirty[i] |= n
-					}
-				}
+				m.flows[w*64+b].Run()
 				again = true
 				word = m.dirty[w] &^ (1<<b<<1 - 1)
 			}
@@ -276,8 +263,8 @@ func (m *MaxPlus) Run(limit Picos) bool {
 	for _, s := range m.sources {
 		s.limit, s.held = limit, false
 	}
-	for i := range m.flows {
-		m.mark(i)
+	for _, f := range m.heads {
+		m.mark(f)
 	}
 	m.settle()
 	for {
@@ -304,7 +291,7 @@ func (m *MaxPlus) Run(limit Picos) bool {
 func (m *MaxPlus) step(t Picos) {
 	for _, l := range m.islands {
 		if l.at = l.pending(); l.at == t {
-			l.begin(t, m.mark)
+			l.begin(t)
 		}
 	}
 	m.settle()
@@ -312,15 +299,12 @@ func (m *MaxPlus) step(t Picos) {
 		if f := m.flows[d].decider; f.Due() == t {
 			f.Decide()
 			m.mark(d)
-			for i, n := range m.flows[d].near {
-				m.dirty[i] |= n
-			}
 		}
 	}
 	m.settle()
 	for _, l := range m.islands {
 		if l.at == t {
-			l.finish(m.mark)
+			l.finish()
 		}
 	}
 	m.settle()
