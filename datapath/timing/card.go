@@ -17,6 +17,7 @@ import (
 type Decision struct {
 	Drop string           // name of the functional stage that dropped it; empty: it went on
 	To   datapath.PortSet // ports it left by, if it was not dropped
+	Dest uint8            // tdest, where Options.AsIs leaves the way to the pipeline
 }
 
 // Crossing is one copy of a frame that went through the card.
@@ -39,6 +40,7 @@ type Observer interface {
 // Options are how a Card is built.
 type Options struct {
 	Ports  int    // at least 1; more than one are made with Description.Ports
+	AsIs   bool   // the description has its inputs itself, Ports of them in use, and leads frames to its outputs by their tdest
 	Engine string // one of pipeline.Engines; empty: maxplus
 	// Beats, if set, sees every beat; it makes a run slow.
 	Beats sim.Observer
@@ -54,6 +56,7 @@ type Card struct {
 	built  *pipeline.Built
 	engine engine
 	ticks  bool
+	asIs   bool
 	line   bool // a port is an XGMII line
 	feeds  []*feed
 	ports  []port      // by place of the network's stages
@@ -78,15 +81,19 @@ type stageRole struct {
 
 // New builds a card.
 func New(d *pipeline.Description, o Options, see Observer) (*Card, error) {
-	d, err := d.Ports(o.Ports)
+	var err error
+	inputs := o.Ports
+	if !o.AsIs {
+		if d, err = d.Ports(o.Ports); err != nil {
+			return nil, err
+		}
+		inputs = 1
+	}
+	built, err := d.Build(pipeline.Setup{Inputs: inputs})
 	if err != nil {
 		return nil, err
 	}
-	built, err := d.Build(pipeline.Setup{Inputs: 1})
-	if err != nil {
-		return nil, err
-	}
-	c := &Card{see: see, built: built}
+	c := &Card{see: see, built: built, asIs: o.AsIs}
 	c.roles()
 	if err := c.ends(o.Ports); err != nil {
 		return nil, fmt.Errorf("pipeline %s: %w", d.Name, err)
@@ -128,10 +135,14 @@ func (c *Card) roles() {
 // ends puts sources and sinks at the network's ends.
 func (c *Card) ends(ports int) error {
 	in, out := c.built.In, c.built.Out
-	if len(in) != ports || len(out) < ports || ports > 1 && len(out) > ports {
+	switch {
+	case c.asIs && len(in) < ports:
+		return fmt.Errorf("%d inputs, want %d", len(in), ports)
+	case c.asIs: // what nothing arrives at is idle
+		ports = len(out)
+	case len(in) != ports || len(out) < ports || ports > 1 && len(out) > ports:
 		return fmt.Errorf("%d inputs and %d outputs, want %d", len(in), len(out), ports)
-	}
-	if ports > 1 {
+	case ports > 1:
 		slices.Reverse(out) // Built has the last stage's first
 	}
 	for k, p := range in {
@@ -196,12 +207,15 @@ func (c *Card) act() {
 // FCS; a MAC pads a frame to 60 (IEEE 802.3 clause 4.2.3.3). What was simulated by Advance is over: an earlier at counts as that time.
 func (c *Card) Arrive(id uint32, in int, at sim.Picos, bytes int, d Decision) {
 	at = max(at, c.now)
-	to := uint64(d.To)
-	if to == 0 || len(c.feeds) == 1 {
+	to, dest := uint64(d.To), d.Dest
+	if to == 0 || len(c.feeds) == 1 || c.asIs {
 		to = 1
 	}
+	if !c.asIs {
+		dest = uint8(bits.TrailingZeros64(to))
+	}
 	c.flight.add(id, frame{in: uint8(in), to: uint16(to), copies: uint8(bits.OnesCount64(to)), dropAt: c.flight.dropper(d.Drop)})
-	c.feeds[in].push(sim.Frame{ID: id, Bytes: max(bytes, minFrame), Dest: uint8(bits.TrailingZeros64(to)), At: at})
+	c.feeds[in].push(sim.Frame{ID: id, Bytes: max(bytes, minFrame), Dest: dest, At: at})
 }
 
 // Advance simulates everything that is decided before until if no frame arrives

@@ -79,6 +79,9 @@ func (f *flight) grow(need int) {
 
 // less takes copies of a frame away.
 func (f *flight) less(x *frame, all bool) {
+	if x.copies == 0 { // a copy that a stage of the description made
+		return
+	}
 	if x.copies--; all {
 		x.copies = 0
 	}
