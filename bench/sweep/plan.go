@@ -125,7 +125,8 @@ func (p *Plan) Setting(i int) Setting {
 		i /= n
 		return k
 	}
-	s := Setting{Vary: map[string]float64{}, Traffic: pipeline.Traffic{Phases: t.Phases, Engine: t.Engine, Dest: t.Dest}}
+	dests, _ := pipeline.ParseDests(t.Dest) // checked
+	s := Setting{Vary: map[string]float64{}, Traffic: pipeline.Traffic{Phases: t.Phases, Engine: t.Engine, Dest: dests}}
 	s.Traffic.Inputs = t.Inputs[next(len(t.Inputs))]
 	s.Traffic.Sink = t.Sink[next(len(t.Sink))]
 	s.Traffic.Gap = t.Gap[next(len(t.Gap))]

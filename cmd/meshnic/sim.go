@@ -21,7 +21,7 @@ import (
 
 func newSim() *cobra.Command {
 	var t pipeline.Traffic
-	var file, output string
+	var file, output, dests string
 	var modules, schema, show bool
 	cmd := &cobra.Command{
 		Use:   "sim --pipeline NAME|FILE",
@@ -56,6 +56,9 @@ Sinks:    ` + strings.Join(sim.Patterns, ", ") + `.`,
 				_, err := out.Write(text)
 				return err
 			}
+			if t.Dest, err = pipeline.ParseDests(dests); err != nil {
+				return simFailure(file, err)
+			}
 			r, err := d.Run(t)
 			if err != nil {
 				return simFailure(file, err)
@@ -71,11 +74,11 @@ Sinks:    ` + strings.Join(sim.Patterns, ", ") + `.`,
 	f.IntVar(&t.Bytes, "bytes", 60, "bytes of a frame, without FCS")
 	f.IntVar(&t.Frames, "frames", 1, "frames on each input")
 	f.IntVar(&t.Gap, "gap", 0, "idle cycles before each frame after the first")
-	f.StringVar(&t.Sink, "sink", "none", "when the last stage's first output is taken: "+strings.Join(sim.Patterns, ", "))
+	f.StringVar(&t.Sink, "sink", "none", "when the followed output is taken, which is the last stage's first that gives a frame: "+strings.Join(sim.Patterns, ", "))
 	f.IntVar(&t.Inputs, "inputs", 1, "inputs with traffic; stages before the first with several inputs are built once for each")
 	f.IntVar(&t.Phases, "phases", 1, "runs, with the phase of the second clock spread evenly; latencies are their means")
 	f.StringVar(&t.Engine, "engine", "tick", strings.Join(pipeline.Engines, " or "))
-	f.IntVar(&t.Dest, "dest", 0, "tdest of the frames: which output a switch or demultiplexer takes")
+	f.StringVar(&dests, "dest", "0", "tdest of the frames, which says what output a switch, demultiplexer or lookup takes: one for all inputs, or one each (0,64,128,192); with slashes an input's frames take them in turn (0/64)")
 	f.StringVarP(&output, "output", "o", "table", "table, json or csv")
 	f.BoolVar(&modules, "modules", false, "list the modules and their parameters")
 	f.BoolVar(&schema, "schema", false, "print the JSON Schema of a pipeline file")

@@ -5,9 +5,9 @@ import (
 	"github.com/meshnic/meshnic/datapath/sim"
 )
 
-// NICLookup sends what comes from a MAC to its host queue and the other way
-// round. That is a change of the metadata beside the data: tdest, set where the
-// frame came in, stays as it is.
+// NICLookup sends what comes from a MAC to the host and the other way round:
+// tdest at its input is the port that the frame came in by, at its output the
+// queue that the frame leaves by.
 //
 // Source: nic_output_port_lookup.v: a FIFO of 4 words. First latency 3, b
 // cycles a frame, 6 words absorbed with the sink frozen.
@@ -21,7 +21,26 @@ func NewNICLookup(in, out *sim.Wire) *NICLookup {
 	return &NICLookup{pair: newPair(in, out), input: newFIFO(2)}
 }
 
-func (l *NICLookup) Offer()     { l.out.Put(l.input.shown, l.input.out) }
+func (l *NICLookup) Offer() {
+	b := l.input.out
+	b.Dest = across(b.Dest)
+	l.out.Put(l.input.shown, b)
+}
+
+// across is the output queue for a source port. The metadata word's bit of MAC n
+// is 2n and that of its host interface 2n+1; the lookup sets the other of the two
+// as destination, and MAC 0 if no port is set. Both host interfaces have one
+// queue (output_queues.v, oq).
+func across(port uint8) (queue uint8) {
+	switch port {
+	case PortMAC0, PortMAC1:
+		return 2
+	case PortHost1:
+		return 1
+	}
+	return 0
+}
+
 func (l *NICLookup) Accept()    { l.in.Take(!l.input.nearlyFull()) }
 func (l *NICLookup) Level() int { return int(l.input.depth) * l.in.Width }
 

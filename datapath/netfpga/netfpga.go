@@ -3,7 +3,8 @@
 // cycle by cycle as its RTL.
 //
 // On hardware a frame carries its ports in a metadata word; here they are in
-// tdest: the number of an output queue, or Several with a set of queues.
+// tdest: the source port in front of a NIC's lookup, behind it the number of an
+// output queue, or Several with a set of queues.
 package netfpga
 
 import (
@@ -21,6 +22,15 @@ var Modules = []module.Module{
 	switchLiteLookup,
 	outputQueues,
 }
+
+// Source ports, the tdest of a frame in front of a NIC's lookup. Any other is a
+// metadata word without a source port.
+const (
+	PortMAC0  = 0
+	PortMAC1  = 1
+	PortHost0 = 2 // the host's interface of MAC 0
+	PortHost1 = 3
+)
 
 // Several in a tdest says that its lower bits are a set of queues, not the
 // number of one.

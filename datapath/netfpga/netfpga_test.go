@@ -81,6 +81,30 @@ func TestLookupLosesResults(t *testing.T) {
 	require.Zero(t, len(frames)%8)
 }
 
+// TestNICLookup: from a MAC to the host, from the host to its MAC, and to MAC 0
+// without a source port, as the Verilog sets the metadata word.
+func TestNICLookup(t *testing.T) {
+	metadata := func(src uint8) (dst uint8) { // nic_output_port_lookup.v, state MODULE_HEADER
+		switch {
+		case src == 0:
+			return 1
+		case src&0xaa != 0:
+			return src >> 1
+		}
+		return src << 1
+	}
+	for port, src := range map[uint8]uint8{netfpga.PortMAC0: 1, netfpga.PortHost0: 2, netfpga.PortMAC1: 4, netfpga.PortHost1: 8, 4: 0, 255: 0} {
+		r := row{blocks: []block{nic, queues}, inputs: [][]sim.Frame{numbered(1, 3, 300, port)}}
+		b, trace := r.run(t)
+		set := netfpga.Queues(metadata(src))
+		for o, w := range b.out {
+			frames, _ := arrived(trace, w)
+			require.Equal(t, set>>o&1 != 0, len(frames) == 3, "port %d, output %d", port, o)
+			require.Contains(t, []int{0, 3}, len(frames))
+		}
+	}
+}
+
 // TestSwitchLearns: a frame for an unknown address goes to the other MAC, one
 // for a known address to its port, none back.
 func TestSwitchLearns(t *testing.T) {
@@ -177,11 +201,17 @@ func TestPipelines(t *testing.T) {
 		return f
 	}
 	ins := [][]sim.Frame{mixed(1), mixed(21), mixed(41)}
+	host := [][]sim.Frame{mixed(1), mixed(21), mixed(41)} // all leave by MAC 0
+	for _, in := range host {
+		for k := range in {
+			in[k].Dest = netfpga.PortHost0
+		}
+	}
 	narrow := func(b block) block { return block{b.Module, module.Args{"C_S_AXIS_DATA_WIDTH": 256}, 0} }
 	for name, r := range map[string]row{
-		"nic":    {blocks: []block{arbiter, nic, queues}, inputs: ins},
+		"nic":    {blocks: []block{arbiter, nic, queues}, inputs: host},
 		"switch": {blocks: []block{arbiter, lookup, queues}, inputs: ins},
-		"narrow": {blocks: []block{narrow(arbiter), narrow(nic), narrow(queues)}, inputs: ins},
+		"narrow": {blocks: []block{narrow(arbiter), narrow(nic), narrow(queues)}, inputs: host},
 		"input":  {blocks: []block{arbiter, nic}, inputs: ins},
 	} {
 		for _, sink := range sim.Patterns {

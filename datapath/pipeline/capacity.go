@@ -25,7 +25,7 @@ func (d *Description) Hold(t Traffic) (Held, error) {
 	if err := t.normalise(); err != nil {
 		return Held{}, err
 	}
-	b, err := d.newBench(t, 0, Line{}, thaw{})
+	b, err := d.newBench(t, 0, Line{}, thaw{}, 0)
 	if err != nil {
 		return Held{}, err
 	}

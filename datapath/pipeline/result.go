@@ -22,7 +22,9 @@ type Result struct {
 	Gap          int    `json:"gap"`
 	Backpressure string `json:"backpressure"`
 	Engine       string `json:"engine"`
-	Finished     bool   `json:"finished"` // the network came to rest
+	Dest         string `json:"dest,omitempty"` // as Dests prints it
+	Output       string `json:"output"`         // the followed one, of which all that is of one output is told: the first that gives a frame
+	Finished     bool   `json:"finished"`       // the network came to rest
 
 	// First input beat accepted to first output beat valid, to last output beat
 	// accepted; last input beat accepted to last output beat accepted: of the
@@ -67,10 +69,11 @@ type Result struct {
 	// frame that followed at once would start with.
 	Lines []Line `json:"-"`
 
-	Inputs []InputResult `json:"inputs,omitempty"`
-	Losses []LossResult  `json:"losses,omitempty"`
-	Levels []LevelResult `json:"levels,omitempty"`
-	period sim.Picos     // of the output's clock
+	Inputs  []InputResult  `json:"inputs,omitempty"`
+	Outputs []OutputResult `json:"outputs,omitempty"` // if there are several
+	Losses  []LossResult   `json:"losses,omitempty"`
+	Levels  []LevelResult  `json:"levels,omitempty"`
+	period  sim.Picos      // of the output's clock
 
 	Clocks []ClockResult `json:"clocks"`
 }
@@ -84,6 +87,14 @@ type InputResult struct {
 	InStall      int      `json:"in_stall_cycles"`
 	MaxOccupancy *int     `json:"max_occupancy_bytes"` // of the FIFO on this input alone; null without one
 	LastAccept   *float64 `json:"last_accept_cycle"`   // last beat accepted
+}
+
+// OutputResult is one output's share, the followed one's first.
+type OutputResult struct {
+	Output    string    `json:"output"`
+	Delivered int       `json:"delivered"`
+	Order     string    `json:"order"`
+	OutLast   []float64 `json:"out_last_cycles"`
 }
 
 // LossResult counts the frames that a stage dropped for a reason.
@@ -116,7 +127,7 @@ func round(v float64, digits int) *float64 {
 }
 
 func (b *bench) measure(t Traffic, rest bool) *Result {
-	r := &Result{Schema: ResultSchema, FrameBytes: t.Bytes, NFrames: t.Frames, Gap: t.Gap, Backpressure: t.Sink, Engine: t.Engine, Finished: rest}
+	r := &Result{Schema: ResultSchema, FrameBytes: t.Bytes, NFrames: t.Frames, Gap: t.Gap, Backpressure: t.Sink, Engine: t.Engine, Finished: rest, Dest: t.Dest.String(), Output: b.outputs[0].Wire.Name}
 	for _, d := range b.Net.Domains {
 		r.Clocks = append(r.Clocks, ClockResult{d.Name, d.Period.Nanos(), d.Phase.Nanos()})
 	}
@@ -176,25 +187,29 @@ func (b *bench) measure(t Traffic, rest bool) *Result {
 	if began := in.frame(final.beat.Frame); t.Frames > 1 && len(began) > 0 {
 		r.LastFrameLatency = c.cycles(began[0].accepted, final.accepted)
 	}
-	for _, e := range outs {
-		if e.beat.Last {
-			r.Order += strconv.Itoa(b.inputOf(e.beat.Frame) % 10)
-			r.OutLast = append(r.OutLast, *c.cycles(in.beats[0].offered, e.accepted))
-		}
-	}
 	for _, o := range b.outputs {
+		x := OutputResult{Output: o.Wire.Name, OutLast: []float64{}}
+		c := scale{in.Wire.Clock, o.Wire.Clock}
 		for i, e := range o.beats {
 			if o.open && i == len(o.beats)-1 {
 				continue
 			}
-			r.BytesLost -= int(e.beat.Bytes)
 			if e.beat.Last {
-				r.Delivered++
+				x.Delivered++
+				x.Order += strconv.Itoa(b.inputOf(e.beat.Frame) % 10)
+				x.OutLast = append(x.OutLast, *c.cycles(in.beats[0].offered, e.accepted))
 			}
+			r.BytesLost -= int(e.beat.Bytes)
 			if e.beat.Last && e.beat.Bad {
 				r.MarkedBad++
 			}
 		}
+		r.Delivered += x.Delivered
+		r.Outputs = append(r.Outputs, x)
+	}
+	r.Order, r.OutLast = r.Outputs[0].Order, r.Outputs[0].OutLast
+	if len(r.Outputs) == 1 {
+		r.Outputs = nil
 	}
 	r.CyclesPerFrame = out.spacing(func(b sim.Beat) bool { return b.Last })
 	r.Bad = r.MarkedBad

@@ -48,6 +48,9 @@ func (r *Result) Rows() [][]string {
 	if len(r.Inputs) > 1 {
 		add("order", r.Order)
 	}
+	for _, o := range r.Outputs {
+		add(o.Output+".delivered", o.Delivered)
+	}
 	for _, l := range r.Levels {
 		add(l.Stage+".max_occupancy_bytes", l.MaxOccupancy)
 	}

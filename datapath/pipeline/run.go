@@ -18,11 +18,11 @@ type Traffic struct {
 	Bytes  int    // Ethernet frame without FCS: 15 … 65535
 	Frames int    // on each input, at least 1
 	Gap    int    // idle cycles before each frame after the first
-	Sink   string // ready pattern of the last stage's first output, by its name; all other outputs are always ready
+	Sink   string // ready pattern of the followed output, by its name; all other outputs are always ready
 	Inputs int    // inputs with traffic, at least 1
 	Phases int    // a run for each of so many phases of the second clock, evenly spread; at least 1
 	Engine string // tick or maxplus; empty: tick
-	Dest   int    // tdest of every frame, 0 … 255
+	Dest   Dests  // tdests of the frames, 0 … 255: a list for all inputs or one for each
 
 	// Lines is how the line to the first stage stands in the run of each phase,
 	// where it is an XGMII line, and when the run begins; missing ones are zero.
@@ -69,10 +69,13 @@ func (t *Traffic) normalise() error {
 		return fmt.Errorf("%d inputs, want at most 256", t.Inputs)
 	case t.Phases > 64:
 		return fmt.Errorf("%d phases, want at most 64", t.Phases)
-	case t.Dest < 0 || t.Dest > 255:
-		return fmt.Errorf("dest %d, want 0 to 255", t.Dest)
+	case len(t.Dest) > 1 && len(t.Dest) != t.Inputs:
+		return fmt.Errorf("dests for %d inputs (%s), but %d inputs have traffic: want one for all, or one each", len(t.Dest), t.Dest, t.Inputs)
 	case !slices.Contains(Engines, t.Engine):
 		return fmt.Errorf("unknown engine %q, want %s", t.Engine, strings.Join(Engines, ", "))
+	}
+	if err := t.Dest.check(); err != nil {
+		return err
 	}
 	_, err := sim.NewPattern(t.Sink)
 	return err
@@ -137,7 +140,8 @@ func (b *bench) Dropped(stage int, at sim.Picos, frame uint32, why sim.Loss) {
 }
 
 // newBench builds the description and puts sources and sinks at its ends.
-func (d *Description) newBench(t Traffic, phase float64, line Line, pattern sim.Pattern) (*bench, error) {
+// The pattern is that of output follow, which becomes the first.
+func (d *Description) newBench(t Traffic, phase float64, line Line, pattern sim.Pattern, follow int) (*bench, error) {
 	built, err := d.Build(Setup{Inputs: t.Inputs, Phase: phase, Skew: skew})
 	if err != nil {
 		return nil, err
@@ -149,7 +153,7 @@ func (d *Description) newBench(t Traffic, phase float64, line Line, pattern sim.
 		var frames sim.Frames
 		if e.active {
 			for k := range t.Frames {
-				f := sim.Frame{ID: uint32(i*t.Frames + k + 1), Bytes: t.Bytes - in.Inner, Dest: uint8(t.Dest)}
+				f := sim.Frame{ID: uint32(i*t.Frames + k + 1), Bytes: t.Bytes - in.Inner, Dest: t.Dest.of(i, k)}
 				if f.Bytes < 1 {
 					return nil, fmt.Errorf("frames of %d bytes leave nothing behind the %d bytes of header in front of %s", t.Bytes, in.Inner, built.Stages[in.Stage].Name)
 				}
@@ -165,7 +169,10 @@ func (d *Description) newBench(t Traffic, phase float64, line Line, pattern sim.
 	if len(b.inputs) < t.Inputs {
 		return nil, fmt.Errorf("the pipeline has %d inputs, not %d", len(b.inputs), t.Inputs)
 	}
-	for i, out := range built.Out {
+	if len(built.Out) == 0 {
+		return nil, fmt.Errorf("the pipeline has no output: every stage's outputs are taken")
+	}
+	for i, out := range slices.Concat(built.Out[follow:follow+1], built.Out[:follow], built.Out[follow+1:]) {
 		p := pattern
 		if i > 0 {
 			p = always
@@ -207,16 +214,21 @@ func (d *Description) Run(t Traffic) (*Result, error) {
 		return nil, err
 	}
 	var runs []*Result
-	for i := range t.Phases {
+	follow := 0
+	for i := 0; i < t.Phases; i++ {
 		var line Line
 		if i < len(t.Lines) {
 			line = t.Lines[i]
 		}
-		b, err := d.newBench(t, float64(i)/float64(t.Phases), line, pattern)
+		b, err := d.newBench(t, float64(i)/float64(t.Phases), line, pattern, follow)
 		if err != nil {
 			return nil, err
 		}
 		rest := b.engine.Run(limit)
+		if used := slices.IndexFunc(b.outputs, func(e *side) bool { return len(e.beats) > 0 }); follow == 0 && used > 0 {
+			follow, i = used, i-1 // once more, with the pattern where the frames leave
+			continue
+		}
 		r := b.measure(t, rest)
 		runs = append(runs, r)
 		if len(b.Net.Domains) == 1 {
