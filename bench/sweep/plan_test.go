@@ -51,7 +51,7 @@ chart: latency:throughput
 	require.Equal(t, 2*2*2*2*2, p.Size())
 	require.Equal(t, Chart{Y: "latency", X: "throughput"}, p.Chart)
 	require.Equal(t, Traffic{
-		Bytes: []int{60, 1514}, Frames: []int{64}, Gap: []int{0, 4}, Sink: []string{"none", "alt50"}, Inputs: []int{1}, Phases: 1, Engine: "maxplus",
+		Bytes: []int{60, 1514}, Frames: []int{64}, Gap: []int{0, 4}, Sink: []string{"none", "alt50"}, Inputs: []int{1}, Phases: 1, Engine: "maxplus", Dest: "0",
 	}, p.Traffic, "defaults; maxplus unless told otherwise")
 
 	// The first dimension changes slowest, traffic fastest.
@@ -127,6 +127,8 @@ func TestBadPlans(t *testing.T) {
 		"half a frame":        {"pipeline: switch\ntraffic: {frames: 1.5}", "plan.yaml:2:19: 1.5 is not a whole number"},
 		"unknown sink":        {"pipeline: switch\ntraffic: {sink: often}", `plan.yaml:2:17: unknown sink "often", want none, alt50`},
 		"sink twice":          {"pipeline: switch\ntraffic: {sink: [none, none]}", "plan.yaml:2:17: sink none comes twice"},
+		"dest":                {"pipeline: switch\ntraffic: {dest: 300}", "plan.yaml:2:17: dest 300 of input 0, want 0 to 255"},
+		"dest is a word":      {"pipeline: switch\ntraffic: {dest: [0, x]}", `plan.yaml:2:17: dest "x" of input 1 is not a number`},
 		"unknown engine":      {"pipeline: switch\ntraffic: {engine: warp}", `plan.yaml:2:19: unknown engine "warp", want tick, maxplus`},
 		"phases":              {"pipeline: switch\ntraffic: {phases: many}", `plan.yaml:2:19: "many" is not a whole number`},
 		"chart":               {"pipeline: switch\nchart: speed:lut", `plan.yaml:2:8: chart of "speed", want latency, first_latency`},

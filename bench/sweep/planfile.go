@@ -236,7 +236,9 @@ func (f *planFile) traffic(n *yaml.Node) {
 		case "phases":
 			t.Phases = one(v)
 		case "dest":
-			t.Dest = one(v)
+			if text, ok := f.scalars(v); ok {
+				t.Dest = text
+			}
 		case "engine":
 			t.Engine = v.Value
 		default:

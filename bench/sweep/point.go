@@ -34,7 +34,7 @@ type Point struct {
 	FinalCycles *float64 `json:"last_frame_latency_cycles"`
 	FinalNS     *float64 `json:"last_frame_latency_model_ns"`
 
-	CyclesPerFrame *float64 `json:"cycles_per_frame"` // at the output, under the point's traffic
+	CyclesPerFrame *float64 `json:"cycles_per_frame"` // at the followed output, under the point's traffic
 	Saturation     *Rate    `json:"saturation"`       // under as much as the inputs take
 
 	Delivered int     `json:"delivered_frames"`
@@ -107,15 +107,19 @@ func (p *Plan) Point(i int) (pt Point) {
 		pt.Error = reason(err)
 		return pt
 	}
-	period := built.Out[0].Wire.Clock.Period.Nanos()
-	pt.measured(r, period)
-	if pt.Saturation, err = saturate(d, t, period); err != nil {
+	c := clocks{}
+	for _, o := range built.Out {
+		c[o.Wire.Name] = o.Wire.Clock.Period.Nanos()
+	}
+	pt.measured(r, c[r.Output])
+	if pt.Saturation, err = saturate(d, t, c); err != nil {
 		pt.Error = reason(err)
 	}
 	return pt
 }
 
-// measured takes over a run's figures; period is of the output's clock, in ns.
+// measured takes over a run's figures; period is of the followed
+// output's clock, in ns.
 func (p *Point) measured(r *pipeline.Result, period float64) {
 	p.Finished = r.Finished
 	p.FirstCycles, p.FirstNS = r.FirstLatency, r.FirstLatencyNS

@@ -64,6 +64,19 @@ func TestSaturationIsLineRate(t *testing.T) {
 	}
 }
 
+// Throughput is over all outputs, whichever they are. A frame is 8 beats; to an
+// output each there are two cycles between an input's frames, to one output
+// another input's frame is ready.
+func TestSaturationOfASwitch(t *testing.T) {
+	for dest, cycles := range map[string]float64{"0,64,128,192": 2.5, "0": 8, "192": 8} {
+		p := parsePlan(t, "pipeline: switch\ntraffic: {bytes: 64, inputs: 4, dest: \""+dest+"\"}")
+		pt := p.Point(0)
+		require.Empty(t, pt.Error)
+		require.InDelta(t, cycles, *pt.Saturation.CyclesPerFrame, 0.01, "dest %s", dest)
+		require.InDelta(t, 250*64*8 / *pt.Saturation.CyclesPerFrame / 1000, *pt.Gbps(), 1e-3)
+	}
+}
+
 // Saturation finds the losses that a train of the plan's length is too short for.
 func TestSaturationDrops(t *testing.T) {
 	p := inline(t, `

@@ -13,8 +13,8 @@ type Rate struct {
 	Dropped int  `json:"dropped_frames"` // of that train
 	Steady  bool `json:"steady"`         // a longer train would not change the rate
 
-	// At the last stage's first output; Gbit/s of frames as offered, without FCS,
-	// preamble and gap.
+	// Over all outputs; cycles are of the followed one's clock, Gbit/s of frames as
+	// offered, without FCS, preamble and gap.
 	CyclesPerFrame *float64 `json:"cycles_per_frame"`
 	Gbps           *float64 `json:"gbit_per_s"`
 	Mfps           *float64 `json:"mframe_per_s"`
@@ -43,7 +43,7 @@ func trains(bytes, inputs int) (first, last int) {
 // saturate measures by trains of doubling length. What the second half of a
 // train takes is the rate: what the first half took to fill the buffers, and its
 // end to drain them, cancels out.
-func saturate(d *pipeline.Description, t pipeline.Traffic, period float64) (*Rate, error) {
+func saturate(d *pipeline.Description, t pipeline.Traffic, c clocks) (*Rate, error) {
 	t.Gap, t.Phases = 0, 1
 	first, last := trains(t.Bytes, t.Inputs)
 	var rate Rate
@@ -55,20 +55,50 @@ func saturate(d *pipeline.Description, t pipeline.Traffic, period float64) (*Rat
 		}
 		rate.Frames, rate.Dropped = t.Frames, r.Drops
 		if before != nil {
-			old := rate.CyclesPerFrame
-			rate.CyclesPerFrame = between(before.OutLast, r.OutLast)
-			rate.Steady = agree(old, rate.CyclesPerFrame) && turned(r)
+			old := rate.Mfps
+			rate.Mfps = c.rate(before, r)
+			rate.Steady = agree(old, rate.Mfps) && turned(r)
 		}
 		if !r.Finished || len(r.OutLast) == 0 {
 			break
 		}
 		before = r
 	}
-	if c := rate.CyclesPerFrame; c != nil {
-		mfps := 1000 / (*c * period)
-		rate.Mfps, rate.Gbps = micro(mfps), micro(mfps*float64(t.Bytes)*8/1000)
+	if v := rate.Mfps; v != nil {
+		rate.CyclesPerFrame = micro(1000 / (*v * c[before.Output]))
+		rate.Gbps, rate.Mfps = micro(*v*float64(t.Bytes)*8/1000), micro(*v)
 	}
 	return &rate, nil
+}
+
+// clocks are the periods of the outputs' clocks, in ns, by the outputs' names.
+type clocks map[string]float64
+
+// rate is by how many million frames a second the longer of two trains gave
+// more; nil if it did not.
+func (c clocks) rate(short, long *pipeline.Result) *float64 {
+	sum := 0.0
+	before := map[string][]float64{}
+	for _, o := range outputs(short) {
+		before[o.Output] = o.OutLast
+	}
+	for _, o := range outputs(long) {
+		if cycles := between(before[o.Output], o.OutLast); cycles > 0 {
+			sum += 1000 / (cycles * c[o.Output])
+		}
+	}
+	if sum == 0 {
+		return nil
+	}
+	return &sum
+}
+
+// outputs are a result's outputs, also if there is one alone.
+func outputs(r *pipeline.Result) []pipeline.OutputResult {
+	if len(r.Outputs) == 0 {
+		return []pipeline.OutputResult{{Output: r.Output, OutLast: r.OutLast}}
+	}
+	return r.Outputs
 }
 
 func agree(a, b *float64) bool { return a != nil && b != nil && math.Abs(*a-*b) <= alike**b }
@@ -78,16 +108,12 @@ func turned(r *pipeline.Result) bool {
 	return r.LastFrameLatency != nil && r.OutLast[len(r.OutLast)-1] >= turns**r.LastFrameLatency
 }
 
-// between is the mean distance of the frames by which a train is longer; nil if
-// it is not.
-func between(short, long []float64) *float64 {
+// between is the mean distance of the frames by which a train is longer; 0 if it
+// is not.
+func between(short, long []float64) float64 {
 	n := len(long) - len(short)
 	if n <= 0 || len(short) == 0 {
-		return nil
+		return 0
 	}
-	c := (long[len(long)-1] - short[len(short)-1]) / float64(n)
-	if c <= 0 {
-		return nil
-	}
-	return micro(c)
+	return max(0, long[len(long)-1]-short[len(short)-1]) / float64(n)
 }

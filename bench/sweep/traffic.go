@@ -18,7 +18,7 @@ type Traffic struct {
 	Inputs []int    `json:"inputs"`
 	Phases int      `json:"phases"`
 	Engine string   `json:"engine"`
-	Dest   int      `json:"dest"`
+	Dest   string   `json:"dest"` // as pipeline.ParseDests reads it
 }
 
 // defaults of a sweep's traffic. From 8 frames on there is a steady rate;
@@ -34,6 +34,9 @@ func (t *Traffic) defaults() {
 	}
 	if t.Engine == "" {
 		t.Engine = "maxplus"
+	}
+	if t.Dest == "" {
+		t.Dest = "0"
 	}
 }
 
@@ -57,7 +60,6 @@ func (t *Traffic) check() (field string, err error) {
 		{"gap", t.Gap, 0, 1 << 20},
 		{"inputs", t.Inputs, 1, 256},
 		{"phases", []int{t.Phases}, 1, 64},
-		{"dest", []int{t.Dest}, 0, 255},
 	} {
 		for _, v := range x.values {
 			if v < x.low || v > x.high {
@@ -72,6 +74,9 @@ func (t *Traffic) check() (field string, err error) {
 		if slices.Contains(t.Sink[:i], s) {
 			return "sink", fmt.Errorf("sink %s comes twice", s)
 		}
+	}
+	if _, err := pipeline.ParseDests(t.Dest); err != nil {
+		return "dest", err
 	}
 	if !slices.Contains(pipeline.Engines, t.Engine) {
 		return "engine", fmt.Errorf("unknown engine %q, want %s", t.Engine, strings.Join(pipeline.Engines, ", "))

@@ -31,7 +31,7 @@ type sweepFlags struct {
 	sink     []string
 	phases   int
 	engine   string
-	dest     int
+	dest     string
 	chart    string
 	dir      string
 	shard    string
@@ -87,10 +87,10 @@ Charts: Y:X of ` + sweep.AxisNames() + `.`,
 	fl.StringVar(&f.frames, "frames", "64", "frames on each input; a range")
 	fl.StringVar(&f.gap, "gap", "0", "idle cycles before each frame after the first; a range")
 	fl.StringVar(&f.inputs, "inputs", "1", "inputs with traffic; a range")
-	fl.StringSliceVar(&f.sink, "sink", []string{"none"}, "when the last stage's first output is taken; a list")
+	fl.StringSliceVar(&f.sink, "sink", []string{"none"}, "when the followed output is taken, the last stage's first that gives a frame; a list")
 	fl.IntVar(&f.phases, "phases", 1, "runs of each point, with the phase of the second clock spread evenly")
 	fl.StringVar(&f.engine, "engine", "maxplus", strings.Join(pipeline.Engines, " or ")+"; both give the same")
-	fl.IntVar(&f.dest, "dest", 0, "tdest of the frames")
+	fl.StringVar(&f.dest, "dest", "0", "tdest of the frames: one for all inputs, or one each (0,64); with slashes in turn (0/64)")
 	fl.StringVar(&f.chart, "chart", "", "axes of the chart, Y:X (default: latency against what the sweep changes)")
 	fl.StringVar(&f.dir, "dir", "", "folder (default: runs/sweep-<plan>); a sweep that was interrupted goes on in it")
 	fl.StringVar(&f.shard, "shard", "", "i/n: only every n-th point, from the i-th on")
