@@ -107,8 +107,10 @@ func runAttach(cmd *cobra.Command, f attachFlags) error {
 		cfg.Static = append(cfg.Static, e)
 	}
 
-	if cfg.Pipeline, err = cardPipeline(cmd, f.pipeline, len(specs)); err != nil {
-		return err
+	if len(specs) > 0 { // attach.Open says what is wrong with none
+		if cfg.Pipeline, err = cardPipeline(cmd, f.pipeline, len(specs)); err != nil {
+			return err
+		}
 	}
 
 	log := func(format string, args ...any) { fmt.Fprintf(cmd.ErrOrStderr(), format+"\n", args...) }
