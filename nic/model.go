@@ -35,6 +35,7 @@ type model struct {
 	waiting int // frames that arrived since the last advance
 	lost    uint64
 	all     tally
+	asked   exchanges
 	pair    []*tally // by in·ports + out; nil: no frame yet
 }
 
@@ -58,8 +59,8 @@ func (t *tally) times() Times {
 	return Times{P50: at(50), P90: at(90), P99: at(99), Max: float64(t.hist.Max()) / 1000, Sum: t.sum.Nanos()}
 }
 
-func newModel(d *pipeline.Description, ports []string) (*model, error) {
-	m := &model{name: d.Name, ports: ports, all: newTally(), pair: make([]*tally, len(ports)*len(ports))}
+func newModel(d *pipeline.Description, ports []string, flows int) (*model, error) {
+	m := &model{name: d.Name, ports: ports, all: newTally(), asked: newExchanges(flows), pair: make([]*tally, len(ports)*len(ports))}
 	var err error
 	m.card, err = timing.New(d, timing.Options{Ports: len(ports)}, m)
 	if err != nil {
@@ -73,23 +74,27 @@ const corePeriod = sim.Picos(1e12 / CoreHz)
 
 func (m *model) at(now sim.Cycle) sim.Picos { return sim.Picos(now-m.start) * corePeriod }
 
-// arrive queues a frame. One that stands for several segments arrives as these;
-// headers is how much of it comes with each.
-func (m *model) arrive(now sim.Cycle, in datapath.Port, size int, segment, headers uint16, o *Outcome) {
+// arrive queues a frame that the program has just had. One that stands for
+// several segments arrives as these, of segment bytes each behind the frame's
+// headers.
+func (m *model) arrive(now sim.Cycle, in datapath.Port, size int, segment uint16, l *Logic, o *Outcome) {
 	if !m.begun {
 		m.begun, m.start = true, now
 	}
-	d, at := o.Decision(), m.at(now)
+	d, at, headers := o.Decision(), m.at(now), int(l.pkt.PHV.PayloadOff)
 	for rest := size; rest > 0; {
 		n := rest
-		if most := int(segment) + int(headers); segment > 0 && rest > most {
+		if most := int(segment) + headers; segment > 0 && rest > most {
 			n = most
+		}
+		if place, side, ok := l.tracker.Last(&l.pkt); ok {
+			d.Tag = m.asked.frame(place, side, &l.pkt.PHV, o.To)
 		}
 		m.id++
 		m.waiting++
 		m.card.Arrive(m.id, int(in), at, n, d)
 		if rest -= n; rest > 0 {
-			rest += int(headers)
+			rest += headers
 		}
 	}
 }
@@ -106,6 +111,7 @@ func (m *model) advance(now sim.Cycle) {
 func (n *NIC) settle() {
 	if n.model != nil {
 		n.model.card.Finish(sim.Never - 1)
+		n.model.asked.endAll()
 	}
 }
 
@@ -113,6 +119,7 @@ func (n *NIC) settle() {
 func (m *model) Crossed(c timing.Crossing) {
 	d := c.Left - c.Entered
 	m.all.add(d)
+	m.asked.over(m.card.Tag(c.Frame), d)
 	k := c.In*len(m.ports) + c.Out
 	if m.pair[k] == nil {
 		t := newTally()
@@ -123,7 +130,8 @@ func (m *model) Crossed(c timing.Crossing) {
 
 // Lost counts what the card had no room for; what the program dropped is among
 // its own counters.
-func (m *model) Lost(_ uint32, _ int, _ string, _ sim.Picos, why sim.Loss) {
+func (m *model) Lost(id uint32, _ int, _ string, _ sim.Picos, why sim.Loss) {
+	m.asked.over(m.card.Tag(id), 0)
 	if why != sim.LossVerdict {
 		m.lost++
 	}
@@ -135,6 +143,9 @@ func (m *model) times() *ModelTime {
 		return nil
 	}
 	s := &ModelTime{Pipeline: m.name, Frames: m.all.frames, Lost: m.lost, Times: m.all.times()}
+	if m.asked.done.frames > 0 {
+		s.Requests = &RequestTime{m.asked.done.frames, m.asked.done.times()}
+	}
 	for k, t := range m.pair {
 		if t != nil {
 			s.Crossings = append(s.Crossings, CrossingTime{

@@ -66,7 +66,7 @@ func TestCaptureReplayedHasTheLiveFigures(t *testing.T) {
 
 	l, err := NewLogic(cfg, ports, 9000)
 	require.NoError(t, err)
-	again, err := newModel(cfg.Pipeline, ports)
+	again, err := newModel(cfg.Pipeline, ports, cfg.Flows)
 	require.NoError(t, err)
 	again.card, err = timing.New(cfg.Pipeline, timing.Options{Ports: 3, Engine: "tick"}, again)
 	require.NoError(t, err)
@@ -74,13 +74,62 @@ func TestCaptureReplayedHasTheLiveFigures(t *testing.T) {
 		now := cycleAt(f.at)
 		size := len(f.data)
 		o := l.Process(now, datapath.Port(f.port), f.data, hostif.Offload{})
-		again.arrive(now, datapath.Port(f.port), size, 0, 0, &o)
+		again.arrive(now, datapath.Port(f.port), size, 0, l, &o)
 	}
 	require.True(t, again.card.Finish(1e12))
+	again.asked.endAll()
 	require.Equal(t, live, again.times())
 }
 
 func (d *device) keep(port int, f *hostif.Frame) *hostif.Frame {
 	require.NoError(d.t, d.capture(d.now, port, f))
 	return f
+}
+
+// A request is what the client sends until it sends again, its answer and all
+// acknowledgements included; the handshake is the first one's.
+func TestRequests(t *testing.T) {
+	d := newDevice(t, DefaultConfig(), "a", "b")
+	client := func(flags, payload string, seq, ack uint32) {
+		d.send("a", datapathtest.Eth(macB, macA).IPv4("10.0.0.1", "10.0.0.2").TCP(4000, 80, flags, datapathtest.Seq(seq), datapathtest.Ack(ack)).Payload(payload))
+	}
+	server := func(flags, payload string, seq, ack uint32) {
+		d.send("b", datapathtest.Eth(macA, macB).IPv4("10.0.0.2", "10.0.0.1").TCP(80, 4000, flags, datapathtest.Seq(seq), datapathtest.Ack(ack)).Payload(payload))
+	}
+	seen := func() (n uint64, sum float64) {
+		d.now += 1000
+		d.model.advance(d.now)
+		if m := d.Counters().ModelNS; m != nil && m.Requests != nil {
+			return m.Requests.N, m.Requests.Sum
+		}
+		return 0, 0
+	}
+	client("S", "", 0, 0)
+	server("SA", "", 99, 1)
+	client("A", "", 1, 100)
+	client("PA", "GET /1", 1, 100)
+	server("A", "", 100, 7)
+	server("PA", "one", 100, 7)
+	d.send("a", []byte("no frame at all")) // dropped by the parser: no part of it
+	client("A", "", 7, 103)
+	n, _ := seen()
+	require.Zero(t, n, "more may come")
+	first := d.Counters().ModelNS.Sum
+
+	client("PA", "GET ", 7, 103)
+	client("PA", "/2", 11, 103)
+	n, sum := seen()
+	require.EqualValues(t, 1, n)
+	require.InDelta(t, first, sum, 1e-6, "seven frames")
+	server("PA", "two", 103, 13)
+	client("FA", "", 13, 106)
+	server("FA", "", 106, 14)
+	client("A", "", 14, 107)
+	client("S", "", 1000, 0) // a new connection, which nobody answers
+	d.settle()
+	m := d.Counters().ModelNS
+	require.EqualValues(t, 2, m.Requests.N)
+	require.InDelta(t, m.Sum-m.Sum/float64(m.Frames), m.Requests.Sum, m.Sum/float64(m.Frames), "all but the last frame")
+	require.Less(t, m.Requests.Sum, m.Sum)
+	require.Zero(t, len(d.model.asked.all)-1-len(d.model.asked.free), "none is forgotten")
 }

@@ -102,7 +102,7 @@ func New(cfg Config, ports []Port) (*NIC, error) {
 		return nil, err
 	}
 	if cfg.Program != Null && cfg.Pipeline != nil {
-		if n.model, err = newModel(cfg.Pipeline, names); err != nil {
+		if n.model, err = newModel(cfg.Pipeline, names, cfg.Flows); err != nil {
 			return nil, err
 		}
 	}

@@ -202,7 +202,7 @@ func (n *NIC) frame(now sim.Cycle, in datapath.Port, f *hostif.Frame) {
 	size := len(f.Data)
 	o := n.Process(now, in, f.Data, f.Offload)
 	if n.model != nil {
-		n.model.arrive(now, in, size, f.Offload.GSOSize, n.pkt.PHV.PayloadOff, &o)
+		n.model.arrive(now, in, size, f.Offload.GSOSize, n.Logic, &o)
 	}
 	f.Data = o.Data
 	n.queue(f, o.To)

@@ -28,7 +28,17 @@ type ModelTime struct {
 	Frames   uint64 `json:"frames"` // copies that left the card
 	Lost     uint64 `json:"lost"`   // that the program had passed and the card had no room for
 	Times
-	Crossings []CrossingTime `json:"crossings"` // by port, those that there were
+	Requests  *RequestTime   `json:"requests,omitempty"` // nil if none is over
+	Crossings []CrossingTime `json:"crossings"`          // by port, those that there were
+}
+
+// RequestTime is the exchanges on TCP connections that are over: for each, the
+// times of all its frames together, one after the other. An exchange is what a
+// client sends and what it is answered, its connection's handshake and end
+// included.
+type RequestTime struct {
+	N uint64 `json:"n"`
+	Times
 }
 
 // Times are quantiles and the sum of a number of times, ns.

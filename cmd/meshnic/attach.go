@@ -224,11 +224,14 @@ func printSnapshot(w io.Writer, s nic.Snapshot, mode, format string) error {
 	if s.ModelNS != nil {
 		m := s.ModelNS
 		fmt.Fprintf(tw, "card\t%s\n", m.Pipeline)
-		fmt.Fprintln(tw, "\nmodel_ns\tframes\tp50\tp90\tp99\tmax\tsum")
-		row := func(name string, frames uint64, t nic.Times) {
-			fmt.Fprintf(tw, "%s\t%d\t%.1f\t%.1f\t%.1f\t%.1f\t%.0f\n", name, frames, t.P50, t.P90, t.P99, t.Max, t.Sum)
+		fmt.Fprintln(tw, "\nmodel_ns\tn\tp50\tp90\tp99\tmax\tsum")
+		row := func(name string, n uint64, t nic.Times) {
+			fmt.Fprintf(tw, "%s\t%d\t%.1f\t%.1f\t%.1f\t%.1f\t%.0f\n", name, n, t.P50, t.P90, t.P99, t.Max, t.Sum)
 		}
-		row("all", m.Frames, m.Times)
+		row("frame", m.Frames, m.Times)
+		if m.Requests != nil {
+			row("request", m.Requests.N, m.Requests.Times)
+		}
 		for _, c := range m.Crossings {
 			row(c.In+" -> "+c.Out, c.Frames, c.Times)
 		}

@@ -97,6 +97,7 @@ type table struct {
 	shift   uint     // of a hash, to its place in the index
 	numbits uint     // bits of an index element that hold the number
 	seed    [2]uint64
+	number  uint32 // of the entry that was found or inserted last
 }
 
 func newTable(flows int, seed uint64) table {
@@ -146,6 +147,7 @@ func (t *table) find(k *key, hash uint64) (e *entry, side int) {
 			continue
 		}
 		e := &t.entries[v&number-1]
+		t.number = v&number - 1
 		if e.srcLo == k.srcLo && e.dstLo == k.dstLo && e.srcPort == k.srcPort && e.dstPort == k.dstPort {
 			if e.srcHi == k.srcHi && e.dstHi == k.dstHi && e.vlan == k.vlan {
 				return e, 0
@@ -175,6 +177,7 @@ func (t *table) insert(k *key, hash uint64, now sim.Cycle) *entry {
 		i++
 	}
 	t.index[i&mask] = t.tag(hash) | (n + 1)
+	t.number = n
 	e := &t.entries[n]
 	e.init(k, now)
 	return e

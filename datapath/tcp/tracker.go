@@ -16,6 +16,8 @@ type Tracker struct {
 	timeouts [NumStates]sim.Cycle
 	sweep    int // next entry that Expire looks at
 	hand     int // next entry that evict looks at
+	side     int // that sent what Process saw last; -1: it was not tracked
+	packet   uint64
 	counters Counters
 }
 
@@ -35,21 +37,30 @@ func (*Tracker) Name() string { return "tcp" }
 
 // Process takes note of p, if it is TCP. The verdict is always Continue.
 func (t *Tracker) Process(now sim.Cycle, p *datapath.Packet) datapath.Verdict {
+	t.side, t.packet = -1, p.ID
 	if p.PHV.Headers&datapath.HdrTCP != 0 {
-		t.segment(now, p)
+		t.side = t.segment(now, p)
 	}
 	return datapath.Continue
 }
 
+// Last is the flow of packet p, if Process saw it last: its place, which is less
+// than Config.Flows and another flow's when this one is forgotten, and the side
+// that sent the packet, client 0. ok is false if it was not tracked.
+func (t *Tracker) Last(p *datapath.Packet) (place uint32, side int, ok bool) {
+	return t.table.number, t.side, t.side >= 0 && t.packet == p.ID
+}
+
 const synAck = wire.SYN | wire.ACK
 
-func (t *Tracker) segment(now sim.Cycle, p *datapath.Packet) {
+// segment returns the side that sent p, or -1 if it is not tracked.
+func (t *Tracker) segment(now sim.Cycle, p *datapath.Packet) int {
 	h := &p.PHV
 	t.counters.Segments++
 	t.counters.Bytes += uint64(h.PayloadLen)
 	if h.Headers&datapath.HdrMoreFragments != 0 {
 		t.counters.Untracked++
-		return
+		return -1
 	}
 	k := keyOf(h)
 	hash := t.table.hash(&k)
@@ -57,11 +68,11 @@ func (t *Tracker) segment(now sim.Cycle, p *datapath.Packet) {
 	if e == nil {
 		if e, side = t.open(now, p, &k, hash); e == nil {
 			t.counters.Untracked++
-			return
+			return -1
 		}
 		t.count(e, side, p)
 		t.begin(now, e, side, p)
-		return
+		return side
 	}
 	if t.startsOver(now, e, side, h) {
 		t.counters.Restarted++
@@ -74,11 +85,12 @@ func (t *Tracker) segment(now sim.Cycle, p *datapath.Packet) {
 		e.init(&k, now)
 		t.count(e, side, p)
 		t.begin(now, e, side, p)
-		return
+		return side
 	}
 	t.count(e, side, p)
 	e.last = now
 	t.update(now, e, side, p)
+	return side
 }
 
 // open makes the entry of a flow that p is the first of, nil if p cannot be.

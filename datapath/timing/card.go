@@ -17,6 +17,7 @@ import (
 type Decision struct {
 	Drop string           // name of the functional stage that dropped it; empty: it went on
 	To   datapath.PortSet // ports it left by, if it was not dropped
+	Tag  uint32           // the caller's own: see Card.Tag
 	Dest uint8            // tdest, where Options.AsIs leaves the way to the pipeline
 }
 
@@ -214,7 +215,7 @@ func (c *Card) Arrive(id uint32, in int, at sim.Picos, bytes int, d Decision) {
 	if !c.asIs {
 		dest = uint8(bits.TrailingZeros64(to))
 	}
-	c.flight.add(id, frame{in: uint8(in), to: uint16(to), copies: uint8(bits.OnesCount64(to)), dropAt: c.flight.dropper(d.Drop)})
+	c.flight.add(id, frame{tag: d.Tag, in: uint8(in), to: uint16(to), copies: uint8(bits.OnesCount64(to)), dropAt: c.flight.dropper(d.Drop)})
 	c.feeds[in].push(sim.Frame{ID: id, Bytes: max(bytes, minFrame), Dest: dest, At: at})
 }
 
@@ -237,6 +238,10 @@ func (c *Card) Finish(limit sim.Picos) bool {
 	c.now = max(c.now, limit)
 	return rest
 }
+
+// Tag is what the caller gave with a frame. It is known until the observer has
+// been told what became of the frame.
+func (c *Card) Tag(id uint32) uint32 { return c.flight.of(id).tag }
 
 // minFrame is the shortest frame on a line, without FCS.
 const minFrame = 60

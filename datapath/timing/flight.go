@@ -10,6 +10,7 @@ import (
 // frame is what is remembered of a frame while it is on the card.
 type frame struct {
 	entered sim.Picos
+	tag     uint32
 	to      uint16
 	dropAt  int16 // place of the actor that drops it, or -1
 	in      uint8

@@ -1,0 +1,93 @@
+package nic
+
+import (
+	"math/bits"
+
+	"github.com/meshnic/meshnic/datapath"
+	"github.com/meshnic/meshnic/datapath/sim"
+	"github.com/meshnic/meshnic/datapath/wire"
+)
+
+// exchange is a request and its answer on a TCP connection, as they look to
+// whoever does not read them: what the client sends, what the server sends, and
+// all that goes with it until the client sends again. The handshake is the
+// first exchange's, the end of the connection the last one's.
+type exchange struct {
+	sum      sim.Picos // of the times of its frames on the card
+	open     uint32    // copies of frames that have neither left nor got lost
+	answered bool
+	closed   bool
+}
+
+// exchanges are those that are under way. Exchange 0 is nobody's.
+type exchanges struct {
+	all  []exchange
+	free []uint32
+	flow []uint32 // by the tracker's place: the exchange that is under way
+	done tally
+}
+
+func newExchanges(flows int) exchanges {
+	return exchanges{all: make([]exchange, 1), flow: make([]uint32, flows), done: newTally()}
+}
+
+// frame returns the exchange that a frame on a flow is part of.
+func (x *exchanges) frame(place uint32, side int, h *datapath.PHV, to datapath.PortSet) uint32 {
+	cur := x.flow[place]
+	opens := side == 0 && (h.TCPFlags&wire.SYN != 0 || h.PayloadLen > 0 && x.all[cur].answered)
+	if cur == 0 || opens {
+		x.end(cur)
+		cur = x.begin()
+		x.flow[place] = cur
+	}
+	e := &x.all[cur]
+	e.answered = e.answered || side == 1 && h.PayloadLen > 0
+	e.open += uint32(max(1, bits.OnesCount64(uint64(to))))
+	return cur
+}
+
+func (x *exchanges) begin() (n uint32) {
+	if last := len(x.free) - 1; last >= 0 {
+		n, x.free = x.free[last], x.free[:last]
+		x.all[n] = exchange{}
+		return n
+	}
+	x.all = append(x.all, exchange{})
+	return uint32(len(x.all) - 1)
+}
+
+// end says that no more frames will come.
+func (x *exchanges) end(n uint32) {
+	if n != 0 {
+		x.all[n].closed = true
+		x.settle(n)
+	}
+}
+
+// endAll ends what is under way.
+func (x *exchanges) endAll() {
+	for place, n := range x.flow {
+		x.flow[place] = 0
+		x.end(n)
+	}
+}
+
+// over says that a copy of a frame has been on the card for d.
+func (x *exchanges) over(n uint32, d sim.Picos) {
+	if n != 0 {
+		x.all[n].sum += d
+		x.all[n].open--
+		x.settle(n)
+	}
+}
+
+func (x *exchanges) settle(n uint32) {
+	e := &x.all[n]
+	if !e.closed || e.open > 0 {
+		return
+	}
+	if e.answered {
+		x.done.add(e.sum)
+	}
+	x.free = append(x.free, n)
+}
