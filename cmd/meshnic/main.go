@@ -110,7 +110,7 @@ do it; 6 conflict; 7 threshold not met; 8 result not trustworthy; 130/143 interr
 	root.AddCommand(
 		newBench(), newReport(), newCompare(),
 		newAttach(), newLab(), newClean(), newDoctor(),
-		newSim(), newSweep(),
+		newSim(), newSweep(), newReplay(),
 		newSidecar(), newBookinfo(),
 	)
 	for _, c := range root.Commands() {

@@ -19,6 +19,8 @@ type PcapngConfig struct {
 	// Verdict, if set, is what a stage decided about a frame that it passed on;
 	// "" is pass, or bad for a frame marked bad.
 	Verdict func(stage int, frame uint32) string
+	// Reason, if set, says more about a drop for sim.LossVerdict; "" says no more.
+	Reason func(stage int, frame uint32) string
 }
 
 // Pcapng writes a capture with an interface for every stage that has outputs or
@@ -82,8 +84,14 @@ func (p *Pcapng) Dropped(stage int, at sim.Picos, frame uint32, why sim.Loss) {
 		b = p.cfg.Data.of(in[0], frame)
 		size = len(b)
 	}
+	reason := why.String()
+	if p.cfg.Reason != nil && why == sim.LossVerdict {
+		if r := p.cfg.Reason(stage, frame); r != "" {
+			reason = r
+		}
+	}
 	p.packet(p.index[stage], at, frame, b, size, p.comments(frame, unknown,
-		"ps="+strconv.FormatInt(int64(at), 10), "verdict=drop", "reason="+why.String()))
+		"ps="+strconv.FormatInt(int64(at), 10), "verdict=drop", "reason="+reason))
 }
 
 // crossed writes a frame that has gone over a wire.

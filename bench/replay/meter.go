@@ -1,0 +1,96 @@
+package replay
+
+import (
+	"github.com/meshnic/meshnic/datapath/pipeline"
+	"github.com/meshnic/meshnic/datapath/sim"
+)
+
+// meter measures how long frames are in each stage: from the accept of their last
+// beat at a stage's input to that at its output. Where frames enter it is from
+// the first offer to the last accept, so that the rows of a chain add up to a
+// frame's whole time.
+type meter struct {
+	rows  []row
+	wires []*gauge // by index; nil: inside a stage
+}
+
+type row struct {
+	name string
+	dist dist
+}
+
+// gauge is a wire between stages.
+type gauge struct {
+	row   *row
+	from  []*gauge // of the producer's inputs; none where frames enter
+	began sim.Picos
+	ring  [marks]mark // by frame
+}
+
+// mark is when a frame's last beat was accepted.
+type mark struct {
+	frame uint32
+	at    sim.Picos
+}
+
+// marks is more frames than stand between two wires at a time: a stage's memory
+// holds a frame of one beat in no less than 8 bytes.
+const marks = 1 << 14
+
+// newMeter prepares for a network before its first cycle.
+func newMeter(b *pipeline.Built) *meter {
+	m := &meter{wires: make([]*gauge, len(b.Net.Wires)), rows: make([]row, 0, len(b.In)+len(b.Stages))}
+	for _, p := range b.In {
+		m.wires[p.Wire.Index()] = &gauge{row: m.row("source." + p.Wire.Name)}
+	}
+	for _, st := range b.Stages {
+		for _, w := range st.Out {
+			m.wires[w.Index()] = &gauge{}
+		}
+	}
+	for _, st := range b.Stages {
+		r := m.row(st.Name)
+		for _, w := range st.Out {
+			g := m.wires[w.Index()]
+			g.row = r
+			for _, in := range st.In {
+				if from := m.wires[in.Index()]; from != nil {
+					g.from = append(g.from, from)
+				}
+			}
+		}
+	}
+	return m
+}
+
+func (m *meter) row(name string) *row {
+	m.rows = append(m.rows, row{name: name})
+	return &m.rows[len(m.rows)-1]
+}
+
+// Offered, Accepted and Dropped make a meter a sim.Observer.
+func (m *meter) Offered(w *sim.Wire, at sim.Cycle, b sim.Beat) {
+	if g := m.wires[w.Index()]; b.First && g != nil && len(g.from) == 0 {
+		g.began = w.Clock.At(at)
+	}
+}
+
+func (m *meter) Accepted(w *sim.Wire, at sim.Cycle, b sim.Beat) {
+	g := m.wires[w.Index()]
+	if !b.Last || g == nil {
+		return
+	}
+	t := w.Clock.At(at)
+	if len(g.from) == 0 {
+		g.row.dist.add(t - g.began)
+	}
+	for _, f := range g.from {
+		if x := &f.ring[b.Frame%marks]; x.frame == b.Frame {
+			g.row.dist.add(t - x.at)
+			break
+		}
+	}
+	g.ring[b.Frame%marks] = mark{b.Frame, t}
+}
+
+func (m *meter) Dropped(int, sim.Picos, uint32, sim.Loss) {}
