@@ -69,7 +69,7 @@ func TestSaturationIsLineRate(t *testing.T) {
 // another input's frame is ready.
 func TestSaturationOfASwitch(t *testing.T) {
 	for dest, cycles := range map[string]float64{"0,64,128,192": 2.5, "0": 8, "192": 8} {
-		p := parsePlan(t, "pipeline: switch\ntraffic: {bytes: 64, inputs: 4, dest: \""+dest+"\"}")
+		p := parsePlan(t, "pipeline: switch\nvary: {DEPTH: 256}\ntraffic: {bytes: 64, inputs: 4, dest: \""+dest+"\"}")
 		pt := p.Point(0)
 		require.Empty(t, pt.Error)
 		require.InDelta(t, cycles, *pt.Saturation.CyclesPerFrame, 0.01, "dest %s", dest)
@@ -106,7 +106,7 @@ func TestFrozenSink(t *testing.T) {
 }
 
 func TestEnginesAgree(t *testing.T) {
-	const text = "pipeline: passthrough-10g\nvary: {fifo_depth: [512, 16384]}\ntraffic: {bytes: [60, 999], sink: [none, alt50], frames: 20, engine: "
+	const text = "pipeline: passthrough-10g\nvary: {fifo_depth: [512, 1024]}\ntraffic: {bytes: [60, 999], sink: [none, alt50], frames: 20, engine: "
 	tick, maxplus := parsePlan(t, text+"tick}"), parsePlan(t, text+"maxplus}")
 	for i := range tick.Size() {
 		require.Equal(t, tick.Point(i), maxplus.Point(i), "point %d", i)

@@ -15,8 +15,8 @@ import (
 )
 
 const small = `
-pipeline: passthrough-10g
-vary: {rx_fifo.DEPTH: [512, 4096], table_size: [64, 77], mac_tx.DATA_WIDTH: [64, 65]}
+pipeline: reference-nic
+vary: {fifo_depth: [2048, 4096], width: [256, 100], clock_mhz: [200, 250]}
 traffic: {bytes: [60, 300], frames: 8}
 `
 
@@ -175,7 +175,7 @@ func TestFoldersThatAreNotOurs(t *testing.T) {
 			return dir
 		}, "it is not empty and holds no sweep", failure.Conflict},
 		"another plan": {func(dir string) string {
-			into(t, dir, parsePlan(t, "pipeline: passthrough-10g\ntraffic: {frames: 9}"), Shard{}, 1)
+			into(t, dir, parsePlan(t, "pipeline: reference-nic\ntraffic: {frames: 9}"), Shard{}, 1)
 			return dir
 		}, "it holds the points of another plan (another vary and another traffic)", failure.Conflict},
 		"another version": {func(dir string) string {
