@@ -107,11 +107,11 @@ func (p *Plan) Point(i int) (pt Point) {
 		pt.Error = reason(err)
 		return pt
 	}
-	c := clocks{}
+	c := clocks{in: built.In[0].Wire.Clock.Period.Nanos(), out: map[string]float64{}}
 	for _, o := range built.Out {
-		c[o.Wire.Name] = o.Wire.Clock.Period.Nanos()
+		c.out[o.Wire.Name] = o.Wire.Clock.Period.Nanos()
 	}
-	pt.measured(r, c[r.Output])
+	pt.measured(r, c.out[r.Output])
 	if pt.Saturation, err = saturate(d, t, c); err != nil {
 		pt.Error = reason(err)
 	}

@@ -72,6 +72,7 @@ func TestSaturationOfASwitch(t *testing.T) {
 		p := parsePlan(t, "pipeline: switch\nvary: {DEPTH: 256}\ntraffic: {bytes: 64, inputs: 4, dest: \""+dest+"\"}")
 		pt := p.Point(0)
 		require.Empty(t, pt.Error)
+		require.True(t, pt.Saturation.Steady)
 		require.InDelta(t, cycles, *pt.Saturation.CyclesPerFrame, 0.01, "dest %s", dest)
 		require.InDelta(t, 250*64*8 / *pt.Saturation.CyclesPerFrame / 1000, *pt.Gbps(), 1e-3)
 	}

@@ -21,8 +21,8 @@ type Rate struct {
 }
 
 // Trains double until one has the rate of the one before, within alike, and lasts
-// turns times as long as its last frame stays inside: by then buffers have filled,
-// and what is lost because they are full is lost. A train has no more than
+// turns times as long as what is inside at its end takes to leave: by then buffers
+// have filled, and what is lost because they are full is lost. A train has no more than
 // longest frames an input, and memory bytes.
 const (
 	alike   = 0.005
@@ -57,7 +57,7 @@ func saturate(d *pipeline.Description, t pipeline.Traffic, c clocks) (*Rate, err
 		if before != nil {
 			old := rate.Mfps
 			rate.Mfps = c.rate(before, r)
-			rate.Steady = agree(old, rate.Mfps) && turned(r)
+			rate.Steady = agree(old, rate.Mfps) && c.turned(r)
 		}
 		if !r.Finished || len(r.OutLast) == 0 {
 			break
@@ -65,14 +65,17 @@ func saturate(d *pipeline.Description, t pipeline.Traffic, c clocks) (*Rate, err
 		before = r
 	}
 	if v := rate.Mfps; v != nil {
-		rate.CyclesPerFrame = micro(1000 / (*v * c[before.Output]))
+		rate.CyclesPerFrame = micro(1000 / (*v * c.out[before.Output]))
 		rate.Gbps, rate.Mfps = micro(*v*float64(t.Bytes)*8/1000), micro(*v)
 	}
 	return &rate, nil
 }
 
-// clocks are the periods of the outputs' clocks, in ns, by the outputs' names.
-type clocks map[string]float64
+// clocks are periods in ns: of the first input's clock, and by the outputs' names.
+type clocks struct {
+	in  float64
+	out map[string]float64
+}
 
 // rate is by how many million frames a second the longer of two trains gave
 // more; nil if it did not.
@@ -84,7 +87,7 @@ func (c clocks) rate(short, long *pipeline.Result) *float64 {
 	}
 	for _, o := range outputs(long) {
 		if cycles := between(before[o.Output], o.OutLast); cycles > 0 {
-			sum += 1000 / (cycles * c[o.Output])
+			sum += 1000 / (cycles * c.out[o.Output])
 		}
 	}
 	if sum == 0 {
@@ -103,9 +106,17 @@ func outputs(r *pipeline.Result) []pipeline.OutputResult {
 
 func agree(a, b *float64) bool { return a != nil && b != nil && math.Abs(*a-*b) <= alike**b }
 
-// turned reports whether a train lasted long against the stay of its last frame.
-func turned(r *pipeline.Result) bool {
-	return r.LastFrameLatency != nil && r.OutLast[len(r.OutLast)-1] >= turns**r.LastFrameLatency
+// turned reports whether a train lasted long against what came out behind its
+// last beat.
+func (c clocks) turned(r *pipeline.Result) bool {
+	end := r.OutLast[len(r.OutLast)-1] * c.out[r.Output]
+	accepted := 0.0
+	for _, in := range r.Inputs {
+		if in.LastAccept != nil {
+			accepted = max(accepted, *in.LastAccept*c.in)
+		}
+	}
+	return end >= turns*(end-accepted)
 }
 
 // between is the mean distance of the frames by which a train is longer; 0 if it

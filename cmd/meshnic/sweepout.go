@@ -181,7 +181,7 @@ func sheet(p *sweep.Plan, v sweep.View, points []sweep.Point, missing []int, cha
 	s.Notes = []string{
 		"latency, first and last: of the first frame, which finds the pipeline empty, from its first beat accepted at the input to its first and to its last beat at the output. Final: of the last frame, from its first beat in to its last beat out; it meets what the others have filled.",
 		"cycles a frame: spacing of last beats at the followed output (the last stage's first that gives a frame), under the traffic of the row.",
-		"throughput: at saturation. Every input offers frames of the row's bytes back to back, the sink is the row's. Trains double in length until one has the rate of the one before within 0.5 % and lasts twice as long as its last frame stays inside; where 32768 frames or 8 MiB are not enough for that, the figure has a *. The rate is that of the frames by which a train is longer than the one before, so filling and draining do not count. Over all outputs; Gbit/s of frames as offered, without FCS, preamble and gap.",
+		"throughput: at saturation. Every input offers frames of the row's bytes back to back, the sink is the row's. Trains double in length until one has the rate of the one before within 0.5 % and lasts twice as long as what is inside at its end takes to leave; where 32768 frames or 8 MiB are not enough for that, the figure has a *. The rate is that of the frames by which a train is longer than the one before, so filling and draining do not count. Over all outputs; Gbit/s of frames as offered, without FCS, preamble and gap.",
 		"lost at saturation: of the longest train's frames.",
 		"occupancy: the fullest stage's highest level; points.jsonl has every stage's.",
 	}
