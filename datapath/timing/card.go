@@ -105,11 +105,11 @@ func New(d *pipeline.Description, o Options, see Observer) (*Card, error) {
 	}
 	if o.Engine == "tick" {
 		c.ticks = true
-		c.engine, err = sim.NewTicker(built.Net, &tap{c, o.Beats})
+		c.engine, err = sim.NewTicker(built.Net, newTap(c, o.Beats))
 		return c, err
 	}
 	if o.Beats != nil || c.line {
-		c.engine, err = sim.NewMaxPlus(built.Net, &tap{c, o.Beats})
+		c.engine, err = sim.NewMaxPlus(built.Net, newTap(c, o.Beats))
 		return c, err
 	}
 	m, err := sim.NewMaxPlus(built.Net, nil)

@@ -134,18 +134,37 @@ func (c *Card) Dropped(stage int, t sim.Picos, id uint32, why sim.Loss) {
 type tap struct {
 	c     *Card
 	beats sim.Observer // or nil
+	ends  []end        // by wire
+}
+
+// end is what a wire is to a Card.
+type end struct {
+	enters bool
+	sink   int // place of the sink that takes from it as a port, or -1
+}
+
+func newTap(c *Card, beats sim.Observer) *tap {
+	t := &tap{c: c, beats: beats, ends: make([]end, len(c.built.Net.Wires))}
+	for i := range t.ends {
+		t.ends[i].sink = -1
+	}
+	for _, p := range c.built.In {
+		t.ends[p.Wire.Index()].enters = true
+	}
+	for i, s := range c.built.Net.Stages {
+		if k, ok := s.(*sim.Sink); ok && c.ports[i].sink >= 0 {
+			t.ends[k.In.Index()].sink = i
+		}
+	}
+	return t
 }
 
 func (t *tap) Offered(w *sim.Wire, at sim.Cycle, b sim.Beat) {
 	if t.beats != nil {
 		t.beats.Offered(w, at, b)
 	}
-	if b.First {
-		for _, p := range t.c.built.In {
-			if p.Wire == w {
-				t.c.flight.of(b.Frame).entered = w.Clock.At(at)
-			}
-		}
+	if b.First && t.ends[w.Index()].enters {
+		t.c.flight.of(b.Frame).entered = w.Clock.At(at)
 	}
 }
 
@@ -154,7 +173,7 @@ func (t *tap) Accepted(w *sim.Wire, at sim.Cycle, b sim.Beat) {
 		t.beats.Accepted(w, at, b)
 	}
 	if b.Last {
-		if i := t.c.sinkOf(w); i >= 0 {
+		if i := t.ends[w.Index()].sink; i >= 0 {
 			t.c.Left(i, b.Frame, at)
 		}
 	}
@@ -165,16 +184,6 @@ func (t *tap) Dropped(stage int, at sim.Picos, id uint32, why sim.Loss) {
 		t.beats.Dropped(stage, at, id, why)
 	}
 	t.c.Dropped(stage, at, id, why)
-}
-
-// sinkOf is the place of the sink that takes from w, or -1.
-func (c *Card) sinkOf(w *sim.Wire) int {
-	for i, s := range c.built.Net.Stages {
-		if k, ok := s.(*sim.Sink); ok && k.In == w && c.ports[i].sink >= 0 {
-			return i
-		}
-	}
-	return -1
 }
 
 // feed is the frames that have arrived at a port.
