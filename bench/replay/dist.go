@@ -12,6 +12,9 @@ import (
 // distinct is how many different values a dist keeps exactly.
 const distinct = 1 << 16
 
+// hotBits is for as many values as the phases of two clocks give.
+const hotBits = 12
+
 // dist is a distribution of durations in bounded memory. Sum, least and greatest
 // are exact, quantiles too while there are at most 65536 different values; with
 // more they are rounded down by less than 0.1 %.
@@ -20,7 +23,7 @@ type dist struct {
 	sum      sim.Picos
 	min, max sim.Picos
 	coarse   bool
-	hot      [256]count // the values of late, each in one place
+	hot      [1 << hotBits]count // the values of late, each in one place
 	all      map[sim.Picos]uint64
 }
 
@@ -36,7 +39,7 @@ func (d *dist) add(v sim.Picos) {
 	d.max = max(d.max, v)
 	d.n++
 	d.sum += v
-	c := &d.hot[uint64(v)*0x9e3779b97f4a7c15>>56]
+	c := &d.hot[uint64(v)*0x9e3779b97f4a7c15>>(64-hotBits)]
 	if c.v != v {
 		d.keep(*c)
 		*c = count{v: v}
