@@ -56,6 +56,11 @@ Sinks:    ` + strings.Join(sim.Patterns, ", ") + `.`,
 				_, err := out.Write(text)
 				return err
 			}
+			for _, name := range []string{"frames", "inputs", "phases"} {
+				if v, _ := cmd.Flags().GetInt(name); v < 1 {
+					return failure.New(failure.Usage, fmt.Sprintf("--%s %d", name, v), "want 1 or more", "meshnic sim --help")
+				}
+			}
 			if t.Dest, err = pipeline.ParseDests(dests); err != nil {
 				return simFailure(file, err)
 			}

@@ -2,7 +2,6 @@ package pipeline
 
 import (
 	"fmt"
-	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -11,13 +10,13 @@ import (
 	"github.com/meshnic/meshnic/datapath/sim"
 )
 
-// defaultMHz is the clock of a pipeline that names none: the card's core clock.
-const defaultMHz = 250
-
-// normalise gives every stage a name and checks that names are unique.
+// normalise gives every stage a name and checks names and clocks.
 func (d *Description) normalise() (problems Problems) {
 	seen := map[string]bool{}
 	count := map[string]int{}
+	if d.ClockMHz != 0 && !clockable(d.ClockMHz) {
+		problems = append(problems, Problem{Why: fmt.Sprintf("clock_mhz is %g, want %g to %d", d.ClockMHz, minMHz, maxMHz)})
+	}
 	for i := range d.Stages {
 		s := &d.Stages[i]
 		if s.Name != "" {
@@ -42,32 +41,12 @@ func (d *Description) normalise() (problems Problems) {
 		}
 		seen[s.Name] = true
 	}
+	for i := range d.Stages {
+		if s := &d.Stages[i]; s.ClockMHz != 0 && !clockable(s.ClockMHz) {
+			problems = append(problems, s.problem("clock_mhz is %g, want %g to %d", s.ClockMHz, minMHz, maxMHz))
+		}
+	}
 	return problems
-}
-
-// clocked adds the clocks that a crossing's parameters leave open: the side of
-// its input from upstream, the other from the stage's clock.
-func clocked(m *module.Module, given module.Args, in, out float64) module.Args {
-	a := module.Args{}
-	for k, v := range given {
-		a[k] = v
-	}
-	sides := [][2]string{{"S_CLK_MHZ", "M_CLK_MHZ"}, {"MAC_MHZ", "LOGIC_MHZ"}}
-	if strings.HasSuffix(m.Name, "(tx)") {
-		sides[1] = [2]string{"LOGIC_MHZ", "MAC_MHZ"}
-	}
-	for _, side := range sides {
-		if !slices.ContainsFunc(m.Params, func(p module.Param) bool { return p.Name == side[0] }) {
-			continue
-		}
-		if _, ok := a[side[0]]; !ok {
-			a[side[0]] = in
-		}
-		if _, ok := a[side[1]]; !ok {
-			a[side[1]] = out
-		}
-	}
-	return a
 }
 
 // Built is a pipeline as a network, without its ends: every wire of In lacks a
@@ -110,6 +89,7 @@ type builder struct {
 	setup    Setup
 	b        *Built
 	problems Problems
+	all      []*place
 	mhz      []float64            // of each domain
 	ends     map[string]end       // outputs nobody has taken yet
 	asked    map[string]bool      // stages without headers whose stream goes on to one with
@@ -178,6 +158,7 @@ func (b *builder) graph(d *Description) {
 	if clock == 0 {
 		clock = b.firstClock(places)
 	}
+	b.all = places
 	b.ask(places, producer)
 	built := map[string]bool{}
 	for len(built) < len(places) {
@@ -213,30 +194,6 @@ func (b *builder) graph(d *Description) {
 
 func (b *builder) fail(p *place, format string, args ...any) {
 	b.problems = append(b.problems, Problem{p.at.line, p.at.column, p.name, fmt.Sprintf(format, args...)})
-}
-
-func (b *builder) firstClock(places []*place) float64 {
-	// What the stages up to the first crossing say is the clock of them all.
-	for _, p := range places {
-		for _, port := range p.in {
-			if port.MHz > 0 && !unset(p) {
-				return port.MHz
-			}
-		}
-		if p.ClockMHz > 0 && !crossing(p.m) {
-			return p.ClockMHz
-		}
-		if crossing(p.m) {
-			break
-		}
-	}
-	p := places[0]
-	for _, port := range slices.Concat(p.in, p.out) {
-		if port.XGMII {
-			return 10_000 / float64(port.Width*8) // a 10G line
-		}
-	}
-	return defaultMHz
 }
 
 func (b *builder) ready(p *place, built map[string]bool) bool {
@@ -318,6 +275,9 @@ func (b *builder) place(p *place, clock float64) bool {
 		}
 	}
 	own := p.ClockMHz
+	if own == 0 && crossing(p.m) {
+		own = b.clockAfter(p)
+	}
 	if own == 0 {
 		own = upstream
 	}
@@ -427,49 +387,6 @@ func (b *builder) fits(p *place, e end, port module.Port, mhz float64) bool {
 		return true
 	}
 	return false
-}
-
-// unset reports whether a crossing leaves its input's clock open.
-func unset(p *place) bool {
-	for _, name := range clockParams {
-		if v, ok := p.Params[name]; ok && v == p.in[0].MHz {
-			return false
-		}
-	}
-	return true
-}
-
-// crossing reports whether a module has two clocks.
-func crossing(m *module.Module) bool {
-	return slices.ContainsFunc(m.Params, func(p module.Param) bool { return p.Name == "M_CLK_MHZ" || p.Name == "LOGIC_MHZ" })
-}
-
-// sameClock allows for labels rounded to a kilohertz or so.
-func sameClock(a, b float64) bool { return math.Abs(a-b) <= 1e-4*b }
-
-func (b *builder) mhzOf(w *sim.Wire) float64 {
-	return b.mhz[slices.Index(b.b.Net.Domains, w.Clock)]
-}
-
-// domain returns the clock of a frequency that is not except, and makes it if
-// there is none.
-func (b *builder) domain(mhz float64, except *sim.Domain) *sim.Domain {
-	for i, d := range b.b.Net.Domains {
-		if d != except && sameClock(mhz, b.mhz[i]) {
-			return d
-		}
-	}
-	period, err := sim.PeriodOf(mhz)
-	if err != nil {
-		panic(err) // parameters have been checked
-	}
-	n := len(b.mhz)
-	phase := period / 2
-	if n > 0 {
-		phase += sim.Picos(math.Round(b.setup.Phase*float64(period))) + b.setup.Skew
-	}
-	b.mhz = append(b.mhz, mhz)
-	return b.b.Net.Clock(fmt.Sprintf("clk%d_%gMHz", n, mhz), period, phase)
 }
 
 // finish collects the outputs nobody took, in the order of stages, the last

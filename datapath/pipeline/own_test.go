@@ -36,7 +36,7 @@ func TestOwnModule(t *testing.T) {
 	_, err = pipeline.Parse([]byte("- {module: mine, DATA_WIDTH: 64, WAIT: 70}"), "f.yaml", mine)
 	require.ErrorContains(t, err, "f.yaml:1:40: WAIT is 70, want 1 to 9")
 	_, err = pipeline.Parse([]byte("- {module: mini, DATA_WIDTH: 64}"), "f.yaml", mine)
-	require.ErrorContains(t, err, "mine, ", "it is offered too")
+	require.ErrorContains(t, err, "did you mean mine?", "it is offered too")
 	require.Contains(t, string(pipeline.JSONSchema(mine)), `"const": "mine"`)
 }
 

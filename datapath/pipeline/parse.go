@@ -1,8 +1,10 @@
 package pipeline
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"regexp"
 	"slices"
@@ -19,6 +21,7 @@ import (
 const (
 	maxFile   = 1 << 20
 	maxStages = 1024
+	maxLines  = 20 // of an error
 )
 
 // Parse reads a description: a mapping with name, doc, clock_mhz and stages, or
@@ -41,12 +44,18 @@ func Parse(file []byte, name string, own ...module.Module) (*Description, error)
 }
 
 func bad(name string, problems Problems) error {
-	lines := make([]string, len(problems))
-	for i, p := range problems {
-		lines[i] = p.String()
+	var lines []string
+	for _, p := range problems {
+		line := p.String()
 		if p.Line > 0 {
-			lines[i] = name + ":" + lines[i]
+			line = name + ":" + line
 		}
+		if !slices.Contains(lines, line) { // an alias repeats what it stands for
+			lines = append(lines, line)
+		}
+	}
+	if more := len(lines) - maxLines; more > 0 {
+		lines = append(lines[:maxLines], fmt.Sprintf("and %d more", more))
 	}
 	return &failure.Error{Kind: failure.BadFile, What: "pipeline " + name, Why: strings.Join(lines, "\n  "), Err: nil,
 		Next: "mend the file; `meshnic sim --modules` lists the modules and their parameters"}
@@ -69,7 +78,19 @@ func (p *parser) file(file []byte) *Description {
 		p.problems = Problems{{Line: 1, Column: 1, Why: fmt.Sprintf("is %d bytes, more than %d", len(file), maxFile)}}
 		return nil
 	}
-	if err := yaml.Unmarshal(file, &doc); err != nil {
+	if x, ok := unreadable(file); ok {
+		p.problems = Problems{x}
+		return nil
+	}
+	docs := yaml.NewDecoder(bytes.NewReader(file))
+	err := docs.Decode(&doc)
+	if err == nil {
+		if err = docs.Decode(new(yaml.Node)); err == nil {
+			p.problems = Problems{{Line: 1, Column: 1, Why: "holds several documents (---), want one with all stages in a list"}}
+			return nil
+		}
+	}
+	if !errors.Is(err, io.EOF) {
 		x := Problem{Line: 1, Column: 1, Why: strings.TrimPrefix(err.Error(), "yaml: ")}
 		if m := lineOf.FindStringSubmatch(x.Why); m != nil {
 			x.Line, _ = strconv.Atoi(m[1])
@@ -87,6 +108,10 @@ func (p *parser) file(file []byte) *Description {
 	case yaml.SequenceNode:
 		d.Stages = p.stages(n)
 	case yaml.MappingNode:
+		if hasKey(n, "module") && !hasKey(n, "stages") {
+			d.Stages = []Stage{p.stage(n)} // one stage is a list of one
+			break
+		}
 		p.each(n, func(k, v *yaml.Node) {
 			switch k.Value {
 			case "name":
@@ -99,8 +124,10 @@ func (p *parser) file(file []byte) *Description {
 				}
 			case "clock_mhz":
 				d.ClockMHz = p.clock(v)
-			case "stages", "pipeline":
+			case "stages":
 				d.Stages = p.stages(v)
+			case "bytes", "frames", "gap", "sink", "inputs", "phases", "engine", "dest":
+				p.add(k, "%s is of a run, not of a pipeline: give it on the command line, --%s %s", k.Value, k.Value, v.Value)
 			default:
 				p.add(k, "unknown field %q, want name, doc, schema, clock_mhz, stages", k.Value)
 			}
@@ -112,6 +139,16 @@ func (p *parser) file(file []byte) *Description {
 		p.add(n, "is not a list of stages nor a mapping with stages")
 	}
 	return d
+}
+
+// hasKey reports whether a mapping has a key.
+func hasKey(n *yaml.Node, key string) bool {
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		if n.Content[i].Value == key {
+			return true
+		}
+	}
+	return false
 }
 
 // each calls f for the pairs of a mapping and refuses a key that comes twice.
@@ -153,15 +190,26 @@ func (p *parser) number(n *yaml.Node) float64 {
 		}
 		return 0
 	}
-	p.add(n, "%q is not a number", n.Value)
+	switch {
+	case n.Kind != yaml.ScalarNode:
+		p.add(n, "is not a number but a list or a mapping")
+	case n.Tag == "!!null":
+		p.add(n, "has no value, want a number")
+	case n.Tag == "!!str" && numeric.MatchString(n.Value):
+		p.add(n, "%q is a text, want a number: leave the quotes off", n.Value)
+	default:
+		p.add(n, "%q is not a number", n.Value)
+	}
 	return 0
 }
+
+var numeric = regexp.MustCompile(`^[0-9]+(\.[0-9]+)?$`)
 
 func (p *parser) clock(n *yaml.Node) float64 {
 	before := len(p.problems)
 	v := p.number(n)
-	if len(p.problems) == before && (v <= 0 || v > 10_000) {
-		p.add(n, "clock_mhz is %s, want more than 0 and at most 10000", n.Value)
+	if len(p.problems) == before && !clockable(v) {
+		p.add(n, "clock_mhz is %s, want %g to %d", n.Value, minMHz, maxMHz)
 	}
 	return v
 }
@@ -198,12 +246,13 @@ func (p *parser) stage(n *yaml.Node) Stage {
 	}
 	where := map[string]*yaml.Node{"": n}
 	given := module.Args{}
+	var names []*yaml.Node
 	params := func(k, v *yaml.Node) {
-		if v.Kind != yaml.ScalarNode {
-			p.add(v, "parameter %s is not a number", k.Value)
-			return
+		if _, ok := where[k.Value]; ok && k.Value != "module" {
+			p.add(k, "parameter %q comes twice", k.Value)
 		}
-		given[k.Value], where[k.Value] = p.number(v), v
+		where[k.Value] = v
+		names = append(names, k)
 	}
 	p.each(n, func(k, v *yaml.Node) {
 		switch k.Value {
@@ -229,14 +278,22 @@ func (p *parser) stage(n *yaml.Node) Stage {
 		}
 	})
 	if s.Module == "" {
-		p.add(n, "the stage has no module")
+		p.add(n, "the stage has no module: want {module: axis_register, DATA_WIDTH: 64} or the like")
 		return s
 	}
 	m := p.known(where["module"], s)
 	if m == nil {
 		return s
 	}
-	s.Params = given
+	before := len(p.problems)
+	for _, k := range names {
+		if p.parameter(k, m) {
+			given[k.Value] = p.number(where[k.Value])
+		}
+	}
+	if s.Params = given; len(p.problems) > before {
+		return s
+	}
 	if _, err := m.Fill(clocked(m, given, 1, 1)); err != nil {
 		at := n
 		var pe *module.ParamError
@@ -272,29 +329,10 @@ func (p *parser) from(n *yaml.Node) []string {
 func (p *parser) known(n *yaml.Node, s Stage) *module.Module {
 	m, ok := p.own.Find(s.Module)
 	if !ok {
-		p.add(n, "unknown module %q, want %s", s.Module, p.own.near(s.Module))
+		p.add(n, "unknown module %q%s", s.Module, p.own.near(s.Module))
 		return nil
 	}
 	return m
-}
-
-// near lists the module names that share the longest beginning or any part with
-// name; all of them if none does.
-func (d *Description) near(name string) string {
-	var all, some []string
-	for _, m := range slices.Concat(d.Own, Modules) {
-		all = append(all, m.Name)
-		for part := range strings.SplitSeq(strings.ToLower(name), "_") {
-			if len(part) > 2 && part != "axis" && strings.Contains(m.Name, part) {
-				some = append(some, m.Name)
-				break
-			}
-		}
-	}
-	if len(some) > 0 {
-		return strings.Join(some, ", ") + " (of " + strconv.Itoa(len(all)) + " modules)"
-	}
-	return strings.Join(all, ", ")
 }
 
 // Schema is the version of the file format.

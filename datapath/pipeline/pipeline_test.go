@@ -4,7 +4,9 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"math"
 	"os"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -89,12 +91,29 @@ func TestHeadersGoRound(t *testing.T) {
 func TestRefused(t *testing.T) {
 	for _, tt := range []struct{ name, file, want string }{
 		{"empty", "", "1:1: is empty"},
+		{"not UTF-8", "- {module: axis_\xff}", "1:17: byte 0xff is not UTF-8"},
+		{"control character", "- {module: axis_register}\n- \x00", "2:3: control character 0x00"},
+		{"two documents", "- a\n---\n- b", "1:1: holds several documents"},
+		{"no module", "- {kind: axis_fifo, DEPTH: 4096}", "1:3: the stage has no module"},
+		{"lower case", "- {module: axis_register, data_width: 64}", "1:27: axis_register has no parameter data_width, did you mean DATA_WIDTH?"},
+		{"module like another", "- {module: axis_fifoo, DATA_WIDTH: 64}", `1:12: unknown module "axis_fifoo", did you mean axis_fifo`},
+		{"module of nothing", "- {module: zzz}", `1:12: unknown module "zzz", want axis_register, `},
+		{"quotes", `- {module: axis_register, DATA_WIDTH: "64"}`, `1:39: "64" is a text, want a number`},
+		{"no value", "- {module: axis_register, DATA_WIDTH: }", "1:39: has no value"},
+		{"NaN", "- {module: axis_register, DATA_WIDTH: .nan}", `1:39: ".nan" is not a number`},
+		{"huge", "- {module: axis_fifo, DATA_WIDTH: 64, DEPTH: 1e18}", "1:46: DEPTH is 1e+18, want 2 to "},
+		{"huge clock", "- {module: axis_register, DATA_WIDTH: 64, clock_mhz: 1e9}", "1:54: clock_mhz is 1e9, want 0.001 to 10000"},
+		{"tiny clock", "clock_mhz: 1e-9\nstages: [{module: axis_register, DATA_WIDTH: 64}]", "1:12: clock_mhz is 1e-9"},
+		{"list for a clock", "- {module: axis_register, DATA_WIDTH: 64, clock_mhz: [1, 2]}", "1:54: is not a number but a list"},
+		{"merge key", "- &a {module: axis_register, DATA_WIDTH: 64}\n- {<<: *a, module: axis_register}", "2:4: merge keys (<<) are not read"},
+		{"run in file", "inputs: 2\nstages: [{module: axis_register, DATA_WIDTH: 64}]", "1:1: inputs is of a run, not of a pipeline: give it on the command line, --inputs 2"},
+		{"width not dividing", "- {module: axis_adapter, S_DATA_WIDTH: 64, M_DATA_WIDTH: 96}", "1:58: M_DATA_WIDTH is 96, want a power of two"},
 		{"not YAML", "a: [", "1:"},
 		{"a text", "hello", "1:1: is not a list of stages"},
 		{"no stages", "name: x", "1:1: has no stages"},
 		{"unknown field", "stagse: []", `1:1: unknown field "stagse"`},
 		{"unknown module", "- {module: axis_fifi, DATA_WIDTH: 64}", `1:12: unknown module "axis_fifi"`},
-		{"unknown parameter", "- {module: axis_register, DATA_WIDTH: 64, DEPHT: 3}", "1:50: axis_register has no parameter DEPHT"},
+		{"unknown parameter", "- {module: axis_register, DATA_WIDTH: 64, DEPHT: 3}", "1:43: axis_register has no parameter DEPHT"},
 		{"missing parameter", "- {module: axis_register}", "1:3: axis_register needs DATA_WIDTH"},
 		{"allowed values", "- {module: axis_register, DATA_WIDTH: 64, REG_TYPE: 5}", "1:53: REG_TYPE is 5, want 0, 1, 2"},
 		{"width", "- {module: axis_register, DATA_WIDTH: 63}", "1:39: DATA_WIDTH is 63, want a power of two"},
@@ -135,6 +154,92 @@ func TestRefused(t *testing.T) {
 	}
 }
 
+// A description made in Go is refused like a file's, never a panic.
+func TestRefusedInGo(t *testing.T) {
+	reg := func(mhz float64, a module.Args) pipeline.Stage {
+		return pipeline.Stage{Module: "axis_register", ClockMHz: mhz, Params: a}
+	}
+	wide := module.Args{"DATA_WIDTH": 64}
+	for _, tt := range []struct {
+		name string
+		d    pipeline.Description
+		want string
+	}{
+		{"nothing", pipeline.Description{}, "has no stages"},
+		{"clock below 0", pipeline.Description{ClockMHz: -1, Stages: []pipeline.Stage{reg(0, wide)}}, "clock_mhz is -1, want 0.001 to 10000"},
+		{"clock NaN", pipeline.Description{Stages: []pipeline.Stage{reg(math.NaN(), wide)}}, "stage axis_register: clock_mhz is NaN"},
+		{"clock infinite", pipeline.Description{ClockMHz: math.Inf(1), Stages: []pipeline.Stage{reg(0, wide)}}, "clock_mhz is +Inf"},
+		{"parameter NaN", pipeline.Description{Stages: []pipeline.Stage{reg(0, module.Args{"DATA_WIDTH": math.NaN()})}}, "DATA_WIDTH is not a number"},
+		{"no parameters", pipeline.Description{Stages: []pipeline.Stage{reg(0, nil)}}, "needs DATA_WIDTH"},
+		{"crossing's clock 0", pipeline.Description{Stages: []pipeline.Stage{{Module: "axis_async_fifo", Params: module.Args{"DATA_WIDTH": 64, "DEPTH": 4096, "S_CLK_MHZ": 0, "M_CLK_MHZ": 250}}}}, "S_CLK_MHZ is 0"},
+		{"from nothing", pipeline.Description{Stages: []pipeline.Stage{{Module: "axis_register", From: []string{""}, Params: wide}}}, "which is no stage"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := tt.d.Run(pipeline.Traffic{Bytes: 60})
+			require.ErrorContains(t, err, tt.want)
+		})
+	}
+}
+
+// An alias bomb ends in a short error.
+func TestAliasBomb(t *testing.T) {
+	file := "a: &a [x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b,*b,*b]\nd: &d [*c,*c,*c,*c,*c,*c,*c,*c]\nstages: *d\n"
+	_, err := pipeline.Parse([]byte(file), "f.yaml")
+	require.ErrorContains(t, err, `f.yaml:1:1: unknown field "a"`)
+	require.Less(t, len(err.Error()), 2000)
+	long := strings.Repeat("- {module: axis_register, DATA_WIDTH: 63}\n", 30)
+	_, err = pipeline.Parse([]byte(long), "f.yaml")
+	require.ErrorContains(t, err, "f.yaml:20:39: DATA_WIDTH is 63")
+	require.ErrorContains(t, err, "and 10 more")
+}
+
+// One stage is a pipeline, and its parameters may stand in a mapping of their
+// own, as in a record.
+func TestSpellings(t *testing.T) {
+	var want *pipeline.Description
+	for _, file := range []string{
+		"- {module: axis_fifo, DATA_WIDTH: 64, DEPTH: 4096, FRAME_FIFO: 1}",
+		"{module: axis_fifo, DATA_WIDTH: 64, DEPTH: 4096, FRAME_FIFO: 1}",
+		"module: axis_fifo\nDATA_WIDTH: 64\nDEPTH: 0x1000\nFRAME_FIFO: true\n",
+		`[{"module": "axis_fifo", "params": {"DATA_WIDTH": 64, "DEPTH": 4096, "FRAME_FIFO": 1}}]`,
+		`{"stages": [{"module": "axis_fifo", "DATA_WIDTH": 64, "params": {"DEPTH": 4.096e3, "FRAME_FIFO": 1}}]}`,
+		"\xef\xbb\xbf- {module: axis_fifo,\r\n   DATA_WIDTH: 64, DEPTH: 4096, FRAME_FIFO: 1}\r\n",
+	} {
+		d, err := pipeline.Parse([]byte(file), "f")
+		require.NoError(t, err, file)
+		require.Len(t, d.Stages, 1)
+		if want == nil {
+			want = d
+		}
+		require.Equal(t, want.Stages[0].Params, d.Stages[0].Params, file)
+	}
+}
+
+// A crossing's far side takes the clock of the stages behind it.
+func TestClockBehindCrossing(t *testing.T) {
+	run := func(file string) *pipeline.Result {
+		d, err := pipeline.Parse([]byte(file), "f")
+		require.NoError(t, err)
+		r, err := d.Run(pipeline.Traffic{Bytes: 60, Frames: 8, Phases: 4})
+		require.NoError(t, err)
+		return r
+	}
+	want := run(`
+- {module: axis_register, DATA_WIDTH: 64, clock_mhz: 156.25}
+- {module: axis_async_fifo, DATA_WIDTH: 64, DEPTH: 4096, S_CLK_MHZ: 156.25, M_CLK_MHZ: 250}
+- {module: axis_register, DATA_WIDTH: 64}
+- {module: axis_register, DATA_WIDTH: 64, clock_mhz: 250}
+`)
+	got := run(`
+- {module: axis_register, DATA_WIDTH: 64, clock_mhz: 156.25}
+- {module: axis_async_fifo, DATA_WIDTH: 64, DEPTH: 4096}
+- {module: axis_register, DATA_WIDTH: 64}
+- {module: axis_register, DATA_WIDTH: 64, clock_mhz: 250}
+`)
+	require.Equal(t, want, got)
+	require.Len(t, got.Clocks, 2)
+}
+
 // A loop with a FIFO in it is hardware like any other: a frame whose tdest is the
 // loop's output goes round until the end of time, others leave.
 func TestLoopWithFIFO(t *testing.T) {
@@ -163,11 +268,16 @@ func TestSchema(t *testing.T) {
 }
 
 func FuzzParse(f *testing.F) {
-	for _, name := range pipeline.Shipped() {
-		_, text, _ := pipeline.Load(name)
-		f.Add(text)
+	// Short ones: the fuzzer shortens what it finds byte by byte, in a time that
+	// goes with the square of its length.
+	for _, file := range []string{
+		"- &a {module: axis_register, DATA_WIDTH: 64}\n- *a\n",
+		"- {module: axis_async_fifo, DATA_WIDTH: 64, DEPTH: 64, S_CLK_MHZ: 1, M_CLK_MHZ: 2}",
+		"- {module: axis_arb_mux, name: a, S_COUNT: 2, DATA_WIDTH: 8, from: [in0, in1]}",
+		"stages: [udp_ip_rx_64, {module: \"eth_mac_10g(tx)\", DATA_WIDTH: 64}]",
+	} {
+		f.Add([]byte(file))
 	}
-	f.Add([]byte("- &a {module: axis_register, DATA_WIDTH: 64}\n- *a\n"))
 	f.Fuzz(func(t *testing.T, file []byte) {
 		d, err := pipeline.Parse(file, "f")
 		if err != nil || len(d.Stages) > 16 {

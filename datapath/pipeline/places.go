@@ -54,7 +54,7 @@ func (b *builder) places(d *Description) []*place {
 		s := &d.Stages[i]
 		m, ok := d.Find(s.Module)
 		if !ok {
-			b.problems = append(b.problems, s.problem("unknown module %q, want %s", s.Module, d.near(s.Module)))
+			b.problems = append(b.problems, s.problem("unknown module %q%s", s.Module, d.near(s.Module)))
 			continue
 		}
 		trial, err := m.Fill(clocked(m, s.Params, 1, 1))

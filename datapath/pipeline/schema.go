@@ -3,6 +3,7 @@ package pipeline
 import (
 	"encoding/json"
 	"slices"
+	"strings"
 
 	"github.com/meshnic/meshnic/datapath/module"
 )
@@ -11,7 +12,7 @@ import (
 // every module, those built in and the user's own, and its parameters.
 func JSONSchema(own ...module.Module) []byte {
 	type object = map[string]any
-	mhz := object{"type": "number", "exclusiveMinimum": 0, "maximum": 10_000, "description": "clock in MHz"}
+	mhz := object{"type": "number", "minimum": minMHz, "maximum": maxMHz, "description": "clock in MHz"}
 	common := func() object {
 		return object{
 			"name":      object{"type": "string", "pattern": nameLike.String(), "description": "unique; default the module's name"},
@@ -20,34 +21,44 @@ func JSONSchema(own ...module.Module) []byte {
 				"oneOf": []any{object{"type": "string"}, object{"type": "array", "items": object{"type": "string"}}}},
 		}
 	}
+	defs := object{}
+	ref := func(name string) string { return strings.NewReplacer("(", "-", ")", "").Replace(name) }
 	var stages []any
 	var bare []string
 	for _, m := range slices.Concat(Modules, own) {
-		props := common()
+		props, params := common(), object{}
 		props["module"] = object{"const": m.Name}
-		required := []string{"module"}
+		var required []string
 		for _, p := range m.Params {
 			props[p.Name] = paramSchema(p)
+			params[p.Name] = object{"$ref": "#/$defs/stage-" + ref(m.Name) + "/properties/" + p.Name}
 			if p.Required && !slices.Contains(clockParams, p.Name) {
 				required = append(required, p.Name)
 			}
 		}
-		if len(required) == 1 {
+		props["params"] = object{"type": "object", "description": "the parameters, if they do not stand beside module", "properties": params, "additionalProperties": false}
+		stage := object{"type": "object", "description": m.Doc + ". Source: " + m.Source, "properties": props, "required": []string{"module"}, "additionalProperties": false}
+		if len(required) == 0 {
 			bare = append(bare, m.Name)
+		} else {
+			stage["anyOf"] = []any{object{"required": required}, object{"required": []string{"params"}, "properties": object{"params": object{"required": required}}}}
 		}
-		stages = append(stages, object{"type": "object", "description": m.Doc + ". Source: " + m.Source, "properties": props, "required": required, "additionalProperties": false})
+		defs["stage-"+ref(m.Name)] = stage
+		stages = append(stages, object{"$ref": "#/$defs/stage-" + ref(m.Name)})
 	}
 	if len(bare) > 0 {
 		stages = append(stages, object{"enum": bare})
 	}
-	list := object{"type": "array", "minItems": 1, "maxItems": maxStages, "items": object{"oneOf": stages}}
+	defs["stage"] = object{"oneOf": stages}
+	defs["stages"] = object{"type": "array", "minItems": 1, "maxItems": maxStages, "items": object{"$ref": "#/$defs/stage"}}
 	doc := object{
 		"$schema": "https://json-schema.org/draft/2020-12/schema",
 		"$id":     Schema,
 		"title":   "A meshnic pipeline",
-		"$defs":   object{"stages": list},
+		"$defs":   defs,
 		"oneOf": []any{
 			object{"$ref": "#/$defs/stages"},
+			object{"type": "object", "required": []string{"module"}, "$ref": "#/$defs/stage"},
 			object{"type": "object", "additionalProperties": false, "required": []string{"stages"}, "properties": object{
 				"schema": object{"const": Schema}, "name": object{"type": "string"}, "doc": object{"type": "string"}, "clock_mhz": mhz,
 				"stages": object{"$ref": "#/$defs/stages"},
@@ -84,6 +95,9 @@ func paramSchema(p module.Param) map[string]any {
 		delete(s, "type")
 	case len(p.Allowed) > 0:
 		s["enum"] = p.Allowed
+		if slices.Equal(p.Allowed, []float64{0, 1}) {
+			s["enum"] = []any{0, 1, false, true}
+		}
 		delete(s, "type")
 	case p.Min != 0 || p.Max != 0:
 		s["minimum"], s["maximum"] = p.Min, p.Max
