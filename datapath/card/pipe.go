@@ -124,7 +124,9 @@ func (p *Pipe) take(b sim.Beat, now sim.Cycle) {
 		p.begin(b)
 	}
 	p.got += int(b.Bytes)
-	p.ended = b.Last
+	if p.ended = b.Last; p.ended {
+		p.need = min(p.need, p.got) // it was cut short
+	}
 	p.bad = b.Bad
 	switch {
 	case p.drop:
@@ -180,10 +182,9 @@ func (p *Pipe) look(now sim.Cycle) bool {
 	return true
 }
 
-// decide asks for the verdict and lets the beats held go, or not.
-func (p *Pipe) decide(now sim.Cycle) {
+// verdict asks the Actor.
+func (p *Pipe) verdict(now sim.Cycle) (why sim.Loss) {
 	p.decided = true
-	why := sim.LossNone
 	if p.cfg.Act != nil {
 		v := p.cfg.Act.Decide(Seen{Frame: p.id, Bytes: p.total, Dest: p.dest, At: now})
 		why = v.Loss
@@ -201,6 +202,12 @@ func (p *Pipe) decide(now sim.Cycle) {
 	case p.total+p.push > 1<<16-1:
 		why = sim.LossOversize
 	}
+	return why
+}
+
+// decide lets the beats held go by the verdict, or not.
+func (p *Pipe) decide(now sim.Cycle) {
+	why := p.verdict(now)
 	if why != sim.LossNone {
 		p.q.unpush(p.held)
 		p.frames--

@@ -52,8 +52,11 @@ func (c *Chan) Read() uint64 { return c.read }
 func (c *Chan) Next() bool { return c.read < c.sent }
 
 // Room reports whether another Put fits.
-func (c *Chan) Room() bool {
-	if c.sent-c.read < places-Past {
+func (c *Chan) Room() bool { return c.Fits(1) }
+
+// Fits reports whether so many Puts fit.
+func (c *Chan) Fits(beats uint64) bool {
+	if c.sent+beats <= c.read+places-Past {
 		return true
 	}
 	c.full = true
