@@ -23,13 +23,16 @@ type row struct {
 type gauge struct {
 	row   *row
 	from  []*gauge // of the producer's inputs; none where frames enter
+	to    []*gauge // of the consumer's outputs
 	began sim.Picos
+	owed  int         // marks that are
 	ring  [marks]mark // by frame
 }
 
 // mark is when a frame's last beat was accepted.
 type mark struct {
 	frame uint32
+	owed  bool // the producer's input has not told yet: wires are in order each by itself
 	at    sim.Picos
 }
 
@@ -55,7 +58,7 @@ func newMeter(b *pipeline.Built) *meter {
 			g.row = r
 			for _, in := range st.In {
 				if from := m.wires[in.Index()]; from != nil {
-					g.from = append(g.from, from)
+					g.from, from.to = append(g.from, from), append(from.to, g)
 				}
 			}
 		}
@@ -80,17 +83,30 @@ func (m *meter) Accepted(w *sim.Wire, at sim.Cycle, b sim.Beat) {
 	if !b.Last || g == nil {
 		return
 	}
-	t := w.Clock.At(at)
+	t, n := w.Clock.At(at), b.Frame%marks
+	here := &g.ring[n]
+	*here = mark{frame: b.Frame, at: t, owed: true}
 	if len(g.from) == 0 {
 		g.row.dist.add(t - g.began)
+		here.owed = false
 	}
 	for _, f := range g.from {
-		if x := &f.ring[b.Frame%marks]; x.frame == b.Frame {
+		if x := &f.ring[n]; x.frame == b.Frame {
 			g.row.dist.add(t - x.at)
+			here.owed = false
 			break
 		}
 	}
-	g.ring[b.Frame%marks] = mark{b.Frame, t}
+	if here.owed {
+		g.owed++
+	}
+	for _, o := range g.to {
+		if x := &o.ring[n]; o.owed > 0 && x.owed && x.frame == b.Frame {
+			o.row.dist.add(x.at - t)
+			x.owed = false
+			o.owed--
+		}
+	}
 }
 
 func (m *meter) Dropped(int, sim.Picos, uint32, sim.Loss) {}

@@ -62,7 +62,15 @@ type loss struct {
 
 // Run replays a capture.
 func Run(ctx context.Context, c *Capture, o Options) (*Result, error) {
-	r := &replay{Options: o, c: c, flight: make(ring, 1024), lost: map[loss]*Drop{}}
+	return newReplay(c, o).run(ctx)
+}
+
+func newReplay(c *Capture, o Options) *replay {
+	return &replay{Options: o, c: c, flight: make(ring, 1024), lost: map[loss]*Drop{}}
+}
+
+func (r *replay) run(ctx context.Context) (*Result, error) {
+	o, c := &r.Options, r.c
 	var rec Record
 	more := r.next(&rec)
 	if more && rec.Timed {
