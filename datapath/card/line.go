@@ -28,43 +28,43 @@ type line struct {
 
 func newLine(gbps int) line { return line{byteTime: sim.Picos(8000 / gbps)} }
 
-// startAt is when the frame on the wire starts. A frame that stands at the first
-// edge after the last one has been waiting for the line.
-func (l *line) startAt(d *sim.Domain) sim.Picos {
+// startAt is when the frame that stands on the wire at edge now starts. One that
+// stands at the first edge after the last one has been waiting for the line.
+func (l *line) startAt(d *sim.Domain, now sim.Cycle) sim.Picos {
 	switch {
 	case l.begun:
 		return l.start
-	case d.Now == l.next:
+	case now == l.next:
 		return l.free
 	}
-	return max(l.free, d.At(d.Now))
+	return max(l.free, d.At(now))
 }
 
 // due is when byte n of the frame (0 is the preamble's first) has passed.
-func (l *line) due(d *sim.Domain, n int) sim.Picos {
-	return l.startAt(d) + sim.Picos(n)*l.byteTime
+func (l *line) due(d *sim.Domain, now sim.Cycle, n int) sim.Picos {
+	return l.startAt(d, now) + sim.Picos(n)*l.byteTime
 }
 
 // begin fixes the start of the frame on the wire, and reports whether it had not
 // been.
-func (l *line) begin(d *sim.Domain) bool {
+func (l *line) begin(d *sim.Domain, now sim.Cycle) bool {
 	if l.begun {
 		return false
 	}
-	l.start, l.begun, l.edge = l.startAt(d), true, d.Now
+	l.start, l.begun, l.edge = l.startAt(d, now), true, now
 	return true
 }
 
-// take notes that beat b, due at t, moves at this edge. It reports whether it
+// take notes that beat b, due at t, moves at edge now. It reports whether it
 // could have moved at an earlier one: then the line has waited in the middle of
 // a frame, and what follows shifts.
-func (l *line) take(d *sim.Domain, b sim.Beat, t sim.Picos) (late bool) {
-	if late = d.Now > max(l.edge, d.First(t)); late {
-		l.start += d.At(d.Now) - max(t, d.At(l.edge))
+func (l *line) take(d *sim.Domain, now sim.Cycle, b *sim.Beat, t sim.Picos) (late bool) {
+	if late = now > l.edge && d.At(now-1) >= t; late {
+		l.start += d.At(now) - max(t, d.At(l.edge))
 	}
 	late = late && l.got > 0
 	l.got += int(b.Bytes)
-	l.next = d.Now + 1
+	l.next = now + 1
 	l.edge = l.next
 	if b.Last {
 		l.free = l.start + sim.Picos(preamble+max(l.got, minFrame)+fcs+gap)*l.byteTime
@@ -76,4 +76,16 @@ func (l *line) take(d *sim.Domain, b sim.Beat, t sim.Picos) (late bool) {
 // wake is the first edge at or after t that is still to come.
 func (l *line) wake(d *sim.Domain, t sim.Picos) sim.Picos {
 	return d.At(max(d.Now, d.First(t)))
+}
+
+// firstFrom is the first edge from edge c on that is at or after t: mostly one of
+// the next.
+func firstFrom(d *sim.Domain, c sim.Cycle, t sim.Picos) sim.Cycle {
+	for at := d.At(c); at < t; at += d.Period {
+		if t-at > 4*d.Period {
+			return d.First(t)
+		}
+		c++
+	}
+	return c
 }

@@ -60,7 +60,7 @@ func (m *MACRx) Ports() (in, out []*sim.Wire) { return []*sim.Wire{m.in}, []*sim
 func (m *MACRx) Offer() { m.q.offer(m.out) }
 
 func (m *MACRx) due() sim.Picos {
-	return m.line.due(m.in.Clock, preamble+m.line.got+int(m.in.Beat.Bytes))
+	return m.line.due(m.in.Clock, m.in.Clock.Now, preamble+m.line.got+int(m.in.Beat.Bytes))
 }
 
 // Accept is ready when the beat has passed on the line.
@@ -73,16 +73,16 @@ func (m *MACRx) Accept() {
 func (m *MACRx) Edge(sim.Edges) bool {
 	d := m.in.Clock
 	put, got := m.in.Fire(), m.out.Fire()
+	began := m.in.Valid && m.line.begin(d, d.Now)
+	b := m.in.Beat
+	if put && m.line.got == 0 {
+		m.admit(b) // what leaves at this edge is still there
+	}
 	if got {
 		m.q.pop()
 	}
-	began := m.in.Valid && m.line.begin(d)
 	if put {
-		b := m.in.Beat
-		if m.line.got == 0 {
-			m.admit(b)
-		}
-		m.line.take(d, b, m.due())
+		m.line.take(d, d.Now, &b, m.due())
 		if !m.drop {
 			m.q.push(b, d.Now+m.latency)
 		}
@@ -145,7 +145,7 @@ func (m *MACTx) Offer() { m.q.offer(m.out) }
 
 func (m *MACTx) room() bool { return m.q.n < len(m.q.place) }
 
-func (m *MACTx) due() sim.Picos { return m.line.due(m.in.Clock, m.line.got) }
+func (m *MACTx) due() sim.Picos { return m.line.due(m.in.Clock, m.in.Clock.Now, m.line.got) }
 
 // Accept is ready when the line needs the beat.
 func (m *MACTx) Accept() {
@@ -157,7 +157,7 @@ func (m *MACTx) Accept() {
 func (m *MACTx) Edge(sim.Edges) bool {
 	d := m.in.Clock
 	put, got := m.in.Fire(), m.out.Fire()
-	began := m.in.Valid && m.line.begin(d)
+	began := m.in.Valid && m.line.begin(d, d.Now)
 	if m.in.Valid && !m.room() && m.due() <= d.At(d.Now) {
 		m.blocked = true
 	}
@@ -165,7 +165,7 @@ func (m *MACTx) Edge(sim.Edges) bool {
 		m.q.pop()
 	}
 	if put {
-		if m.line.take(d, m.in.Beat, m.due()) && !m.blocked {
+		if m.line.take(d, d.Now, &m.in.Beat, m.due()) && !m.blocked {
 			m.late++
 		}
 		m.blocked = false

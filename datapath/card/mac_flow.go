@@ -1,0 +1,147 @@
+package card
+
+import "github.com/meshnic/meshnic/datapath/sim"
+
+// Flow: see macRxFlow.
+func (m *MACRx) Flow(in, out []*sim.Chan) sim.Flow {
+	return &macRxFlow{MACRx: m, in: in[0], out: out[0], store: newStore(len(m.q.place), out[0])}
+}
+
+// macRxFlow is the receive side of a MAC. Beats come as the line says; that there
+// is no room for a frame may depend on that the output has not moved by then.
+type macRxFlow struct {
+	*MACRx
+	store   // q holds those of its beats that have not been put
+	in, out *sim.Chan
+}
+
+// Highest is the store's.
+func (f *macRxFlow) Highest() int { return f.store.Highest() }
+
+func (f *macRxFlow) Run() bool {
+	f.collect()
+	for f.q.n > 0 && f.out.Room() {
+		f.out.Put(f.q.place[f.q.head].at, &f.q.place[f.q.head].beat)
+		f.q.pop()
+	}
+	moved := false
+	for f.in.Next() {
+		f.collect()
+		at, due := f.next()
+		why, sure := f.admits(at)
+		if !sure {
+			break
+		}
+		f.take(at, due, why)
+		moved = true
+	}
+	f.collect()
+	return moved
+}
+
+// next is the edge at which the beat that waits has passed on the line, and when
+// that was.
+func (f *macRxFlow) next() (at sim.Cycle, due sim.Picos) {
+	d, shown := f.in.Wire.Clock, f.in.Shown()
+	due = f.line.due(d, shown, preamble+f.line.got+int(f.in.Head().Bytes))
+	return firstFrom(d, shown, due), due
+}
+
+// admits says whether there is room for the frame if its first beat is waiting,
+// as far as it is sure.
+func (f *macRxFlow) admits(at sim.Cycle) (why sim.Loss, sure bool) {
+	if f.line.got > 0 {
+		return sim.LossNone, true
+	}
+	beats, places := sim.Beats(int(f.in.Head().Left), f.in.Wire.Width), uint64(len(f.q.place))
+	if beats > f.places {
+		return sim.LossOversize, true
+	}
+	k := f.pushed + uint64(beats)
+	if k <= places {
+		return sim.LossNone, true
+	}
+	k -= places + 1 // has to have left
+	switch {
+	case k >= f.known:
+		return sim.LossFull, false
+	case f.left[k&f.mask] > at:
+		return sim.LossFull, true
+	}
+	return sim.LossNone, true
+}
+
+// take accepts the beat that waits.
+func (f *macRxFlow) take(at sim.Cycle, due sim.Picos, why sim.Loss) {
+	d, b := f.in.Wire.Clock, f.in.Head()
+	if f.line.got == 0 {
+		if f.drop = why != sim.LossNone; f.drop {
+			f.DropAt(d.At(at), b.Frame, why)
+		}
+		f.line.begin(d, f.in.Shown())
+	}
+	f.line.take(d, at, b, due)
+	if !f.drop {
+		f.add(at, b.Bytes)
+		if f.q.n == 0 && f.out.Room() {
+			f.out.Put(at+f.latency, b)
+		} else {
+			f.q.push(*b, at+f.latency)
+		}
+	}
+	f.in.Accept(at)
+}
+
+// Due is when the frame that waits is dropped.
+func (f *macRxFlow) Due() sim.Picos {
+	if !f.in.Next() { // Run has taken all that is sure
+		return sim.Never
+	}
+	at, _ := f.next()
+	return f.in.Wire.Clock.At(at)
+}
+
+// Decide drops it.
+func (f *macRxFlow) Decide() {
+	at, due := f.next()
+	f.take(at, due, sim.LossFull)
+}
+
+// Flow: see macTxFlow. One whose beats do not all fit into a channel is clocked.
+func (m *MACTx) Flow(in, out []*sim.Chan) sim.Flow {
+	if len(m.q.place) > most {
+		return nil
+	}
+	return &macTxFlow{m, in[0], out[0]}
+}
+
+// macTxFlow is the transmit side of a MAC. A beat is accepted when the line
+// needs it, once the one so many places before it has left.
+type macTxFlow struct {
+	*MACTx
+	in, out *sim.Chan
+}
+
+func (f *macTxFlow) Run() bool {
+	moved := false
+	d, places := f.in.Wire.Clock, uint64(len(f.q.place))
+	for f.in.Next() && f.out.Room() {
+		k := f.in.Read()
+		if k >= f.out.Taken()+places {
+			break
+		}
+		shown, b := f.in.Shown(), f.in.Head()
+		f.line.begin(d, shown)
+		due := f.line.due(d, shown, f.line.got)
+		at := firstFrom(d, shown, due)
+		left := f.out.Done(k - places)
+		if f.line.take(d, max(at, left), b, due) && left <= at {
+			f.late++
+		}
+		at = max(at, left)
+		f.out.Put(at+f.latency, b)
+		f.in.Accept(at)
+		moved = true
+	}
+	return moved
+}
