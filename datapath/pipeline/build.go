@@ -72,7 +72,7 @@ type BuiltStage struct {
 	Name   string
 	Module *module.Module
 	Args   module.Args
-	Input  int // the input whose copy this is, or -1
+	Input  int // the input that alone leads here, or -1
 	Parts  []int
 	In     []*sim.Wire
 	Out    []*sim.Wire

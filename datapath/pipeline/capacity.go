@@ -29,11 +29,11 @@ func (d *Description) Hold(t Traffic) (Held, error) {
 	if err != nil {
 		return Held{}, err
 	}
-	in := b.inputs[0]
-	b.engine.Run(b.outputs[0].Wire.Clock.At(release - 1))
+	in, until := b.inputs[0], b.outputs[0].Wire.Clock.At(release)
+	b.engine.Run(2 * until)
 	var h Held
 	for k, e := range in.beats {
-		if in.open && k == len(in.beats)-1 {
+		if in.open && k == len(in.beats)-1 || in.Wire.Clock.At(e.accepted) >= until {
 			break
 		}
 		h.Beats++
@@ -42,7 +42,6 @@ func (d *Description) Hold(t Traffic) (Held, error) {
 		}
 	}
 	h.All = h.WholeFrames == t.Frames
-	b.engine.Run(2 * b.outputs[0].Wire.Clock.At(release))
 	for _, e := range b.outputs[0].beats {
 		if e.beat.Last {
 			h.Delivered++

@@ -277,6 +277,10 @@ func (p *parser) stage(n *yaml.Node) Stage {
 			params(k, v)
 		}
 	})
+	if s.Module == "" && hasKey(n, "<<") {
+		p.add(n, "merge keys (<<) are not read: write the stage out")
+		return s
+	}
 	if s.Module == "" {
 		p.add(n, "the stage has no module: want {module: axis_register, DATA_WIDTH: 64} or the like")
 		return s

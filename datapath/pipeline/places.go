@@ -12,7 +12,7 @@ import (
 type place struct {
 	*Stage
 	name  string
-	input int
+	input int // that alone leads here, or -1
 	from  []string
 	m     *module.Module
 	args  module.Args
@@ -98,7 +98,34 @@ func (b *builder) places(d *Description) []*place {
 		p.args, _ = p.m.Fill(clocked(p.m, p.Params, 1, 1))
 		p.in, p.out = p.m.Ports(p.args)
 	}
+	if !chain {
+		led(all)
+	}
 	return all
+}
+
+// led finds the stages that one input alone leads to.
+func led(all []*place) {
+	by := map[string]*place{}
+	for _, p := range all {
+		by[p.name] = p
+	}
+	for _, p := range all {
+		at := p
+		for range all { // a loop has no input
+			if len(at.in) != 1 || len(at.from) != 1 {
+				break
+			}
+			stage, _, _ := split(at.from[0])
+			if inputLike.MatchString(stage) {
+				p.input, _ = strconv.Atoi(stage[2:])
+				break
+			}
+			if at = by[stage]; at == nil {
+				break
+			}
+		}
+	}
 }
 
 // passing makes a tap that stands inside a chain pass its stream on; alone or
