@@ -40,9 +40,9 @@ type mark struct {
 // holds a frame of one beat in no less than 8 bytes.
 const marks = 1 << 14
 
-// newMeter prepares for a network before its first cycle.
-func newMeter(b *pipeline.Built) *meter {
-	m := &meter{wires: make([]*gauge, len(b.Net.Wires)), rows: make([]row, 0, len(b.In)+len(b.Stages))}
+// of prepares for a network before its first cycle.
+func (m *meter) of(b *pipeline.Built) {
+	m.wires, m.rows = make([]*gauge, len(b.Net.Wires)), make([]row, 0, len(b.In)+len(b.Stages))
 	for _, p := range b.In {
 		m.wires[p.Wire.Index()] = &gauge{row: m.row("source." + p.Wire.Name)}
 	}
@@ -63,7 +63,6 @@ func newMeter(b *pipeline.Built) *meter {
 			}
 		}
 	}
-	return m
 }
 
 func (m *meter) row(name string) *row {

@@ -45,7 +45,7 @@ type replay struct {
 	card   *timing.Card
 	logic  *nic.Logic // or nil
 	shift  int        // of a port number in tdest
-	meter  *meter
+	meter  meter
 	out    *writers
 	flight ring
 	lat    dist
@@ -131,12 +131,14 @@ func (r *replay) build() error {
 		r.Engine = "maxplus"
 	}
 	r.res = &Result{Schema: Schema, Pipeline: r.Pipeline.Name, Engine: r.Engine}
-	beats := &relay{}
+	beats := &relay{meter: &r.meter}
 	opt := timing.Options{Ports: n, AsIs: asIs, Engine: r.Engine, Beats: beats}
+	if r.Traces.none() {
+		opt.Beats = &r.meter
+	}
 	acts := false
 	opt.Built = func(b *pipeline.Built) {
-		r.meter = newMeter(b)
-		beats.meter = r.meter
+		r.meter.of(b)
 		acts = actors(b)
 		r.clock = clock{pace: r.Pace, epoch: r.epoch}
 		for _, in := range b.In {

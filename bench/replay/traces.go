@@ -18,6 +18,10 @@ type Traces struct {
 	Waterfall             bool
 }
 
+func (t *Traces) none() bool {
+	return t.VCD == nil && t.Perfetto == nil && t.Pcapng == nil && t.Frames == nil && !t.Waterfall
+}
+
 // writers are the traces of a run.
 type writers struct {
 	now    sim.Observer // takes events as they come, or nil
@@ -43,6 +47,9 @@ type ended struct {
 
 // open makes the writers of a network; nil if there are none.
 func (t *Traces) open(b *pipeline.Built, r *replay) *writers {
+	if t.none() {
+		return nil
+	}
 	w := &writers{sort: r.Engine != "tick", bytes: map[uint32][]byte{}, reasons: map[uint32]string{}}
 	if t.Waterfall {
 		names := map[int]string{}
@@ -83,9 +90,6 @@ func (t *Traces) open(b *pipeline.Built, r *replay) *writers {
 		}})
 		w.sorted, w.data = trace.Tee(w.sorted, p), true
 		w.ends = append(w.ends, p.Close)
-	}
-	if w.now == nil && w.sorted == nil {
-		return nil
 	}
 	return w
 }
