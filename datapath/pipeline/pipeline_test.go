@@ -65,6 +65,7 @@ func TestSwitchUnderLoad(t *testing.T) {
 		}
 		require.Equal(t, r.Drops, sum)
 		require.Zero(t, r.MarkedBad)
+		require.Equal(t, 16384, *r.Inputs[3].MaxOccupancy)
 		for _, l := range r.Losses {
 			require.Equal(t, "full", l.Reason)
 		}
@@ -106,6 +107,7 @@ func TestRefused(t *testing.T) {
 		{"tiny clock", "clock_mhz: 1e-9\nstages: [{module: axis_register, DATA_WIDTH: 64}]", "1:12: clock_mhz is 1e-9"},
 		{"list for a clock", "- {module: axis_register, DATA_WIDTH: 64, clock_mhz: [1, 2]}", "1:54: is not a number but a list"},
 		{"merge key", "- &a {module: axis_register, DATA_WIDTH: 64}\n- {<<: *a, module: axis_register}", "2:4: merge keys (<<) are not read"},
+		{"merge key for a module", "- &a {module: axis_register, DATA_WIDTH: 64}\n- {<<: *a}", "2:3: merge keys (<<) are not read"},
 		{"run in file", "inputs: 2\nstages: [{module: axis_register, DATA_WIDTH: 64}]", "1:1: inputs is of a run, not of a pipeline: give it on the command line, --inputs 2"},
 		{"width not dividing", "- {module: axis_adapter, S_DATA_WIDTH: 64, M_DATA_WIDTH: 96}", "1:58: M_DATA_WIDTH is 96, want a power of two"},
 		{"not YAML", "a: [", "1:"},
@@ -284,18 +286,12 @@ func FuzzParse(f *testing.F) {
 			return
 		}
 		d.Build(pipeline.Setup{Inputs: 2}) // refused or built; never a panic
+		text, err := json.Marshal(d)
+		require.NoError(t, err)
+		again, err := pipeline.Parse(text, "f.json")
+		require.NoError(t, err, "%s", text)
+		last, err := json.Marshal(again)
+		require.NoError(t, err)
+		require.Equal(t, string(text), string(last))
 	})
-}
-
-func Example() {
-	d := pipeline.Description{Stages: []pipeline.Stage{
-		{Module: "axis_fifo", Params: module.Args{"DATA_WIDTH": 64, "DEPTH": 4096, "RAM_PIPELINE": 1}},
-		{Module: "axis_register", Params: module.Args{"DATA_WIDTH": 64}},
-	}}
-	r, err := d.Run(pipeline.Traffic{Bytes: 60, Frames: 8, Sink: "alt50"})
-	if err != nil {
-		panic(err)
-	}
-	fmt.Println(*r.FirstLatency, *r.CyclesPerFrame, r.Drops)
-	// Output: 4 16 0
 }
