@@ -1,4 +1,3 @@
-// Package replay_test holds the README of this folder to what it says.
 package replay_test
 
 import (
