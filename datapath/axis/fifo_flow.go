@@ -9,15 +9,21 @@ import (
 // Flow: see fifoFlow. A FIFO that marks what it cuts is clocked, and so is one
 // whose output FIFO is longer than a channel.
 func (f *FIFO) Flow(in, out []*sim.Chan) sim.Flow {
-	c := f.writer.c
+	return newFIFOFlow(f.writer.c, &f.Losses, f.tail, in[0], out[0], nil)
+}
+
+func newFIFOFlow(c FIFOConfig, losses *sim.Losses, tail *tailFIFO, in, out *sim.Chan, cross *crossing) sim.Flow {
 	if c.MarkWhenFull || c.OutputFIFO && c.Pipeline > 6 {
 		return nil
 	}
-	n := uint64(c.words(f.in.Width))
-	g := &fifoFlow{FIFOConfig: c, losses: &f.Losses, in: in[0], out: out[0], words: n, regs: uint64(c.Pipeline) + 1,
+	n := uint64(c.words(in.Wire.Width))
+	g := &fifoFlow{FIFOConfig: c, losses: losses, in: in, out: out, words: n, regs: uint64(c.Pipeline) + 1, cross: cross, late: 1,
 		beat: make([]sim.Beat, n), first: make([]sim.Cycle, n), ready: make([]sim.Cycle, n), free: make([]sim.Cycle, n)}
 	if c.OutputFIFO {
-		g.half = uint64(len(f.tail.ring)) / 2
+		g.half = uint64(len(tail.ring)) / 2
+	}
+	if cross != nil {
+		g.late = 0
 	}
 	if c.DropWhenFull {
 		return &fifoDecider{fifoFlow: g}
@@ -29,6 +35,9 @@ func (f *FIFO) Flow(in, out []*sim.Chan) sim.Flow {
 // place of w-words, and waits until that is read. A read follows the commit and
 // the read before it by an edge at least, and needs a register to go into.
 //
+// In a FIFO between two clocks, what one side has done the other knows later:
+// see crossing.
+//
 // The registers behind the RAM close up, so word w can be read once the output
 // has taken w-regs, at the same edge; with an output FIFO they always move, and
 // the RAM is read while a flop says that the output FIFO is less than half full.
@@ -39,6 +48,8 @@ type fifoFlow struct {
 	words   uint64
 	regs    uint64 // behind the RAM, with the one that reads it
 	half    uint64 // words in the output FIFO at which reading pauses; 0 is none
+	cross   *crossing
+	late    sim.Cycle // edges by which the level is behind the writes
 
 	wr, commit, rd uint64
 	send, dropping bool
@@ -47,9 +58,9 @@ type fifoFlow struct {
 	beat  []sim.Beat  // by place
 	first []sim.Cycle // by place: first write of the word there, which a dropped frame may have made
 	ready []sim.Cycle // by place: first cycle at which it may be read
-	free  []sim.Cycle // by place: the cycle after it was last read
+	free  []sim.Cycle // by place: first cycle of the input in which it may be written again
 
-	lately [64]sim.Cycle // by word: the same, for the words on the way out
+	lately [64]sim.Cycle // by word: the cycle of the output after it was read, for the words on the way out
 
 	high  uint64 // words ever written
 	gone  uint64 // words read by the first write of word rd
@@ -158,8 +169,12 @@ func (f *fifoFlow) drop(at sim.Cycle, why sim.Loss) {
 
 // commitAt lets the read side see what is written, from the next cycle on.
 func (f *fifoFlow) commitAt(at sim.Cycle) {
+	ready := at + 1
+	if f.cross != nil {
+		ready = f.cross.commit(at)
+	}
 	for ; f.commit < f.wr; f.commit++ {
-		f.ready[f.place(f.commit)] = at + 1
+		f.ready[f.place(f.commit)] = ready
 	}
 }
 
@@ -183,6 +198,9 @@ func (f *fifoFlow) read() (moved bool) {
 		f.out.Put(at+shown, &f.beat[p])
 		f.level = max(f.level, f.levelAt(f.rd))
 		f.last, f.free[p], f.lately[f.rd%64] = at+1, at+1, at+1
+		if f.cross != nil {
+			f.free[p] = f.cross.freed(at)
+		}
 		f.rd++
 		moved = true
 	}
@@ -193,7 +211,7 @@ func (f *fifoFlow) read() (moved bool) {
 // word before it was read is known.
 func (f *fifoFlow) levelAt(w uint64) uint64 {
 	at := f.first[f.place(w)]
-	for f.gone < f.rd && f.free[f.place(f.gone)] <= at+1 {
+	for f.gone < f.rd && f.free[f.place(f.gone)] <= at+f.late {
 		f.gone++
 	}
 	return w + 1 - f.gone
