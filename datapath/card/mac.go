@@ -9,11 +9,11 @@ import (
 
 // macLatency is a MAC's and PCS's latency in ns without the transceiver.
 //
-// Source: AMD PG210 (10G/25G Ethernet Subsystem), table Latency, 64-bit MAC+PCS:
-// 10G 67.2 transmit and 121.62 receive, 25G 29.58 and 50.83. The guide of the
-// 100G block (PG203) states none; the figures are those of AMD PG211 for 50G
-// (25.6 and 58.8), the nearest there is, and to be taken as an order of
-// magnitude: set LATENCY_NS where you know better.
+// Source: AMD PG210 5.1 (10G/25G Ethernet Subsystem), table 1 of Latency, 64-bit
+// MAC+PCS: 10G 67.2 transmit and 121.62 receive, 25G 29.58 and 50.83. No figure was
+// found for the 100G block (PG203); those used are AMD PG211 3.2's for 50G MAC+PCS
+// in its low-latency form, without a FIFO (25.6 and 58.8), the nearest there is, and
+// to be taken as an order of magnitude: set LATENCY_NS where you know better.
 func macLatency(gbps int) (tx, rx float64) {
 	switch gbps {
 	case 10:

@@ -7,7 +7,9 @@ import "github.com/meshnic/meshnic/datapath/sim"
 // 12 for a write or a read request, 8 for a completion.
 //
 // Source: Neugebauer et al., "Understanding PCIe performance for end host
-// networking", SIGCOMM 2018, section 3.
+// networking", SIGCOMM 2018, in its code: pcie-bench/pcie-model@40703cfeb6c7
+// model/pcie.py (DLLP_Hdr 8, TLP_Hdr 4, TLP_MWr_64_Hdr and TLP_MRd_64_Hdr 12,
+// TLP_CplD_Hdr 8).
 const (
 	writeHeader      = 24
 	readHeader       = 24
@@ -17,16 +19,19 @@ const (
 // dllPercent is what flow control and acknowledgements of the data link layer
 // take of the link.
 //
-// Source: the same section: 57.88 of 62.96 Gbit/s are left for gen 3 x8.
+// Source: the same code (TLP_bw): of 63.015 Gbit/s of a gen 3 x8 link 57.885 are
+// left with payloads of 256 bytes; 56.7 with 128, 61.3 with 4096.
 const dllPercent = 8
 
-// Latencies in ns. Source: the same paper, figure 2: a loopback of a small
-// packet through an ExaNIC takes about 1000 ns, of which PCIe's share, once each
-// way, is about 900. A read is a round trip; a posted write is half of one. The
-// paper also shows what a model of one number leaves out: the spread between
-// hosts, NUMA, the IOMMU.
+// Latencies in ns. Source: the same authors' measurements,
+// pcie-bench/data@b2abf2f78ac2 nfp6000-1.2GHz_hsw-Xeon-E5-2620v3_dell-t630
+// lat_dma_sizes.txt: a read of 64 bytes by the card's DMA engine, host cache warm,
+// has a median of 546 ns. Over their hosts it is 546 to 666 with a Xeon E5 (far
+// socket and IOMMU included), 1213 with a Xeon E3; without the card's engine 413 to
+// 546 (lat_cmd_sizes.txt). A posted write cannot be timed alone there: half of a
+// read, by construction; a write with a read behind it takes 773.
 const (
-	readNanos  = 900
+	readNanos  = 546
 	writeNanos = readNanos / 2
 )
 
