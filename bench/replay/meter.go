@@ -1,6 +1,8 @@
 package replay
 
 import (
+	"strings"
+
 	"github.com/meshnic/meshnic/datapath/pipeline"
 	"github.com/meshnic/meshnic/datapath/sim"
 )
@@ -25,8 +27,8 @@ type gauge struct {
 	from  []*gauge // of the producer's inputs; none where frames enter
 	to    []*gauge // of the consumer's outputs
 	began sim.Picos
-	owed  int         // marks that are
-	ring  [marks]mark // by frame
+	owed  int    // marks that are
+	ring  []mark // by frame; a power of two
 }
 
 // mark is when a frame's last beat was accepted.
@@ -36,19 +38,30 @@ type mark struct {
 	at    sim.Picos
 }
 
-// marks is more frames than stand between two wires at a time: a stage's memory
-// holds a frame of one beat in no less than 8 bytes.
-const marks = 1 << 14
+// marks is more frames than a stage of the network holds: none is shorter on a
+// line than 60 bytes.
+func marks(b *pipeline.Built) int {
+	n := 1024
+	for _, st := range b.Stages {
+		for name, v := range st.Args {
+			for (strings.Contains(name, "DEPTH") || strings.Contains(name, "SIZE")) && n < 1<<20 && float64(n) < 2*v/minFrame {
+				n *= 2
+			}
+		}
+	}
+	return n
+}
 
 // of prepares for a network before its first cycle.
 func (m *meter) of(b *pipeline.Built) {
 	m.wires, m.rows = make([]*gauge, len(b.Net.Wires)), make([]row, 0, len(b.In)+len(b.Stages))
+	size := marks(b)
 	for _, p := range b.In {
-		m.wires[p.Wire.Index()] = &gauge{row: m.row("source." + p.Wire.Name)}
+		m.wires[p.Wire.Index()] = &gauge{row: m.row("source." + p.Wire.Name), ring: make([]mark, size)}
 	}
 	for _, st := range b.Stages {
 		for _, w := range st.Out {
-			m.wires[w.Index()] = &gauge{}
+			m.wires[w.Index()] = &gauge{ring: make([]mark, size)}
 		}
 	}
 	for _, st := range b.Stages {
@@ -82,7 +95,7 @@ func (m *meter) Accepted(w *sim.Wire, at sim.Cycle, b sim.Beat) {
 	if !b.Last || g == nil {
 		return
 	}
-	t, n := w.Clock.At(at), b.Frame%marks
+	t, n := w.Clock.At(at), b.Frame&uint32(len(g.ring)-1)
 	here := &g.ring[n]
 	*here = mark{frame: b.Frame, at: t, owed: true}
 	if len(g.from) == 0 {
