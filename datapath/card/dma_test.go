@@ -33,16 +33,16 @@ func TestDMALatency(t *testing.T) {
 		bytes int
 		took  sim.Picos // from the last beat in to the first beat out
 	}{
-		{"dma_write", nil, 60, link.Time(24+60+24) + link.Time(16+24) + 450_000},
-		{"dma_write", module.Args{"DESC_BYTES": 0}, 60, link.Time(60+24) + 450_000},
-		{"dma_write", module.Args{"DESC_FETCH": 1}, 60, 900_000 + link.Time(24+60+24) + link.Time(16+24) + 450_000},
-		{"dma_write", module.Args{"DESC_BYTES": 0}, 1514, 5*link.Time(256+24) + link.Time(234+24) + 450_000},
-		{"dma_write", module.Args{"DESC_BYTES": 0, "OUTSTANDING": 1}, 512, 2*link.Time(256+24) + 900_000 + 450_000},
-		{"dma_read", module.Args{"DESC_BYTES": 0}, 60, link.Time(24) + 900_000 + link.Time(60+20)},
-		{"dma_read", nil, 60, 900_000 + link.Time(48) + 900_000 + link.Time(36+60+20)},
-		{"dma_read", module.Args{"DESC_FETCH": 0}, 60, link.Time(48) + 900_000 + link.Time(36+60+20)},
-		{"dma_read", module.Args{"DESC_BYTES": 0}, 1514, link.Time(24) + 900_000 + 2*link.Time(512+40) + link.Time(490+40)},
-		{"dma_read", module.Args{"DESC_BYTES": 0, "OUTSTANDING": 1}, 1514, 3*(link.Time(24)+900_000) + 2*link.Time(512+40) + link.Time(490+40)},
+		{"dma_write", nil, 60, link.Time(24+60+24) + link.Time(16+24) + 273_000},
+		{"dma_write", module.Args{"DESC_BYTES": 0}, 60, link.Time(60+24) + 273_000},
+		{"dma_write", module.Args{"DESC_FETCH": 1}, 60, 546_000 + link.Time(24+60+24) + link.Time(16+24) + 273_000},
+		{"dma_write", module.Args{"DESC_BYTES": 0}, 1514, 5*link.Time(256+24) + link.Time(234+24) + 273_000},
+		{"dma_write", module.Args{"DESC_BYTES": 0, "OUTSTANDING": 1}, 512, 2*link.Time(256+24) + 546_000 + 273_000},
+		{"dma_read", module.Args{"DESC_BYTES": 0}, 60, link.Time(24) + 546_000 + link.Time(60+20)},
+		{"dma_read", nil, 60, 546_000 + link.Time(48) + 546_000 + link.Time(36+60+20)},
+		{"dma_read", module.Args{"DESC_FETCH": 0}, 60, link.Time(48) + 546_000 + link.Time(36+60+20)},
+		{"dma_read", module.Args{"DESC_BYTES": 0}, 1514, link.Time(24) + 546_000 + 2*link.Time(512+40) + link.Time(490+40)},
+		{"dma_read", module.Args{"DESC_BYTES": 0, "OUTSTANDING": 1}, 1514, 3*(link.Time(24)+546_000) + 2*link.Time(512+40) + link.Time(490+40)},
 	} {
 		r, _ := bench{mhz: 250, bits: 512, frames: train(1, tt.bytes, 0), name: tt.name, args: tt.args}.run(t)
 		require.Equal(t, edges(tt.took, period), r.first["out"]-r.lasts("in")[0], "%s %v %d bytes", tt.name, tt.args, tt.bytes)
@@ -61,9 +61,9 @@ func TestDMAThroughput(t *testing.T) {
 		{"dma_write", module.Args{"LANES": 8}, 1514, 5*x8.Time(256+24) + x8.Time(234+24) + x8.Time(24) + x8.Time(16+24)},
 		{"dma_write", module.Args{"LANES": 8, "OUTSTANDING": 256}, 60, x8.Time(24+60+24) + x8.Time(16+24)},
 		{"dma_write", module.Args{"GEN": 5, "DESC_BYTES": 0, "OUTSTANDING": 1024, "MPS": 4096}, 4096, 64 * 4000}, // the bus
-		{"dma_write", module.Args{"DESC_BYTES": 0, "OUTSTANDING": 8}, 256, (900_000 + card.NewLink(3, 16).Time(280)) / 8},
+		{"dma_write", module.Args{"DESC_BYTES": 0, "OUTSTANDING": 8}, 256, (546_000 + card.NewLink(3, 16).Time(280)) / 8},
 		{"dma_read", module.Args{"LANES": 8, "OUTSTANDING": 256}, 1514, 2*x8.Time(512+40) + x8.Time(490+40) + x8.Time(36)},
-		{"dma_read", module.Args{"DESC_BYTES": 0, "OUTSTANDING": 4}, 512, (900_000 + card.NewLink(3, 16).Time(24+552)) / 4},
+		{"dma_read", module.Args{"DESC_BYTES": 0, "OUTSTANDING": 4}, 512, (546_000 + card.NewLink(3, 16).Time(24+552)) / 4},
 	} {
 		const n = 1000
 		r, _ := bench{mhz: 250, bits: 512, frames: train(2*n+1, tt.bytes, 0), name: tt.name, args: tt.args}.run(t)
