@@ -24,7 +24,7 @@ type Result struct {
 	Capture  Counts    `json:"capture"`
 	Problems []Problem `json:"problems,omitempty"` // the first of the records that are not replayed as they stand
 
-	Offered      Load   `json:"offered"`
+	Offered      Load   `json:"offered"`              // back to back without times and rates
 	Carried      Load   `json:"carried"`              // copies count each
 	Dropped      uint64 `json:"dropped_frames"`       // whole, or copies of them
 	ProgramDrops uint64 `json:"program_drops_frames"` // of these, those that the program decided
@@ -129,6 +129,9 @@ func (r *Result) last() sim.Picos { return r.Offered.until }
 // measure fills the result in at the end of a run.
 func (r *Result) measure(y *replay) {
 	r.File, r.Format, r.Capture, r.Problems = y.c.name, y.c.Format, y.c.Counts, y.c.Problems()
+	if y.Pace.BackToBack { // it comes as it is taken
+		r.Offered.first, r.Offered.until = 0, 0
+	}
 	r.Offered.rates()
 	r.Carried.rates()
 	r.Latency = y.lat.spread()

@@ -247,7 +247,7 @@ func TestPace(t *testing.T) {
 		{"recorded", Pace{}, 20_000, 2},
 		{"twice as fast", Pace{Speed: 2}, 10_000, 2},
 		{"a frame every 7 ns", Pace{Gap: 7000}, 35, 0},
-		{"back to back", Pace{BackToBack: true}, 5 * 3.103, 0},
+		{"back to back", Pace{BackToBack: true}, 0, 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			r := run(t, b.b, Options{Pace: tt.pace})
@@ -267,8 +267,8 @@ func TestBackToBackIsLineRate(t *testing.T) {
 	}
 	fast := run(t, b.b, Options{Pace: Pace{BackToBack: true}})
 	slow := run(t, b.b, Options{Pace: Pace{BackToBack: true}, Engine: "tick"})
-	require.Equal(t, slow.Carried.FramesPerS, fast.Carried.FramesPerS)
-	require.Equal(t, slow.Latency, fast.Latency)
+	slow.Engine = "maxplus"
+	require.Equal(t, slow, fast)
 	require.InEpsilon(t, 100e9/8/(64+24), *fast.Carried.FramesPerS, 0.001) // with preamble, FCS and gap
 }
 
@@ -367,6 +367,32 @@ func TestMemoryIsBounded(t *testing.T) {
 	require.NoError(t, err)
 	require.LessOrEqual(t, len(y.flight), 2048)
 	require.LessOrEqual(t, len(y.out.bytes), 2*batch)
+}
+
+// FuzzReplay replays whatever looks like a capture: nothing panics, and every
+// frame is accounted for.
+func FuzzReplay(f *testing.F) {
+	f.Add(talk(12, 50), false)
+	f.Add(talk(3, 5), true)
+	f.Add(little().section().face(1, nil).face(1, nil).enhanced(1, 1e6, 62, request(20)).enhanced(0, 1<<50, 9000, answer(20)).b, false)
+	f.Add(big().pcap(magicNano, 1).record(1, 0, 1, []byte{1}).record(0xffffffff, 0, 14, request(0)[:14]).record(0, 0, 65535, nil).b, true)
+	f.Fuzz(func(t *testing.T, b []byte, mac bool) {
+		c, err := Open(bytes.NewReader(b), "x")
+		if err != nil {
+			return
+		}
+		o := Options{Pipeline: load(t, "passthrough-100g"), Limit: 64, Traces: Traces{VCD: io.Discard, Pcapng: io.Discard, Waterfall: true}}
+		if mac {
+			o.Ports = "mac"
+		}
+		r, err := Run(context.Background(), c, o)
+		if err != nil {
+			return
+		}
+		if !r.Finished || r.Carried.Frames+r.Dropped < r.Offered.Frames || r.Capture.Frames != r.Offered.Frames {
+			t.Fatalf("offered %+v, carried %+v, dropped %d; capture %+v", r.Offered, r.Carried, r.Dropped, r.Capture)
+		}
+	})
 }
 
 func BenchmarkReplay(b *testing.B) {

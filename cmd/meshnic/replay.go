@@ -83,7 +83,7 @@ the rest is replayed. Built in: ` + strings.Join(pipeline.Shipped(), ", ") + `.`
 	fl.StringVar(&f.vcd, "vcd", "", "write a waveform (GTKWave, Surfer)")
 	fl.StringVar(&f.perfetto, "perfetto", "", "write a timeline (ui.perfetto.dev)")
 	fl.StringVar(&f.pcapng, "pcapng", "", "write a capture with an interface for each stage")
-	fl.StringVar(&f.waterfall, "waterfall", "", "write where the time of a frame goes: FILE.html, .svg, .json, or - for a table")
+	fl.StringVar(&f.waterfall, "waterfall", "", "write where the time of a frame goes: FILE.html, .svg, .json, or - for a table (in the document with -o json)")
 	fl.StringVar(&f.frames, "frames", "", "write a row for each frame: FILE.csv, FILE.json, or - in the form of -o instead of the summary")
 	fl.StringVarP(&f.output, "output", "o", "table", "table, json or csv")
 	return cmd
@@ -153,6 +153,8 @@ func (f *replayFlags) check() error {
 		return usage("--gap "+f.gap.String(), "want 0 to 1h")
 	case f.b2b && (f.gap > 0 || f.speed != 1), f.gap > 0 && f.speed != 1:
 		return usage("--back-to-back, --gap, --speed", "each says when frames arrive: give one")
+	case f.waterfall == "-" && f.output == "csv":
+		return usage("--waterfall - with -o csv", "want -o table, or -o json, whose document holds it")
 	case f.frames == "-" && f.waterfall == "-":
 		return usage("--frames - and --waterfall -", "both would be standard output")
 	}
@@ -226,7 +228,8 @@ func (f *replayFlags) open(capture string, stdout io.Writer, t *replay.Traces) (
 		}
 		*x.to = w
 	}
-	if f.waterfall != "" {
+	t.Waterfall = f.waterfall != ""
+	if f.waterfall != "" && (f.waterfall != "-" || f.output != "json") {
 		w := stdout
 		if f.waterfall != "-" {
 			file, err := o.create(f.waterfall, capture)
@@ -235,7 +238,6 @@ func (f *replayFlags) open(capture string, stdout io.Writer, t *replay.Traces) (
 			}
 			w = file
 		}
-		t.Waterfall = true
 		o.ends = append(o.ends, func(r *replay.Result) error { return f.writeWaterfall(w, r) })
 	}
 	if f.frames != "" {

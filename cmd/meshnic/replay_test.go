@@ -63,6 +63,7 @@ func TestReplayRefuses(t *testing.T) {
 		"speed":            {[]string{web, p, "--speed=0"}, "--speed 0", failure.Usage},
 		"two paces":        {[]string{web, p, "--speed=2", "--back-to-back"}, "give one", failure.Usage},
 		"waterfall":        {[]string{web, p, "--waterfall=web.png"}, "want .html, .htm, .svg, .json, or -", failure.Usage},
+		"waterfall in CSV": {[]string{web, p, "--waterfall=-", "-o", "csv"}, "want -o table", failure.Usage},
 		"frames":           {[]string{web, p, "--frames=web.txt"}, "want .csv, .json, .jsonl, or -", failure.Usage},
 		"output folder":    {[]string{web, p, "--vcd", filepath.Join(dir, "none", "web.vcd")}, "a folder that can be written to", failure.Usage},
 		"itself":           {[]string{wide, p, "--vcd", wide}, "no capture", failure.BadFile},
@@ -123,6 +124,12 @@ func TestReplayOutputs(t *testing.T) {
 	out, _, err := replayed(t, "", web, p, "--waterfall=-")
 	require.NoError(t, err)
 	require.Contains(t, out, "remainder")
+
+	out, _, err = replayed(t, "", web, p, "--waterfall=-", "-o", "json")
+	require.NoError(t, err)
+	var doc2 struct{ Waterfall struct{ Schema string } }
+	require.NoError(t, json.Unmarshal([]byte(out), &doc2))
+	require.Equal(t, "meshnic.waterfall/1", doc2.Waterfall.Schema)
 
 	for name, want := range map[string]string{"w.html": "<svg", "w.svg": "<svg", "w.json": `"meshnic.waterfall/1"`} {
 		_, _, err := replayed(t, "", web, p, "--waterfall", at(name))

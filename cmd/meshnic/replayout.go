@@ -49,7 +49,11 @@ func replayTable(out io.Writer, r *replay.Result) error {
 		name string
 		replay.Load
 	}{{"offered", r.Offered}, {"carried", r.Carried}} {
-		fmt.Fprintf(w, "%s\t%d frames, %d bytes, %s to %s ns\t%s bit/s\t%s frames/s\n", l.name, l.Frames, l.Bytes, l.FirstNs, l.LastNs, rate(l.BitsPerS), rate(l.FramesPerS))
+		fmt.Fprintf(w, "%s\t%d frames, %d bytes", l.name, l.Frames, l.Bytes)
+		if l.BitsPerS != nil {
+			fmt.Fprintf(w, ", %s to %s ns\t%.0f bit/s\t%.0f frames/s", l.FirstNs, l.LastNs, *l.BitsPerS, *l.FramesPerS)
+		}
+		fmt.Fprintln(w)
 	}
 	fmt.Fprintf(w, "dropped\t%d frames\n", r.Dropped)
 	if err := w.Flush(); err != nil {
@@ -89,13 +93,6 @@ func spreadRow(s *replay.Spread) string {
 		return strings.Repeat("-\t", 6) + "-"
 	}
 	return fmt.Sprintf("%s\t%s\t%s\t%s\t%s\t%s\t%.3f", s.MinNs, s.P50Ns, s.P90Ns, s.P99Ns, s.P999Ns, s.MaxNs, s.MeanNs)
-}
-
-func rate(v *float64) string {
-	if v == nil {
-		return "-"
-	}
-	return strconv.FormatFloat(*v, 'f', 0, 64)
 }
 
 // framesTable is trace.FramesCSV as text.
