@@ -58,14 +58,7 @@ func NewMaxPlusOf(net *Net, see Observer, native func(stage int) bool) (*MaxPlus
 		}
 	}
 	ends := net.ends()
-	for _, s := range net.Stages {
-		if _, ok := s.(Hasty); ok { // a channel holds what stands on it, so the wire must not be one
-			_, out := s.Ports()
-			for _, w := range out {
-				forms[ends[w.index].consumer] = nil
-			}
-		}
-	}
+	net.hold(forms, ends)
 	net.absorb(forms, ends)
 	m.addFlows(forms, offers, ends, see)
 	m.addIslands(forms, offers, accepts, ends, see)
