@@ -11,7 +11,7 @@ import (
 // designs that the records of whole datapaths were taken from.
 
 // ask finds the stages without headers whose stream goes on, through others
-// like them, to a stage that takes one.
+// like them, to a stage that takes one. A line has none beside it.
 func (b *builder) ask(places []*place, producer map[string]*place) {
 	for _, p := range places {
 		if len(p.in) != 1 || !p.in[0].Header {
@@ -20,7 +20,7 @@ func (b *builder) ask(places []*place, producer map[string]*place) {
 		for at := p; len(at.from) == 1; {
 			stage, _, _ := split(at.from[0])
 			before := producer[stage]
-			if before == nil || len(before.in) != 1 || before.in[0].Header || len(before.out) > 0 && before.out[0].Header || b.asked[before.name] {
+			if before == nil || len(before.in) != 1 || before.in[0].Header || before.in[0].XGMII || len(before.out) > 0 && before.out[0].Header || b.asked[before.name] {
 				break
 			}
 			b.asked[before.name] = true

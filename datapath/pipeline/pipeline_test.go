@@ -217,6 +217,34 @@ func TestSpellings(t *testing.T) {
 	}
 }
 
+// What a receiving MAC gives is gone if nobody takes it, also behind a wire; a
+// line takes everything.
+func TestNobodyWaits(t *testing.T) {
+	const mac = `{module: axis_xgmii_rx_64, DATA_WIDTH: 64}`
+	for _, tt := range []struct {
+		file      string
+		delivered int
+	}{
+		{mac, 3},
+		{mac + `, {module: axis_register, DATA_WIDTH: 64, REG_TYPE: 0}`, 3},
+		{mac + `, {module: axis_adapter, S_DATA_WIDTH: 64, M_DATA_WIDTH: 64}`, 3},
+		{mac + `, {module: axis_register, DATA_WIDTH: 64, REG_TYPE: 1}`, 4},
+		{mac + `, {module: axis_fifo, DATA_WIDTH: 64, DEPTH: 4096}, {module: eth_axis_tx, DATA_WIDTH: 64}`, 8},
+		{`{module: axis_xgmii_tx_64, DATA_WIDTH: 64}`, 8},
+	} {
+		d, err := pipeline.Parse([]byte("["+tt.file+"]"), "f")
+		require.NoError(t, err)
+		run := func(engine string) *pipeline.Result {
+			r, err := d.Run(pipeline.Traffic{Bytes: 60, Frames: 8, Sink: "alt50", Engine: engine})
+			require.NoError(t, err)
+			require.Equal(t, tt.delivered, r.Delivered, tt.file)
+			r.Engine, r.Traffic.Engine = "", ""
+			return r
+		}
+		require.Equal(t, run("tick"), run("maxplus"), tt.file)
+	}
+}
+
 // A crossing's far side takes the clock of the stages behind it.
 func TestClockBehindCrossing(t *testing.T) {
 	run := func(file string) *pipeline.Result {

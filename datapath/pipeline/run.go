@@ -174,7 +174,7 @@ func (d *Description) newBench(t Traffic, phase float64, line Line, pattern sim.
 	}
 	for i, out := range slices.Concat(built.Out[follow:follow+1], built.Out[:follow], built.Out[follow+1:]) {
 		p := pattern
-		if i > 0 {
+		if i > 0 || out.XGMII { // a line waits for nobody
 			p = always
 		}
 		built.Net.Add("sink."+out.Wire.Name, &sim.Sink{In: out.Wire, Pattern: p})
