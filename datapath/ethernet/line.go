@@ -92,9 +92,9 @@ func (s *LineSource) Offer() {
 	begin, end := max(from, s.start), min(from+width, s.end)
 	b.Off, b.Bytes, b.Left = int32(begin-s.start)-preambleBytes, uint16(end-begin), uint16(s.end-begin)
 	if first {
-		b.Lane = uint8(s.start - from)
+		b.Lane = int(s.start - from)
 	} else if last {
-		b.Lane = uint8(s.end - from)
+		b.Lane = int(s.end - from)
 	}
 	w.Put(true, b)
 }

@@ -40,7 +40,7 @@ func split(b sim.Beat, width int) (lo, hi half) {
 	full := width // lanes below TERMINATE
 	lo, hi = packet(width), packet(width-lanes)
 	if b.Last {
-		full = int(b.Lane)
+		full = b.Lane
 		lo, hi = ending(full)
 		lo.bad, hi.bad = b.Bad && full < lanes, b.Bad && full >= lanes
 	}
@@ -67,10 +67,10 @@ func word(lo, hi half) (b sim.Beat, valid bool) {
 			b.Bytes += uint16(h.bytes)
 		}
 		if h.start {
-			b.First, b.Lane = true, uint8(i*lanes)
+			b.First, b.Lane = true, i*lanes
 		}
 		if h.term > 0 {
-			b.Last, b.Bad, b.Lane = true, h.err, uint8(i*lanes)+uint8(h.term-1)
+			b.Last, b.Bad, b.Lane = true, h.err, i*lanes+int(h.term)-1
 		}
 	}
 	return b, valid

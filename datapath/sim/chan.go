@@ -78,7 +78,8 @@ func (c *Chan) Done(k uint64) Cycle { return c.done[k%places] }
 // Put says that the next beat is b, which can be shown from the given cycle.
 func (c *Chan) Put(from Cycle, b *Beat) {
 	i := c.sent % places
-	c.from[i], c.beat[i] = from, *b
+	c.from[i] = from
+	c.beat[i] = *b
 	c.sent++
 	c.consumer.wake()
 	if c.sent <= c.promised {

@@ -233,19 +233,19 @@ func (m *MaxPlus) end(w *Wire, to FrameObserver) *end {
 
 func (m *MaxPlus) mark(f int) { m.dirty[f/64] |= 1 << (f % 64) }
 
-// settle runs the native forms until nothing more follows from what is known.
+// settle runs the native forms until nothing more follows from what is known:
+// those nearest the sinks first, so that what comes from the sources finds known
+// room.
 func (m *MaxPlus) settle() {
-	for again := true; again; {
-		again = false
-		for w := range m.dirty {
-			for word := m.dirty[w]; word != 0; {
-				b := bits.TrailingZeros64(word)
-				m.dirty[w] &^= 1 << b
-				m.flows[w*64+b].Run()
-				again = true
-				word = m.dirty[w] &^ (1<<b<<1 - 1)
-			}
+	for w := len(m.dirty) - 1; w >= 0; {
+		if m.dirty[w] == 0 {
+			w--
+			continue
 		}
+		b := 63 - bits.LeadingZeros64(m.dirty[w])
+		m.dirty[w] &^= 1 << b
+		m.flows[w*64+b].Run()
+		w = len(m.dirty) - 1
 	}
 }
 
