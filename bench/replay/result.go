@@ -27,7 +27,7 @@ type Result struct {
 	Offered      Load   `json:"offered"`              // back to back without times and rates
 	Carried      Load   `json:"carried"`              // copies count each
 	Dropped      uint64 `json:"dropped_frames"`       // whole, or copies of them
-	ProgramDrops uint64 `json:"program_drops_frames"` // of these, those that the program decided
+	ProgramDrops uint64 `json:"program_drops_frames"` // that the program decided, also where no stage of the pipeline can act on it
 	UnderWay     int    `json:"under_way_frames"`
 	Finished     bool   `json:"finished"` // the card came to rest
 	Drops        []Drop `json:"drops"`

@@ -80,11 +80,7 @@ func (r *replay) run(ctx context.Context) (*Result, error) {
 		return nil, err
 	}
 	n := uint64(0)
-	for ; more; more = r.next(&rec) {
-		if o.Limit > 0 && n == o.Limit {
-			c.Frames-- // one that was only looked at
-			break
-		}
+	for ; more; more = (o.Limit == 0 || n < o.Limit) && r.next(&rec) {
 		if !r.ports.place(&rec) {
 			c.NoPort++
 			c.Frames--

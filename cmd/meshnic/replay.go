@@ -172,6 +172,11 @@ func (f *replayFlags) check() error {
 // openCaptureFile opens what is to be read, - for standard input.
 func openCaptureFile(file string, stdin io.Reader) (io.ReadCloser, string, error) {
 	if file == "-" {
+		if f, ok := stdin.(*os.File); ok {
+			if st, err := f.Stat(); err == nil && st.Mode()&os.ModeCharDevice != 0 {
+				return nil, "", failure.New(failure.Usage, "read standard input", "it is a terminal or another device, not a capture", "tcpdump -i eth0 -w - | meshnic replay - --pipeline "+pipeline.Shipped()[0])
+			}
+		}
 		return io.NopCloser(stdin), "standard input", nil
 	}
 	in, err := os.Open(file)
@@ -197,6 +202,9 @@ func hints(w io.Writer, r *replay.Result, f replayFlags) {
 	_, reasons := r.Reasons()
 	if n := reasons["l4_checksum"] + reasons["ip_checksum"]; n > 0 && !f.sums {
 		say("%d frames were dropped for their checksums; if the capture was taken on the host that sent them: --skip-checksums", n)
+	}
+	if r.ProgramDrops > 0 && r.Dropped == 0 {
+		say("the program would drop %d frames, but no stage of the pipeline acts on frames: they passed", r.ProgramDrops)
 	}
 	if r.Capture.Frames == 0 {
 		say("the capture has no frame that can be replayed")

@@ -76,6 +76,19 @@ func TestReplayRefuses(t *testing.T) {
 	}
 }
 
+func TestReplayOfATerminal(t *testing.T) {
+	_, _, err := replayed(t, os.DevNull, "-", "--pipeline=passthrough-100g") // a character device too
+	require.ErrorContains(t, err, "it is a terminal")
+	require.Equal(t, failure.Usage, failure.KindOf(err))
+}
+
+// A pipeline without a stage that acts says so where the program would drop.
+func TestReplayWithoutAStageThatActs(t *testing.T) {
+	_, stderr, err := replayed(t, "", web, "--pipeline=switch")
+	require.NoError(t, err)
+	require.Contains(t, stderr, "the program would drop 1 frames, but no stage of the pipeline acts")
+}
+
 func TestReplayDoesNotOverwriteTheCapture(t *testing.T) {
 	before, err := os.ReadFile(web)
 	require.NoError(t, err)

@@ -51,7 +51,7 @@ func replayTable(out io.Writer, r *replay.Result) error {
 	}{{"offered", r.Offered}, {"carried", r.Carried}} {
 		fmt.Fprintf(w, "%s\t%d frames, %d bytes", l.name, l.Frames, l.Bytes)
 		if l.BitsPerS != nil {
-			fmt.Fprintf(w, ", %s to %s ns\t%.0f bit/s\t%.0f frames/s", l.FirstNs, l.LastNs, *l.BitsPerS, *l.FramesPerS)
+			fmt.Fprintf(w, ", %s to %s ns\t%s bit/s\t%s frames/s", l.FirstNs, l.LastNs, rate(*l.BitsPerS), rate(*l.FramesPerS))
 		}
 		fmt.Fprintln(w)
 	}
@@ -93,6 +93,14 @@ func spreadRow(s *replay.Spread) string {
 		return strings.Repeat("-\t", 6) + "-"
 	}
 	return fmt.Sprintf("%s\t%s\t%s\t%s\t%s\t%s\t%.3f", s.MinNs, s.P50Ns, s.P90Ns, s.P99Ns, s.P999Ns, s.MaxNs, s.MeanNs)
+}
+
+// rate is a whole number, or has three digits.
+func rate(v float64) string {
+	if v < 100 {
+		return strconv.FormatFloat(v, 'g', 3, 64)
+	}
+	return strconv.FormatFloat(v, 'f', 0, 64)
 }
 
 // framesTable is trace.FramesCSV as text.
