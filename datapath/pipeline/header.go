@@ -35,11 +35,14 @@ func (b *builder) headers(p *place, e end, port module.Port) (w, beside *sim.Wir
 	switch {
 	case port.Header && e.port.Header:
 		return e.wire, nil
-	case port.Header && e.hdr != nil:
+	case port.Header && e.hdr != nil && e.hdr.Clock == e.wire.Clock:
 		w := b.b.Net.Wire(p.name+".header", e.wire.Clock, e.wire.Width)
 		b.b.Net.Add(p.name+".header", &headerIn{stream: e.wire, hdr: e.hdr, out: w})
 		return w, nil
 	case port.Header:
+		if e.hdr != nil { // it does not cross the clocks; what comes out behind them gets a new one
+			b.b.Net.Add(e.hdr.Name+".end", &sim.Sink{In: e.hdr, Pattern: always})
+		}
 		w := b.b.Net.Wire(p.name+".header", e.wire.Clock, e.wire.Width)
 		b.b.Net.Add(p.name+".header", &headed{in: e.wire, out: w})
 		return w, nil

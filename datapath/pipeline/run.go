@@ -174,7 +174,7 @@ func (d *Description) newBench(t Traffic, phase float64, line Line, pattern sim.
 	}
 	for i, out := range slices.Concat(built.Out[follow:follow+1], built.Out[:follow], built.Out[follow+1:]) {
 		p := pattern
-		if i > 0 || out.XGMII { // a line waits for nobody
+		if i > 0 || out.XGMII || built.hasty(out.Wire) { // there is no ready to take back
 			p = always
 		}
 		built.Net.Add("sink."+out.Wire.Name, &sim.Sink{In: out.Wire, Pattern: p})
@@ -190,6 +190,18 @@ func (d *Description) newBench(t Traffic, phase float64, line Line, pattern sim.
 		b.engine, err = sim.NewTicker(built.Net, b)
 	}
 	return b, err
+}
+
+// hasty reports whether what drives a wire waits for nobody.
+func (b *Built) hasty(w *sim.Wire) bool {
+	for _, s := range b.Net.Stages {
+		if _, ok := s.(sim.Hasty); ok {
+			if _, out := s.Ports(); slices.Contains(out, w) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // source returns what presents frames at the side's port.
