@@ -16,6 +16,10 @@ type registerFlow struct {
 
 func (f *registerFlow) Run() bool {
 	moved := false
+	if f.places > 1 {
+		n, _ := f.in.Move(f.out, 1, false)
+		moved = n > 0
+	}
 	for f.in.Next() && f.out.Room() {
 		k := f.in.Read()
 		if k >= f.out.Taken()+f.places {

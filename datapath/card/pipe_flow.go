@@ -52,6 +52,10 @@ func (f *pipeFlow) Run() bool {
 	moved := false
 	f.collect()
 	for f.in.Next() && f.out.Fits(uint64(len(f.heads))+1) {
+		if f.open && f.decided && !f.drop && !f.route && f.move() {
+			moved = true
+			continue
+		}
 		at := f.in.Shown()
 		b := f.in.Head()
 		if f.drop {
@@ -85,6 +89,20 @@ func (f *pipeFlow) Run() bool {
 		f.promise()
 	}
 	return moved
+}
+
+// move passes on what of the frame behind its head is known to wait for nothing.
+func (f *pipeFlow) move() bool {
+	in, out := f.in.Read(), f.out.Sent()
+	n, last := f.in.Move(f.out, f.latency, true)
+	for i := range n {
+		f.add(f.in.Done(in+i)-1, f.out.Beat(out+i).Bytes)
+	}
+	f.collect()
+	if last {
+		f.close()
+	}
+	return n > 0
 }
 
 // pass puts a beat on the way out.

@@ -26,8 +26,8 @@ stages:
   - {module: match_action, DATA_WIDTH: 512, KEY_BITS: 48}
   - {module: axis_register, name: core_reg, DATA_WIDTH: 512}
   - {module: deparser, DATA_WIDTH: 512}
-  - {module: axis_async_fifo, name: tx_cross, DATA_WIDTH: 512, DEPTH: 16384, FRAME_FIFO: 1, S_CLK_MHZ: 250, M_CLK_MHZ: 322.265625}
   - {module: axis_register, name: tx_reg, DATA_WIDTH: 512}
+  - {module: axis_async_fifo, name: tx_cross, DATA_WIDTH: 512, DEPTH: 16384, FRAME_FIFO: 1, S_CLK_MHZ: 250, M_CLK_MHZ: 322.265625}
   - {module: mac_tx, DATA_WIDTH: 512, RATE_GBPS: 100}
 `
 

@@ -135,6 +135,46 @@ func (c *Chan) Promise(until uint64) {
 	}
 }
 
+// Move accepts and puts on, delay cycles later, the beats of which it is already
+// known when they are accepted here and there, up to a frame's last if it is to
+// stop there. It returns how many they are, and whether it stopped.
+func (c *Chan) Move(to *Chan, delay Cycle, stop bool) (n uint64, last bool) {
+	if c.read >= c.taken || to.sent >= to.promised || !to.Room() {
+		return 0, false
+	}
+	n = min(c.taken-c.read, to.promised-to.sent, to.read+places-Past-to.sent)
+	k, r, done := to.sent, c.read, to.done[(to.sent-1)%places]
+	for i := range n {
+		b, from := &c.beat[(r+i)%places], c.done[(r+i)%places]-1+delay
+		done = max(from, done) + 1
+		p := (k + i) % places
+		to.from[p], to.done[p] = from, done
+		to.beat[p] = *b
+		if stop && b.Last {
+			n, last = i+1, true
+			break
+		}
+	}
+	c.read += n
+	to.sent += n
+	to.taken += n
+	to.consumer.wake()
+	if c.full {
+		c.full = false
+		c.producer.wake()
+	}
+	if to.slow {
+		for i := range n {
+			to.show((k + i) % places)
+			to.pass((k + i) % places)
+		}
+	}
+	return n, last
+}
+
+// Beat is beat k, one of the last 63 that were put.
+func (c *Chan) Beat(k uint64) *Beat { return &c.beat[k%places] }
+
 // skip goes past all beats, which were promised to be accepted.
 func (c *Chan) skip() {
 	c.read = c.sent
