@@ -55,7 +55,7 @@ func TestDests(t *testing.T) {
 		require.Equal(t, []int{4, 4, 0, 0}, []int{r.Outputs[0].Delivered, r.Outputs[1].Delivered, r.Outputs[2].Delivered, r.Outputs[3].Delivered})
 	}
 	_, err := d.Run(pipeline.Traffic{Bytes: 60, Inputs: 3, Dest: pipeline.Dests{{0}, {64}}})
-	require.ErrorContains(t, err, "dests for 2 inputs (0,64), but 3 inputs have traffic")
+	require.ErrorContains(t, err, "dests for 2 inputs (0,64), but traffic on 3")
 	_, err = d.Run(pipeline.Traffic{Bytes: 60, Dest: pipeline.Dests{{300}}})
 	require.ErrorContains(t, err, "dest 300 of input 0")
 }

@@ -13,6 +13,10 @@
 //	  - {module: axis_fifo, name: b, DATA_WIDTH: 64, DEPTH: 4096, from: in1}
 //	  - {module: axis_arb_mux, S_COUNT: 2, DATA_WIDTH: 64, from: [a, b]}
 //
+// In Go the same is a Description of stages made with Of, Named, Clocked and
+// Taking; encoding/json writes one as a file that Parse reads. JSONSchema is the
+// file's schema.
+//
 // In a list without names, stages before the first with several inputs are
 // built once for each input of the run.
 package pipeline

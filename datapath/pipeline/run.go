@@ -70,7 +70,7 @@ func (t *Traffic) normalise() error {
 	case t.Phases > 64:
 		return fmt.Errorf("%d phases, want at most 64", t.Phases)
 	case len(t.Dest) > 1 && len(t.Dest) != t.Inputs:
-		return fmt.Errorf("dests for %d inputs (%s), but %d inputs have traffic: want one for all, or one each", len(t.Dest), t.Dest, t.Inputs)
+		return fmt.Errorf("dests for %d inputs (%s), but traffic on %d: want one list for all, or one each", len(t.Dest), t.Dest, t.Inputs)
 	case !slices.Contains(Engines, t.Engine):
 		return fmt.Errorf("unknown engine %q, want %s", t.Engine, strings.Join(Engines, ", "))
 	}
