@@ -16,7 +16,9 @@ type store struct {
 	came   []sim.Cycle
 	left   []sim.Cycle
 	bytes  []uint16
-	level  int // highest after an edge at which one of the known beats came
+	level  int    // highest after an edge at which one of the known beats came
+	inside int    // bytes of the known beats when the last of them came
+	gone   uint64 // beats that had left by then
 
 	// Beats that came and were taken back, while those before them are not known
 	// to have left.
@@ -54,15 +56,16 @@ func (s *store) collect() {
 	}
 }
 
-// measure takes the level at the edge at which beat k came. If the beat has left
-// that stands as many in front of it as make up the highest level so far, there
-// is no need to count.
+// measure takes the level at the edge at which beat k, the next after those
+// measured, came.
 func (s *store) measure(k uint64) {
 	came := s.came[k&s.mask]
-	if full := uint64(s.level / s.out.Wire.Width); k < full || s.left[(k-full)&s.mask] <= came+1 {
-		return
+	s.inside += int(s.bytes[k&s.mask])
+	for s.left[s.gone&s.mask] <= came+1 && s.gone < k {
+		s.inside -= int(s.bytes[s.gone&s.mask])
+		s.gone++
 	}
-	s.level = max(s.level, int(s.bytes[k&s.mask])+s.behind(k, came))
+	s.level = max(s.level, s.inside)
 }
 
 // behind is how many bytes of the beats before number k were still there after

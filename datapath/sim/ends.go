@@ -55,8 +55,11 @@ func (f *sourceFlow) Run() bool {
 	for f.out.Room() && f.ready() {
 		b := BeatAt(f.s.frame, f.s.off, f.out.Wire.Width)
 		f.out.Put(f.s.from, &b)
-		moved = true
-		if f.s.off += int(b.Bytes); b.Last {
+		for f.s.off += int(b.Bytes); !b.Last && f.out.Room(); f.s.off += int(b.Bytes) {
+			b = BeatAt(f.s.frame, f.s.off, f.out.Wire.Width)
+			f.out.Put(f.s.from, &b)
+		}
+		if moved = true; b.Last {
 			f.s.loaded = false
 		}
 	}
