@@ -19,7 +19,9 @@ type Verdict struct {
 }
 
 // Actor decides about frames: the functional side of a stage. The engine calls
-// it once a frame, in the frames' order, at the edge Seen.At.
+// it once a frame, in the frames' order, for the edge Seen.At; maxplus may be
+// further ahead there than at other stages, so two Actors share no state that
+// depends on who comes first.
 type Actor interface {
 	// Head is how many bytes of the frame the stage must see, whatever the
 	// configuration says; 0 leaves it to the configuration.

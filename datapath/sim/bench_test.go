@@ -31,8 +31,7 @@ stages:
   - {module: mac_tx, DATA_WIDTH: 512, RATE_GBPS: 100}
 `
 
-// forever is a feed of frames of one length, back to back or each when it is
-// told to come.
+// forever is a feed of so many frames alike.
 type forever struct {
 	frame sim.Frame
 	left  int
@@ -47,15 +46,14 @@ func (f *forever) Next() (sim.Frame, bool) {
 	return f.frame, true
 }
 
-type seen struct{ left, dropped int }
+// seen counts the frames that left.
+type seen struct{ left int }
 
-func (s *seen) Entered(int, uint32, sim.Cycle)                {}
-func (s *seen) Left(int, uint32, sim.Cycle)                   { s.left++ }
-func (s *seen) Dropped(int, sim.Picos, uint32, sim.Loss)      { s.dropped++ }
-func (s *seen) Offered(*sim.Wire, sim.Cycle, sim.Beat)        {}
-func (s *seen) Accepted(w *sim.Wire, _ sim.Cycle, _ sim.Beat) {}
+func (s *seen) Entered(int, uint32, sim.Cycle)           {}
+func (s *seen) Left(int, uint32, sim.Cycle)              { s.left++ }
+func (s *seen) Dropped(int, sim.Picos, uint32, sim.Loss) {}
 
-// card is the twelve stages between a feed and a sink.
+// twelveStages is the twelve stages between a feed and a sink.
 func twelveStages(b testing.TB, f *forever) *sim.Net {
 	d, err := pipeline.Parse([]byte(twelve), "twelve")
 	require.NoError(b, err)
@@ -104,6 +102,7 @@ func BenchmarkLive(b *testing.B) {
 			require.NoError(b, err)
 			m.Watch(see)
 			b.ReportAllocs()
+			b.ResetTimer()
 			for i := range b.N {
 				f.frame.At, f.left = sim.Picos(i)*pause, 1
 				m.Advance(f.frame.At + pause)
@@ -120,6 +119,7 @@ func BenchmarkAdvance(b *testing.B) {
 	require.NoError(b, err)
 	m.Run(sim.Never)
 	b.ReportAllocs()
+	b.ResetTimer()
 	for i := range b.N {
 		m.Advance(sim.Picos(i) * 1000)
 	}
