@@ -61,7 +61,11 @@ func (r *AxisRx) Edge(sim.Edges) bool {
 		}
 		if last {
 			if !n.payload {
-				r.Drop(in.Frame, sim.LossBad)
+				id := in.Frame
+				if r.extra {
+					id = r.save.Frame
+				}
+				r.Drop(id, sim.LossBad)
 			}
 			flush, n.ptr, n.payload = true, 0, false
 		}

@@ -307,7 +307,7 @@ func (b *builder) place(p *place, clock float64) bool {
 		}
 		w := e.wire
 		if w == nil {
-			w = b.b.Net.Wire(p.name+".in"+strconv.Itoa(i), b.domain(mhz, nil), port.Width)
+			w = b.b.Net.Wire(p.name+".in"+strconv.Itoa(i), b.clockOf(from, mhz), port.Width)
 			switch {
 			case e.stage == -2:
 				b.early[canonical(p.from[i])] = w
@@ -329,6 +329,10 @@ func (b *builder) place(p *place, clock float64) bool {
 				return false
 			}
 			w, beside = b.headers(p, e, port)
+		}
+		if clk != nil && clk != w.Clock && sameClock(b.mhzOf(w), b.mhzOf(st.In[0])) {
+			b.fail(p, "takes streams of two clocks of %g MHz: put an axis_async_fifo with S_CLK_MHZ and M_CLK_MHZ of that in front of input %d", mhz, i)
+			return false
 		}
 		clk = w.Clock
 		st.In = append(st.In, w)

@@ -109,6 +109,17 @@ func crossing(m *module.Module) bool {
 	return slices.ContainsFunc(m.Params, func(p module.Param) bool { return p.Name == "M_CLK_MHZ" || p.Name == "LOGIC_MHZ" })
 }
 
+// clockOf is the clock of an input that nothing feeds: that of the stage's others,
+// where there may be two clocks of one frequency.
+func (b *builder) clockOf(from []end, mhz float64) *sim.Domain {
+	for _, e := range from {
+		if e.wire != nil && sameClock(mhz, b.mhzOf(e.wire)) {
+			return e.wire.Clock
+		}
+	}
+	return b.domain(mhz, nil)
+}
+
 func (b *builder) mhzOf(w *sim.Wire) float64 {
 	return b.mhz[slices.Index(b.b.Net.Domains, w.Clock)]
 }

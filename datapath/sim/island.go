@@ -10,8 +10,31 @@ package sim
 type island struct {
 	*machine
 	in, out []shore
+	ends    []inner
 	at      Picos // of the edge being simulated
 	edges   Edges
+}
+
+// inner is an end of the network inside an island.
+type inner struct {
+	*end
+	wire   *Wire
+	stands bool
+	shown  Cycle // when what stands was first offered
+}
+
+func (e *inner) watch() {
+	w := e.wire
+	if !w.Valid {
+		e.stands = false // what waits for nobody is gone
+		return
+	}
+	if !e.stands {
+		e.shown = w.Clock.Now
+	}
+	if e.stands = !w.Ready; w.Ready {
+		e.pass(e.shown, w.Clock.Now, &w.Beat)
+	}
 }
 
 // shore is a wire between an island and a native stage.
@@ -109,6 +132,11 @@ func (l *island) finish() {
 	}
 	if l.see != nil {
 		l.observe(l.edges)
+	}
+	for i := range l.ends {
+		if e := &l.ends[i]; l.edges.Has(e.wire.Clock) {
+			e.watch()
+		}
 	}
 	l.clock(l.edges)
 }

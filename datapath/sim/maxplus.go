@@ -206,7 +206,7 @@ func (m *MaxPlus) addIslands(forms []Flow, offers, accepts []int, ends []ends, s
 	}
 }
 
-// Watch reports frames at sources and sinks that are native, and all that are
+// Watch reports the frames at the network's sources and sinks, and those that are
 // dropped.
 func (m *MaxPlus) Watch(to FrameObserver) {
 	for i, s := range m.net.Stages {
@@ -228,6 +228,11 @@ func (m *MaxPlus) end(w *Wire, to FrameObserver) *end {
 		c.end = &end{source: -1, sink: -1}
 	}
 	c.end.watch, c.slow = to, true
+	for _, l := range m.islands {
+		if slices.Contains(l.wires, w) {
+			l.ends = append(l.ends, inner{end: c.end, wire: w})
+		}
+	}
 	return c.end
 }
 
