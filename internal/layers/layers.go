@@ -35,6 +35,7 @@ var Table = []Layer{
 	{"datapath/timing", []string{"datapath", "datapath/sim", "datapath/axis", "datapath/card", "datapath/ethernet", "datapath/pipeline"}, "what a functional pipeline decided, in the cycles of a timed one"},
 	{"datapath/trace", []string{"datapath", "datapath/sim", "datapath/pipeline"}, "what moved, as waveform, timeline, capture and waterfall"},
 	{"datapath/datapathtest", []string{"datapath", "datapath/wire", "datapath/sim", "datapath/module", "datapath/parser", "datapath/deparser", "datapath/trace"}, "frames and two harnesses for tests of stages: what they decide, and in which cycles"},
+	{"datapath/enginetest", []string{"datapath/sim", "datapath/module", "datapath/pipeline", "datapath/axis", "datapath/card", "datapath/ethernet"}, "random pipelines on which the two engines must agree; shrinking, and a failure as a Go test"},
 
 	{"internal/failure", nil, "errors with an exit code, a reason and a next step"},
 	{"internal/layers", nil, "this table"},
