@@ -21,6 +21,7 @@ type line struct {
 	free     sim.Picos // when the next frame may start
 	start    sim.Picos // of the frame that passes
 	begun    bool
+	inside   bool      // some of the frame's beats have been taken, which may have been empty
 	got      int       // bytes of the frame that have been taken
 	next     sim.Cycle // the edge after the last beat
 	edge     sim.Cycle // the first at which the next beat can move, were it due
@@ -62,7 +63,7 @@ func (l *line) take(d *sim.Domain, now sim.Cycle, b *sim.Beat, t sim.Picos) (lat
 	if late = now > l.edge && d.At(now-1) >= t; late {
 		l.start += d.At(now) - max(t, d.At(l.edge))
 	}
-	late = late && l.got > 0
+	late = late && l.inside
 	l.got += int(b.Bytes)
 	l.next = now + 1
 	l.edge = l.next
@@ -70,6 +71,7 @@ func (l *line) take(d *sim.Domain, now sim.Cycle, b *sim.Beat, t sim.Picos) (lat
 		l.free = l.start + sim.Picos(preamble+max(l.got, minFrame)+fcs+gap)*l.byteTime
 		l.begun, l.got = false, 0
 	}
+	l.inside = !b.Last
 	return late
 }
 

@@ -75,7 +75,7 @@ func (m *MACRx) Edge(sim.Edges) bool {
 	put, got := m.in.Fire(), m.out.Fire()
 	began := m.in.Valid && m.line.begin(d, d.Now)
 	b := m.in.Beat
-	if put && m.line.got == 0 {
+	if put && (b.First || !m.line.inside) {
 		m.admit(b) // what leaves at this edge is still there
 	}
 	if got {

@@ -47,10 +47,14 @@ func (f *macRxFlow) next() (at sim.Cycle, due sim.Picos) {
 	return firstFrom(d, shown, due), due
 }
 
+// begins is whether the beat that waits is a frame's first. A frame may have lost
+// its last ones on the way.
+func (f *macRxFlow) begins() bool { return f.in.Head().First || !f.line.inside }
+
 // admits says whether there is room for the frame if its first beat is waiting,
 // as far as it is sure.
 func (f *macRxFlow) admits(at sim.Cycle) (why sim.Loss, sure bool) {
-	if f.line.got > 0 {
+	if !f.begins() {
 		return sim.LossNone, true
 	}
 	beats, places := sim.Beats(int(f.in.Head().Left), f.in.Wire.Width), uint64(len(f.q.place))
@@ -74,7 +78,7 @@ func (f *macRxFlow) admits(at sim.Cycle) (why sim.Loss, sure bool) {
 // take accepts the beat that waits.
 func (f *macRxFlow) take(at sim.Cycle, due sim.Picos, why sim.Loss) {
 	d, b := f.in.Wire.Clock, f.in.Head()
-	if f.line.got == 0 {
+	if f.begins() {
 		if f.drop = why != sim.LossNone; f.drop {
 			f.DropAt(d.At(at), b.Frame, why)
 		}
