@@ -12,7 +12,10 @@ type Document struct {
 	Work       string   `json:"work,omitempty"` // bookinfo: "polyglot", "native", "paper"
 	Manifest   Manifest `json:"manifest"`
 	Systems    []System `json:"systems"`
-	Warnings   []string `json:"warnings,omitempty"` // why a figure is not to be trusted (exit code 8)
+	// ModelCheck is the card's account of one stretch of the traffic; nil without
+	// a card, and in experiments that have none.
+	ModelCheck *ModelCheck `json:"model_check,omitempty"`
+	Warnings   []string    `json:"warnings,omitempty"` // why a figure is not to be trusted (exit code 8)
 }
 
 // Manifest says what ran where, so that a run can be repeated and compared.
@@ -58,6 +61,9 @@ type System struct {
 	Gbps    float64  `json:"gbit_per_s,omitempty"` // link: bulk TCP payload, median over repeats
 	CPU     *CPU     `json:"cpu_us_per_request"`
 	ModelNS *ModelNS `json:"model_ns"` // cycles of the modelled card over its clock; nil if no card is in the path
+	EmuUS   *Emu     `json:"emu_us,omitempty"`
+	// ProjectedUS is nil without a card, or without its like-for-like system.
+	ProjectedUS *Projected `json:"projected_us,omitempty"`
 
 	CDF    []Point `json:"cdf,omitempty"` // wall_us against cumulative share
 	Absent *string `json:"absent"`        // why there are no figures
@@ -94,9 +100,12 @@ type CPU struct {
 	Services  float64 `json:"services"`
 }
 
-// ModelNS is time on the modelled card, ns a frame.
+// ModelNS is time on the modelled card, ns.
 type ModelNS struct {
-	P50 float64 `json:"p50"`
+	P50        float64 `json:"p50"`                // of a frame
+	PerRequest float64 `json:"per_request"`        // all frames of a request, one after the other; the median over the repeats
+	Frames     float64 `json:"frames_per_request"` // crossings of the card
+	Lost       uint64  `json:"lost_frames"`        // that the card had no room for, over all repeats
 }
 
 // Point of a cumulative distribution.

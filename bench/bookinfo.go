@@ -39,6 +39,7 @@ type topology struct {
 	outbound    bool   // a proxy also on the caller's side
 	balanced    bool   // without a proxy: the network picks a version of reviews for each connection
 	nic         bool
+	like        string // through a NIC: the same without one
 }
 
 var topologies = []topology{
@@ -48,7 +49,7 @@ var topologies = []topology{
 	{name: "sidecar", short: "sc", passes: 7, program: "sidecar", outbound: true},
 	{name: "envoy_inbound", short: "envin", passes: 4, program: "envoy"},
 	{name: "envoy", short: "env", passes: 7, program: "envoy", outbound: true},
-	{name: "nic_passthrough", short: "nic", passes: 4, balanced: true, nic: true},
+	{name: "nic_passthrough", short: "nic", passes: 4, balanced: true, nic: true, like: "without_envoy_balanced"},
 }
 
 // pods of Bookinfo: the version of the image is in the name.
@@ -81,9 +82,13 @@ func bookinfoCells(ctx context.Context, r *Run, s *rigs) ([]cell, error) {
 			return nil, err
 		}
 		for _, c := range r.connections(1, 2, 4, 8, 16) {
-			row := cell{name: t.name, connections: c, hops: t.passes, absent: absent}
+			row := cell{name: t.name, connections: c, hops: t.passes, like: t.like, absent: absent}
 			if absent == "" {
-				row.measure = g.page(t, c, r.pageWindow(c))
+				w := g.page(t, c, r.pageWindow(c))
+				row.measure = func(ctx context.Context) (sample, error) { return g.measure(ctx, w) }
+				if t.nic && s.check == nil {
+					s.check = &checked{t.name, g, w}
+				}
 			}
 			cells = append(cells, row)
 		}
@@ -122,14 +127,13 @@ func (s *rigs) floor(r *Run) ([]cell, error) {
 	return cells, nil
 }
 
-// page measures GET /productpage.
-func (g *rig) page(t topology, connections int, window time.Duration) func(context.Context) (sample, error) {
+// page is GET /productpage.
+func (g *rig) page(t topology, connections int, window time.Duration) work {
 	check := completePage()
 	if t.name == "without_envoy" { // every page comes from reviews-v3
 		check.Contains = append(check.Contains, "glyphicon-star")
 	}
-	w := g.http("client", at(ip("productpage")), connections, window, check, "/productpage")
-	return func(ctx context.Context) (sample, error) { return g.measure(ctx, w) }
+	return g.http("client", at(ip("productpage")), connections, window, check, "/productpage")
 }
 
 // completePage is what a page must hold: the book's details and its reviews,

@@ -26,6 +26,14 @@ type path struct {
 	hops    int
 }
 
+// like is the same path without a NIC.
+func (p path) like() string {
+	if p.mode == "" {
+		return ""
+	}
+	return "direct"
+}
+
 // paths from a client to a server, the baseline first.
 func (r *Run) paths() []path {
 	all := []path{
@@ -101,10 +109,13 @@ func curlCells(ctx context.Context, r *Run, s *rigs) ([]cell, error) {
 	cores := r.cores("curl", "one")
 	var cells []cell
 	add := func(g *rig, p path, url string, absent string) {
-		c := cell{name: p.name, connections: 1, hops: p.hops, absent: absent}
+		c := cell{name: p.name, connections: 1, hops: p.hops, like: p.like(), absent: absent}
 		if absent == "" {
 			w := work{"client", "curl", load.CurlConfig{Command: []string{curl}, URL: url, N: n, Warmup: 3, BodyLen: &length}}
 			c.measure = func(ctx context.Context) (sample, error) { return g.measure(ctx, w) }
+			if p.program == nic.Passthrough && p.mode == r.nicMode() {
+				s.check = &checked{p.name, g, w}
+			}
 		}
 		cells = append(cells, c)
 	}

@@ -14,6 +14,9 @@ const (
 // quick run is a check that everything works, too short to be held to the last.
 func distrust(d Document, quick bool) []string {
 	var why []string
+	if w := d.ModelCheck.distrust(); w != "" {
+		why = append(why, w)
+	}
 	for _, s := range d.Systems {
 		if s.Absent != nil {
 			continue

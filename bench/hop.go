@@ -71,7 +71,11 @@ func hopCells(ctx context.Context, r *Run, s *rigs) ([]cell, error) {
 		if err != nil {
 			return nil, err
 		}
-		cells = append(cells, one(through, "nic_passthrough", 1, through.lab.IP("server")+":8080")...)
+		group := one(through, "nic_passthrough", 1, through.lab.IP("server")+":8080")
+		for i := range group {
+			group[i].like = "direct"
+		}
+		cells = append(cells, group...)
 	}
 	for _, p := range hopProxies {
 		if !r.wanted(p.name) {

@@ -15,6 +15,7 @@ type cell struct {
 	name        string
 	connections int
 	hops        int
+	like        string // through a NIC: the same path without one
 	absent      string
 	// measure runs the work once and returns what it saw.
 	measure func(ctx context.Context) (sample, error)
@@ -82,15 +83,23 @@ func runCells(ctx context.Context, cells []cell, repeats int, progress func(done
 // summarise turns repeats into rows: medians over the repeats, and ratios taken
 // within each repeat before their median.
 func summarise(cells []cell, samples [][]sample) []System {
-	baseline := map[int][]sample{}
+	type at struct {
+		name        string
+		connections int
+	}
+	by := map[at][]sample{}
 	for i, c := range cells {
-		if c.name == cells[0].name {
-			baseline[c.connections] = samples[i]
+		if k := (at{c.name, c.connections}); by[k] == nil {
+			by[k] = samples[i]
 		}
 	}
 	rows := make([]System, len(cells))
 	for i, c := range cells {
-		rows[i] = row(c, samples[i], baseline[c.connections])
+		rows[i] = row(c, samples[i], by[at{cells[0].name, c.connections}])
+		if like := by[at{c.like, c.connections}]; c.like != "" {
+			rows[i].EmuUS = emu(samples[i], like, c.like)
+			rows[i].ProjectedUS = projected(samples[i], like, c.like)
+		}
 	}
 	return rows
 }
@@ -121,7 +130,7 @@ func row(c cell, samples, baseline []sample) System {
 		Services:  median(at(func(x sample) float64 { return x.cpu.Services })),
 	}
 	if len(samples) > 0 && samples[0].model != nil {
-		s.ModelNS = &ModelNS{P50: median(at(func(x sample) float64 { return x.model.P50 }))}
+		s.ModelNS = modelNS(samples)
 	}
 	if samples, baseline = answeredBoth(samples, baseline); len(samples) == 0 {
 		why := "no request was answered, by it or by the baseline"
@@ -140,6 +149,20 @@ func row(c cell, samples, baseline []sample) System {
 	s.Ratio = ratioTo(samples, baseline)
 	s.CDF = cdf(samples)
 	return s
+}
+
+func modelNS(samples []sample) *ModelNS {
+	var m ModelNS
+	var p50, request, frames []float64
+	for _, x := range samples {
+		if x.model == nil {
+			continue
+		}
+		p50, request, frames = append(p50, x.model.P50), append(request, x.model.PerRequest), append(frames, x.model.Frames)
+		m.Lost += x.model.Lost
+	}
+	m.P50, m.PerRequest, m.Frames = median(p50), median(request), median(frames)
+	return &m
 }
 
 // answeredBoth leaves out the repeats in which either side answered nothing: a

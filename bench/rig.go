@@ -36,7 +36,9 @@ type rig struct {
 	procs [2][]*lab.Process // by role
 	nic   *lab.Process      // nil without a NIC
 	sock  string            // the NIC's control socket
-	cores []int             // where everything of this rig runs; nil: everywhere
+	mode  string            // of the NIC
+	does  nic.Program
+	cores []int // where everything of this rig runs; nil: everywhere
 
 	starting []func() error // wait for what was started and may not listen yet
 }
@@ -108,10 +110,13 @@ func (g *rig) nullServer(host, addr string) error {
 	return g.start(service, host, "null", addr, g.self(cfg, "__load", "serve"))
 }
 
-// startNIC puts the NIC between the lab's ports and waits until it carries frames.
-func (g *rig) startNIC(ctx context.Context, mode string, program nic.Program) error {
+// startNIC puts the NIC between the lab's ports and waits until it carries
+// frames. more are arguments of attach.
+func (g *rig) startNIC(ctx context.Context, mode string, program nic.Program, more ...string) error {
+	g.mode, g.does = mode, program
 	g.sock = filepath.Join(g.lab.Journal().Dir(), "nic.sock")
 	args := []string{"attach", "--mode", mode, "--program", string(program), "--control", g.sock, "-o", "json", "--seed", fmt.Sprint(g.run.Seed)}
+	args = append(args, more...)
 	if g.run.Fault != "" {
 		args = append(args, "--fault", g.run.Fault)
 	}
@@ -121,7 +126,7 @@ func (g *rig) startNIC(ctx context.Context, mode string, program nic.Program) er
 	cmd := g.self(nil, args...)
 	cmd.Name, cmd.Cores = "nic", g.cores
 	cmd.Stderr = g.run.logFile(g.lab.Spec().Name, lab.SwitchHost, "nic")
-	cmd.Stdout = g.run.logFile(g.lab.Spec().Name, lab.SwitchHost, "nic-counters")
+	cmd.Stdout = g.counters()
 	// The loop's thread keeps its P while it waits; the collector and the control
 	// socket need another one, also on one core.
 	cmd.Env = append(os.Environ(), "GOMAXPROCS=2")
@@ -141,6 +146,11 @@ func (g *rig) startNIC(ctx context.Context, mode string, program nic.Program) er
 		}
 	}
 	return nil
+}
+
+// counters is the file in which the NIC leaves its counters when it ends.
+func (g *rig) counters() string {
+	return g.run.logFile(g.lab.Spec().Name, lab.SwitchHost, "nic-counters")
 }
 
 func (g *rig) awaitNIC(ctx context.Context) error {
@@ -171,6 +181,10 @@ type work struct {
 // measure does w and returns what it saw, the CPU time of the rig's processes
 // divided over all requests, warm-up included, that they worked for.
 func (g *rig) measure(ctx context.Context, w work) (sample, error) {
+	card, err := g.model(ctx)
+	if err != nil {
+		return sample{}, err
+	}
 	before, err := g.cpu()
 	if err != nil {
 		return sample{}, err
@@ -199,16 +213,9 @@ func (g *rig) measure(ctx context.Context, w work) (sample, error) {
 		NIC:       perRequest(after.nic-before.nic, all),
 		Services:  perRequest(after.services-before.services, all),
 	}}
-	if g.nic != nil {
-		snap, err := control.Get(ctx, g.sock)
-		if err != nil {
-			return sample{}, err
-		}
-		if snap.ModelNS != nil {
-			s.model = &ModelNS{P50: snap.ModelNS.P50}
-		}
-	}
-	return s, nil
+	now, err := g.model(ctx)
+	s.model = now.since(card, all)
+	return s, err
 }
 
 type cpuTimes struct{ proxy, nic, services time.Duration }

@@ -64,8 +64,9 @@ func (r *Run) modeAbsent(mode string) string {
 // rigs are the labs of an experiment. Each is made once, before the first
 // measurement, and all are up together so that their cells can be interleaved.
 type rigs struct {
-	all []*rig
-	run *Run
+	all   []*rig
+	run   *Run
+	check *checked // whose model is checked, or nil
 }
 
 // down takes all labs away.
@@ -106,6 +107,9 @@ func (s *rigs) finish(ctx context.Context, file string, d Document, cells []cell
 	}
 	systems, err := runCells(ctx, cells, r.Repeats, func(done, total int) { r.Progress(file, done, total) })
 	d.Warnings = append(d.Warnings, s.ownLosses(ctx)...)
+	if err == nil && s.check != nil {
+		d.ModelCheck, err = s.check.check(ctx, file+"-nic.pcapng")
+	}
 	if err = errors.Join(err, s.down()); err != nil {
 		return d, err
 	}

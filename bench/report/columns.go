@@ -113,15 +113,28 @@ func columns(v *view) []column {
 	return shown(v, append(list, modelColumns()...))
 }
 
-// modelColumns are the two times that are not wall time; in HTML they have a
-// table of their own.
+// modelColumns are the times that are not wall time; in HTML they have a table
+// of their own.
 func modelColumns() []column {
 	return []column{
-		{unit: "model_ns", name: "p50 a frame", part: cost, cell: us, value: modelNS,
-			when: func(v *view) bool { return v.any(func(r row) bool { return r.ModelNS != nil }) }},
+		card("a request", func(m *bench.ModelNS) float64 { return m.PerRequest }),
 		{unit: "emu_us", name: "p50 a request", part: cost, cell: us, value: emuUS,
-			when: func(v *view) bool { return v.any(func(r row) bool { return finite(emuUS(v, &r)) }) }},
+			when: func(v *view) bool { return v.any(func(r row) bool { return r.EmuUS != nil }) }},
+		{unit: "projected_us", name: "p50 a request", part: cost, cell: us, value: projectedUS,
+			when: func(v *view) bool { return v.any(func(r row) bool { return r.ProjectedUS != nil }) }},
 	}
+}
+
+// card is a figure of the modelled card.
+func card(name string, of func(*bench.ModelNS) float64) column {
+	return column{unit: "model_ns", name: name, part: cost, cell: us,
+		value: func(_ *view, r *row) float64 {
+			if r.ModelNS == nil {
+				return math.NaN()
+			}
+			return of(r.ModelNS)
+		},
+		when: func(v *view) bool { return v.any(func(r row) bool { return r.ModelNS != nil }) }}
 }
 
 func shown(v *view, list []column) []column {
@@ -148,14 +161,19 @@ func gbps(_ *view, r *row) float64 {
 	return r.Gbps
 }
 
-func modelNS(_ *view, r *row) float64 {
-	if r.ModelNS == nil {
+func emuUS(_ *view, r *row) float64 {
+	if r.EmuUS == nil {
 		return math.NaN()
 	}
-	return r.ModelNS.P50
+	return r.EmuUS.P50
 }
 
-func emuUS(_ *view, r *row) float64 { return r.EmuUS }
+func projectedUS(_ *view, r *row) float64 {
+	if r.ProjectedUS == nil {
+		return math.NaN()
+	}
+	return r.ProjectedUS.P50
+}
 
 func hasSpread(v *view) bool {
 	return v.any(func(r row) bool { return r.Spread != nil })

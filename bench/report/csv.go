@@ -18,6 +18,8 @@ func CSVHeader() []string {
 		"ratio_to", "ratio_p50", "ratio_p90", "requests_per_s", "gbit_per_s",
 		"cpu_us_per_request_generator", "cpu_us_per_request_proxy", "cpu_us_per_request_nic", "cpu_us_per_request_services",
 		"model_ns_p50", "absent",
+		"model_ns_per_request", "frames_per_request", "model_lost_frames",
+		"like_for_like", "emu_us_p50", "emu_us_p90", "projected_us_p50", "projected_us_low", "projected_us_high",
 	}
 }
 
@@ -64,10 +66,13 @@ func csvRow(doc bench.Document, base string, s bench.System) []string {
 	num(s.Gbps > 0, s.Gbps)
 	num(s.CPU != nil, c.Generator, c.Proxy, c.NIC, c.Services)
 	num(s.ModelNS != nil, orZero(s.ModelNS).P50)
-	if s.Absent != nil {
-		return append(out, *s.Absent)
-	}
-	return append(out, "")
+	out = append(out, orZero(s.Absent))
+	m, e, p := orZero(s.ModelNS), orZero(s.EmuUS), orZero(s.ProjectedUS)
+	num(s.ModelNS != nil, m.PerRequest, m.Frames, float64(m.Lost))
+	out = append(out, e.To)
+	num(s.EmuUS != nil, e.P50, e.P90)
+	num(s.ProjectedUS != nil, p.P50, p.Low, p.High)
+	return out
 }
 
 func orZero[T any](p *T) T {

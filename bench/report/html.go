@@ -33,7 +33,7 @@ type page struct {
 	Paper       paperTable
 	Verdicts    []Verdict
 	Sections    []section
-	Model       []modelRow
+	Model       []htmlTable
 	Manifest    manifest
 	Warnings    []string
 	Requests    uint64
@@ -71,7 +71,9 @@ func newPage(run Run) page {
 		p.Sections = append(p.Sections, s)
 		p.Requests += s.Requests
 		p.Errors += s.Errors
-		p.Model = append(p.Model, modelRows(v)...)
+		if t, ok := v.modelTable(); ok {
+			p.Model = append(p.Model, t)
+		}
 		for _, warning := range d.Warnings {
 			p.Warnings = append(p.Warnings, label(d)+": "+warning)
 		}
@@ -121,6 +123,8 @@ func newSection(v *view, ids map[string]int) section {
 	case "curl", "link":
 		add(v.pathChart(), "Latency of each path", "")
 	}
+	add(v.waterfallChart(), "Time of a request through a NIC: measured, and projected; a panel a number of connections", "")
+	add(v.stageChart(), "Time of a request's frames at each stage of the card", v.stageCaption())
 	add(v.cpuChart(), "Host CPU time a request, stacked by who spent it", "")
 	s.Tables = v.tables()
 	if c := v.cdfChart(); c != nil {

@@ -3,9 +3,11 @@ package report
 import (
 	"fmt"
 	"html/template"
-	"strconv"
+	"math"
+	"slices"
 	"strings"
 
+	"github.com/meshnic/meshnic/bench"
 	"github.com/meshnic/meshnic/bench/reference"
 )
 
@@ -57,7 +59,7 @@ func (v *view) tables() []htmlTable {
 func (v *view) htmlTable(p part, caption string) htmlTable {
 	var cols []column
 	for _, c := range columns(v) {
-		if c.unit != "model_ns" && c.unit != "emu_us" && (c.part == both || c.part == p) {
+		if !slices.Contains(otherTimes, c.unit) && (c.part == both || c.part == p) {
 			cols = append(cols, c)
 		}
 	}
@@ -144,32 +146,40 @@ func glyph(name string) template.HTML {
 	return template.HTML(`<svg class="chart glyph" viewBox="0 0 12 12" width="12" height="12" aria-hidden="true">` + c.b.String() + `</svg>`)
 }
 
-// modelRow is a line of the table of times that are not wall time.
-type modelRow struct {
-	Glyph                     template.HTML
-	Experiment, Name          string
-	Connections, Hops         string
-	ModelNS, EmuUS, EmuReason string
-}
+// otherTimes are the units of the times that are not wall time.
+var otherTimes = []string{"model_ns", "emu_us", "projected_us"}
 
-func modelRows(v *view) []modelRow {
-	var out []modelRow
-	for i := range v.rows {
-		r := &v.rows[i]
-		if r.ModelNS == nil && r.Name != emptyPipeline {
-			continue
-		}
-		m := modelRow{glyph(r.Name), label(v.Document), r.Name, strconv.Itoa(r.Connections), strconv.Itoa(r.Hops), fmtUS(modelNS(v, r)), fmtUS(r.EmuUS), ""}
-		switch {
-		case finite(r.EmuUS):
-		case v.at(emptyPipeline, r.Connections, -1) != nil:
-			m.EmuReason = "see nic_null"
-		default:
-			m.EmuReason = "no nic_null in this experiment"
-		}
-		out = append(out, m)
+// modelTable has the times that are not wall time, a column each.
+func (v *view) modelTable() (htmlTable, bool) {
+	has := func(r *row) bool { return r.ModelNS != nil || r.EmuUS != nil }
+	if !v.any(func(r row) bool { return has(&r) }) {
+		return htmlTable{}, false
 	}
-	return out
+	cols := append(columns(v)[:3:3],
+		card("p50 a frame", func(m *bench.ModelNS) float64 { return m.P50 }),
+		column{name: "frames a request", cell: us, value: func(_ *view, r *row) float64 {
+			if r.ModelNS == nil {
+				return math.NaN()
+			}
+			return r.ModelNS.Frames
+		}})
+	for _, c := range modelColumns() {
+		if c.when(v) {
+			cols = append(cols, c)
+		}
+	}
+	cols = append(cols, column{unit: "projected_us", name: "low..high", text: func(_ *view, r *row) string {
+		if r.ProjectedUS == nil {
+			return none
+		}
+		return between(r.ProjectedUS.Low, r.ProjectedUS.High)
+	}}, column{name: "like for like", left: true, text: func(_ *view, r *row) string {
+		if r.EmuUS == nil {
+			return none
+		}
+		return r.EmuUS.To
+	}})
+	return v.fill(label(v.Document), cols, has), true
 }
 
 // paperTable sets the paper's ratios beside ours.

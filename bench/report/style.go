@@ -88,8 +88,8 @@ func palette() []swatch {
 	}
 }
 
-// chrome holds the colours of everything that is not a system. The four cpu
-// colours differ in lightness, so that the segments of a bar differ in print.
+// chrome holds the colours of everything that is not a system. The cpu and
+// the time colours differ in lightness, so that the segments of a bar differ in print.
 func chrome() []swatch {
 	return []swatch{
 		{"surface", "#ffffff", "#14171c"},
@@ -104,6 +104,9 @@ func chrome() []swatch {
 		{"cpu-proxy", "#d9722e", "#f0975a"},
 		{"cpu-nic", "#0f8f70", "#35c79e"},
 		{"cpu-generator", "#c3cad3", "#444d59"},
+		{"time-wall", "#4a5a6e", "#7a899d"},
+		{"time-emu", "#c3cad3", "#444d59"},
+		{"time-model", "#0f8f70", "#35c79e"},
 	}
 }
 

@@ -56,6 +56,30 @@ func syntheticAbsent(name, reason string) bench.System {
 	return bench.System{Name: name, Absent: &reason}
 }
 
+const syntheticRule = "SYNTHETIC rule"
+
+// withCard adds the times of a card to a system through a NIC; like is the same
+// path without one.
+func withCard(x *bench.System, like bench.System, perFrame, frames float64) {
+	x.EmuUS = &bench.Emu{P50: x.WallUS.P50 - like.WallUS.P50, P90: x.WallUS.P90 - like.WallUS.P90, To: like.Name}
+	if perFrame == 0 {
+		return
+	}
+	m := &bench.ModelNS{P50: perFrame, PerRequest: perFrame * frames, Frames: frames}
+	x.ModelNS = m
+	x.ProjectedUS = &bench.Projected{P50: like.WallUS.P50 + m.PerRequest/1e3, Low: like.Spread.P50Min, High: like.Spread.P50Max + m.PerRequest/1e3, To: like.Name, Rule: syntheticRule}
+}
+
+// syntheticCheck has a card's account that the engines agree on.
+func syntheticCheck(system string, requests uint64) *bench.ModelCheck {
+	m := &bench.ModelCheck{System: system, Pipeline: "passthrough-100g", Capture: "synthetic-nic.pcapng", Requests: requests, Frames: 10 * requests,
+		Live: 2200 * float64(requests), Tick: 2200 * float64(requests), Maxplus: 2200 * float64(requests), Agree: true, Remainder: 20}
+	for i, name := range []string{"source.in0", "source.in1", "mac_rx@0", "rx_cross@0", "mac_rx@1", "rx_cross@1", "parser", "eswitch", "mac_tx@0", "mac_tx@1"} {
+		m.Stages = append(m.Stages, bench.StageTime{Stage: name, Pass: 100 + 10*float64(i), Queue: 20, StoreForward: 5 * float64(i), Blocked: 30})
+	}
+	return m
+}
+
 func withRatios(d bench.Document) bench.Document {
 	for i := range d.Systems {
 		s := &d.Systems[i]
@@ -84,7 +108,12 @@ func syntheticBookinfo(work string, pageUS float64) bench.Document {
 			x := syntheticSystem(s.name, c, s.hops, (pageUS*s.load+s.addUS)*math.Max(1, float64(c)/1.9), .04+.01*float64(c%3))
 			x.CPU.Proxy, x.CPU.NIC, x.CPU.Services = s.addUS*.7, s.nic, pageUS*s.load*.95
 			if s.nic > 0 {
-				x.CPU.Proxy, x.ModelNS = 0, &bench.ModelNS{P50: 412}
+				x.CPU.Proxy = 0
+				for _, like := range d.Systems {
+					if like.Name == balancedBase && like.Connections == c {
+						withCard(&x, like, 412, 60)
+					}
+				}
 			}
 			d.Systems = append(d.Systems, x)
 		}
@@ -92,6 +121,7 @@ func syntheticBookinfo(work string, pageUS float64) bench.Document {
 	for _, n := range []string{"k8s_without_istio", "k8s_with_istio", "nic_offload"} {
 		d.Systems = append(d.Systems, syntheticAbsent(n, "not built yet"))
 	}
+	d.ModelCheck = syntheticCheck("nic_passthrough", 15)
 	return withRatios(d)
 }
 
@@ -100,6 +130,7 @@ func syntheticHop() bench.Document {
 	d.Warnings = []string{"SYNTHETIC warning: the generator used 0.97 of its core at 64 connections"}
 	for _, c := range []int{1, 8, 64} {
 		k := math.Max(1, float64(c)/3)
+		direct := len(d.Systems)
 		d.Systems = append(d.Systems, syntheticSystem("direct", c, 0, 40*k, .05))
 		for _, s := range []struct {
 			name  string
@@ -108,7 +139,8 @@ func syntheticHop() bench.Document {
 			for hops := 1; hops <= 2; hops++ {
 				x := syntheticSystem(s.name, c, hops, (40+s.addUS*float64(hops))*k, .06)
 				if x.CPU.Proxy = s.addUS * float64(hops) * .8; s.name == "nic_passthrough" {
-					x.CPU.Proxy, x.CPU.NIC, x.ModelNS = 0, 11, &bench.ModelNS{P50: 398}
+					x.CPU.Proxy, x.CPU.NIC = 0, 11
+					withCard(&x, d.Systems[direct], 398, 4)
 				}
 				d.Systems = append(d.Systems, x)
 			}
@@ -126,13 +158,19 @@ func syntheticPaths(experiment string, baseUS, stepUS float64) bench.Document {
 	}
 	for i, n := range names {
 		x := syntheticSystem(n, 1, min(i, 1), baseUS+stepUS*float64(i), .03)
-		if i > 1 && n != "haproxy_tcp" {
-			x.ModelNS = &bench.ModelNS{P50: 300 + 10*float64(i)}
+		switch {
+		case n == "nic_null":
+			withCard(&x, d.Systems[0], 0, 0)
+		case i > 1 && n != "haproxy_tcp":
+			withCard(&x, d.Systems[0], 300+10*float64(i), 4)
 		}
 		if experiment == "link" {
 			x.Gbps, x.CPU = []float64{16.2, 14.0, 3.4, 3.1, 11.6, 9.2, 6.5}[i], nil
 		}
 		d.Systems = append(d.Systems, x)
+	}
+	if experiment == "curl" {
+		d.ModelCheck = syntheticCheck("nic_passthrough_xdp", 20)
 	}
 	return withRatios(d)
 }

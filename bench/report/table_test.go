@@ -28,7 +28,7 @@ func TestTableGolden(t *testing.T) {
 
 // Every column of figures says unit and kind, and no column holds two kinds of time.
 func TestColumnsSayTheirUnit(t *testing.T) {
-	unit := regexp.MustCompile(`^(conns|hops|n|errors|wall_us .+|ratio p\d\d to \w+|requests/s|gbit/s|cpu_us/request \w+|model_ns .+|emu_us .+)$`)
+	unit := regexp.MustCompile(`^(conns|hops|n|errors|wall_us .+|ratio p\d\d to \w+|requests/s|gbit/s|cpu_us/request \w+|model_ns .+|emu_us .+|projected_us .+)$`)
 	for _, d := range loadSynthetic(t).Documents {
 		v := newView(d)
 		for _, c := range columns(v)[1:] {
@@ -88,7 +88,13 @@ func readRow(t *testing.T, row []string) bench.System {
 		want.CPU = &bench.CPU{Generator: num("cpu_us_per_request_generator"), Proxy: num("cpu_us_per_request_proxy"), NIC: num("cpu_us_per_request_nic"), Services: num("cpu_us_per_request_services")}
 	}
 	if cell["model_ns_p50"] != "" {
-		want.ModelNS = &bench.ModelNS{P50: num("model_ns_p50")}
+		want.ModelNS = &bench.ModelNS{P50: num("model_ns_p50"), PerRequest: num("model_ns_per_request"), Frames: num("frames_per_request"), Lost: uint64(num("model_lost_frames"))}
+	}
+	if to := cell["like_for_like"]; to != "" {
+		want.EmuUS = &bench.Emu{P50: num("emu_us_p50"), P90: num("emu_us_p90"), To: to}
+		if cell["projected_us_p50"] != "" {
+			want.ProjectedUS = &bench.Projected{P50: num("projected_us_p50"), Low: num("projected_us_low"), High: num("projected_us_high"), To: to, Rule: syntheticRule}
+		}
 	}
 	// The table has no room for a distribution: take it as given.
 	for _, d := range syntheticRun() {

@@ -26,7 +26,6 @@ type row struct {
 	bench.System
 	Balanced *bench.Ratio // bookinfo: to without_envoy_balanced, of the medians
 	Added    *added       // hop: beyond the direct path
-	EmuUS    float64      // of nic_null: its wall p50 minus that of direct; NaN for every other system
 }
 
 // added is what the proxies or NICs of a row put on top of the direct path.
@@ -55,9 +54,8 @@ func (a absence) Where() string {
 }
 
 const (
-	balancedBase  = "without_envoy_balanced"
-	floor         = "floor"    // the generator against a null server; orders of magnitude below: in tables, not in charts
-	emptyPipeline = "nic_null" // the same path with nothing in it: what the emulation costs
+	balancedBase = "without_envoy_balanced"
+	floor        = "floor" // the generator against a null server; orders of magnitude below: in tables, not in charts
 )
 
 func newView(d bench.Document) *view {
@@ -76,7 +74,7 @@ func newView(d bench.Document) *view {
 		if !slices.Contains(v.conns, s.Connections) {
 			v.conns = append(v.conns, s.Connections)
 		}
-		v.rows = append(v.rows, row{System: s, EmuUS: math.NaN()})
+		v.rows = append(v.rows, row{System: s})
 	}
 	slices.Sort(v.conns)
 	slices.SortStableFunc(v.rows, func(a, b row) int {
@@ -108,9 +106,6 @@ func (v *view) derive() {
 		r := &v.rows[i]
 		if b := v.at(balancedBase, r.Connections, -1); v.Experiment == "bookinfo" && b != nil {
 			r.Balanced = &bench.Ratio{P50: r.WallUS.P50 / b.WallUS.P50, P90: r.WallUS.P90 / b.WallUS.P90}
-		}
-		if direct := v.at("direct", r.Connections, -1); r.Name == emptyPipeline && direct != nil {
-			r.EmuUS = r.WallUS.P50 - direct.WallUS.P50
 		}
 		base := v.at(v.base, r.Connections, -1)
 		if v.Experiment != "hop" || r.Hops < 1 || base == nil || r.Name == v.base {

@@ -20,11 +20,6 @@ func TestViewDerives(t *testing.T) {
 	require.Nil(t, v.at("direct", 1, -1).Added)
 	require.Nil(t, v.at("envoy", 1, 3))
 
-	v = newView(syntheticPaths("link", 14, 5))
-	require.InDelta(t, 10, v.at("nic_null", 1, -1).EmuUS, 1e-9, "24 minus 14")
-	require.True(t, math.IsNaN(v.at("nic_passthrough_tap", 1, -1).EmuUS), "another mode: its empty pipeline was not measured")
-	require.True(t, math.IsNaN(newView(syntheticHop()).at("nic_passthrough", 1, 1).EmuUS), "no nic_null in hop")
-
 	v = newView(syntheticBookinfo("polyglot", 6600))
 	e, b := v.at("envoy", 8, -1), v.at(balancedBase, 8, -1)
 	require.InDelta(t, e.WallUS.P90/b.WallUS.P90, e.Balanced.P90, 1e-12)
