@@ -107,6 +107,7 @@ func (c *checked) check(ctx context.Context, file string) (*ModelCheck, error) {
 	if live != nil {
 		m.Pipeline, m.Frames, m.Lost, m.Live = live.Pipeline, live.Frames, live.Lost, live.Sum
 	}
+	g.run.Manifest.Files[file] = hashFile(path)
 	return m, m.recount(ctx, path)
 }
 

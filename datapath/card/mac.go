@@ -41,7 +41,7 @@ type MACRx struct {
 	places  int // of the FIFO, in beats
 	line    line
 	q       queue
-	drop    bool
+	rest    int // beats that there is room for: none of a frame that is dropped
 }
 
 // NewMACRx returns the receive side of a MAC of gbps gigabits a second, with a
@@ -83,7 +83,7 @@ func (m *MACRx) Edge(sim.Edges) bool {
 	}
 	if put {
 		m.line.take(d, d.Now, &b, m.due())
-		if !m.drop {
+		if m.keeps(&b) {
 			m.q.push(b, d.Now+m.latency)
 		}
 	}
@@ -92,15 +92,26 @@ func (m *MACRx) Edge(sim.Edges) bool {
 
 func (m *MACRx) admit(b sim.Beat) {
 	beats := sim.Beats(int(b.Left), m.in.Width)
-	m.drop = true
+	m.rest = 0
 	switch {
 	case beats > m.places:
 		m.Drop(b.Frame, sim.LossOversize)
 	case m.q.n+beats > len(m.q.place):
 		m.Drop(b.Frame, sim.LossFull)
 	default:
-		m.drop = false
+		m.rest = beats
 	}
+}
+
+// keeps is whether beat b goes into the FIFO. A frame that goes on beyond the
+// length its first beat gave, which none of a line does, ends there.
+func (m *MACRx) keeps(b *sim.Beat) bool {
+	if m.rest == 0 {
+		return false
+	}
+	m.rest--
+	b.Last = b.Last || m.rest == 0
+	return true
 }
 
 // Level is how many bytes are inside.

@@ -79,18 +79,20 @@ func (f *macRxFlow) admits(at sim.Cycle) (why sim.Loss, sure bool) {
 func (f *macRxFlow) take(at sim.Cycle, due sim.Picos, why sim.Loss) {
 	d, b := f.in.Wire.Clock, f.in.Head()
 	if f.begins() {
-		if f.drop = why != sim.LossNone; f.drop {
+		f.rest = sim.Beats(int(b.Left), f.in.Wire.Width)
+		if why != sim.LossNone {
+			f.rest = 0
 			f.DropAt(d.At(at), b.Frame, why)
 		}
 		f.line.begin(d, f.in.Shown())
 	}
 	f.line.take(d, at, b, due)
-	if !f.drop {
-		f.add(at, b.Bytes)
+	if x := *b; f.keeps(&x) {
+		f.add(at, x.Bytes)
 		if f.q.n == 0 && f.out.Room() {
-			f.out.Put(at+f.latency, b)
+			f.out.Put(at+f.latency, &x)
 		} else {
-			f.q.push(*b, at+f.latency)
+			f.q.push(x, at+f.latency)
 		}
 	}
 	f.in.Accept(at)

@@ -32,3 +32,28 @@ func TestFrameWithoutItsEnd(t *testing.T) {
 	}
 	require.Empty(t, c.Diff())
 }
+
+// A header stage that is given frames of a byte each makes one of two, longer than
+// its first beat says.
+func TestFrameLongerThanItSays(t *testing.T) {
+	c := enginetest.Case{
+		Pipeline: pipeline.Description{ClockMHz: 250, Stages: []pipeline.Stage{
+			{Module: "axis_fifo", Name: "s0", From: []string{"in0"}, Params: module.Args{"DATA_WIDTH": 64}},
+			{Module: "eth_axis_tx", Name: "s1", From: []string{"s0"}, Params: module.Args{"DATA_WIDTH": 64}},
+			{Module: "mac_rx", Name: "s2", From: []string{"s1"}, Params: module.Args{"DATA_WIDTH": 64, "LATENCY_NS": 1, "RATE_GBPS": 100, "RX_FIFO_DEPTH": 64}},
+		}},
+		Sources: []enginetest.Source{
+			{Name: "in0", Frames: []sim.Frame{
+				{ID: 1, Bytes: 1},
+				{ID: 2, Bytes: 1},
+				{ID: 3, Bytes: 41},
+				{ID: 4, Bytes: 1},
+			}},
+		},
+		Sinks: []enginetest.Sink{
+			{Wire: "s2", Pattern: "frozen"},
+		},
+		Clocked: []string{"s2"},
+	}
+	require.Empty(t, c.Diff())
+}
