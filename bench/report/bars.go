@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"math"
 )
 
 // barChart is a table of horizontal bars: a row a system, a panel a number of
@@ -104,13 +105,17 @@ func (b barChart) drawPanel(c *canvas, j int, x, w float64, tops []float64, bott
 	}
 	xs := linear(values, x, x+w-room-6, max(2, int(w/75)), 0)
 	c.text("small", x, tops[0]-14, start, b.panels[j])
+	free := math.Inf(-1) // right of the last label
 	for _, t := range xs.ticks {
 		class := "grid"
 		if t == 0 {
 			class = "axis"
 		}
 		c.line(class, xs.at(t), tops[0]-4, xs.at(t), bottom+3)
-		c.text("tick", xs.at(t), bottom+13, middle, tickLabel(t))
+		if half := textWidth(tickLabel(t), labelSize) / 2; xs.at(t)-half > free {
+			c.text("tick", xs.at(t), bottom+13, middle, tickLabel(t))
+			free = xs.at(t) + half + 4
+		}
 	}
 	for i := range b.rows {
 		drawBar(c, b.bars[i][j], xs, tops[i]+(barLine-barHeight)/2)

@@ -34,7 +34,7 @@ func (v *view) waterfallChart() *canvas {
 			like := p.P50 - model
 			wall[j] = bar{segments: []segment{{like, "time-wall"}, {m.EmuUS.P50, "time-emu"}}, label: fmtUS(m.WallUS.P50),
 				tip: fmt.Sprintf("%s, %s: wall_us %s; %s of it as %s, emu_us %s", r.label, b.panels[j], fmtUS(m.WallUS.P50), fmtUS(like), p.To, fmtUS(m.EmuUS.P50))}
-			card[j] = bar{segments: []segment{{like, "time-wall"}, {model, "time-model"}}, label: fmtUS(p.P50) + " [" + between(p.Low, p.High) + "]",
+			card[j] = bar{segments: []segment{{like, "time-wall"}, {model, "time-model"}}, label: fmtUS(p.P50),
 				tip: fmt.Sprintf("%s, %s: projected_us %s, %s to %s: %s as %s, model_ns %s", r.label, b.panels[j], fmtUS(p.P50), fmtUS(p.Low), fmtUS(p.High), fmtUS(like), p.To, fmtUS(m.ModelNS.PerRequest))}
 		}
 		if !have {
