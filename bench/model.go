@@ -181,7 +181,7 @@ func sum(r *replay.Result) float64 {
 	if r.Latency == nil {
 		return 0
 	}
-	return r.Latency.MeanNs * float64(r.Carried.Frames)
+	return float64(picos(r.Latency.MeanNs*float64(r.Carried.Frames))) / 1e3
 }
 
 func picos(ns float64) int64 { return int64(math.Round(ns * 1e3)) }
