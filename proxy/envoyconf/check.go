@@ -13,6 +13,8 @@ import (
 	yaml "go.yaml.in/yaml/v3"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
+
+	"github.com/meshnic/meshnic/proxy/mesh"
 )
 
 const typePrefix = "type.googleapis.com/"
@@ -40,12 +42,14 @@ var carried = map[protoreflect.FullName]map[string][]string{
 	"envoy.config.route.v3.RouteMatch":                                       {"prefix": nil, "path": nil},
 	"envoy.config.route.v3.RouteAction":                                      {"cluster": nil, "timeout": nil},
 	"envoy.config.cluster.v3.Cluster": {
-		"name": nil, "type": {"STATIC"}, "connect_timeout": nil, "lb_policy": {"ROUND_ROBIN"}, "load_assignment": nil,
+		"name": nil, "type": {"STATIC"}, "connect_timeout": nil, "lb_policy": mesh.Policies(), "load_assignment": nil,
+		"least_request_lb_config": nil,
 	},
-	"envoy.config.endpoint.v3.ClusterLoadAssignment": {"cluster_name": nil, "endpoints": nil},
-	"envoy.config.endpoint.v3.LocalityLbEndpoints":   {"lb_endpoints": nil},
-	"envoy.config.endpoint.v3.LbEndpoint":            {"endpoint": nil, "load_balancing_weight": nil},
-	"envoy.config.endpoint.v3.Endpoint":              {"address": nil},
+	"envoy.config.cluster.v3.Cluster.LeastRequestLbConfig": {"choice_count": nil},
+	"envoy.config.endpoint.v3.ClusterLoadAssignment":       {"cluster_name": nil, "endpoints": nil},
+	"envoy.config.endpoint.v3.LocalityLbEndpoints":         {"lb_endpoints": nil},
+	"envoy.config.endpoint.v3.LbEndpoint":                  {"endpoint": nil, "load_balancing_weight": nil},
+	"envoy.config.endpoint.v3.Endpoint":                    {"address": nil},
 }
 
 // node is a value in the file and where it stands.

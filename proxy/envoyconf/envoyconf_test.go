@@ -60,6 +60,8 @@ func reviews() mesh.Config {
 				{Address: "127.0.0.14:9080", Weight: 3}, {Address: "127.0.0.15:9080"}, {Address: "[::1]:9080", Weight: 2}}},
 			{Name: "details", Endpoints: []mesh.Endpoint{{Address: "127.0.0.12:9080"}}},
 			{Name: "empty"},
+			{Name: "least", Policy: mesh.LeastRequest, Choices: 3, Endpoints: []mesh.Endpoint{{Address: "127.0.0.12:9080", Weight: 2}, {Address: "127.0.0.13:9080", Weight: 2}}},
+			{Name: "chance", Policy: mesh.Random, Endpoints: []mesh.Endpoint{{Address: "127.0.0.12:9080", Weight: 2}, {Address: "127.0.0.13:9080"}}},
 		},
 	}
 }
@@ -198,7 +200,9 @@ func TestReadRefuses(t *testing.T) {
 		{"router as network filter", replace("network.http_connection_manager.v3.HttpConnectionManager", "http.router.v3.Router"),
 			"stat_prefix: Router has no such field"},
 		{"HTTP/2", replace("codec_type: AUTO", "codec_type: HTTP2"), `codec_type: is "HTTP2", supported: HTTP1, AUTO`},
-		{"another policy", replace("connect_timeout: 0.25s", "lb_policy: RANDOM"), `lb_policy: is "RANDOM", supported: ROUND_ROBIN`},
+		{"another policy", replace("connect_timeout: 0.25s", "lb_policy: MAGLEV"), `lb_policy: is "MAGLEV", supported: ROUND_ROBIN, LEAST_REQUEST, RANDOM`},
+		{"choices of another policy", replace("connect_timeout: 0.25s", "least_request_lb_config: {choice_count: 3}"), `least_request_lb_config: is for LEAST_REQUEST, and lb_policy is not`},
+		{"one choice", replace("connect_timeout: 0.25s", "least_request_lb_config: {choice_count: 1}"), `choice_count: is 1, want 2 or more`},
 		{"DNS", replace("connect_timeout: 0.25s", "type: STRICT_DNS"), `type: is "STRICT_DNS", supported: STATIC`},
 		{"duration without a unit", replace("0.25s", "0.25"), `f.yaml:29:22: static_resources.clusters[0].connect_timeout: "0.25" is not a duration`},
 		{"duration of 0", replace("0.25s", "0s"), "connect_timeout: is 0, want more"},

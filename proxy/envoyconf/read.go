@@ -157,6 +157,17 @@ func (r *reader) cluster(path string, c *clusterv3.Cluster) mesh.Cluster {
 			r.fail(path+".connect_timeout", "is 0, want more")
 		}
 	}
+	if p := mesh.Policy(c.GetLbPolicy().String()); p != mesh.RoundRobin {
+		out.Policy = p
+	}
+	if n := c.GetLeastRequestLbConfig().GetChoiceCount(); n != nil {
+		if out.Choices = n.GetValue(); out.Choices < 2 {
+			r.fail(path+".least_request_lb_config.choice_count", "is %d, want 2 or more", out.Choices)
+		}
+	}
+	if c.GetLeastRequestLbConfig() != nil && out.Policy != mesh.LeastRequest {
+		r.fail(path+".least_request_lb_config", "is for %s, and lb_policy is not", mesh.LeastRequest)
+	}
 	la := c.GetLoadAssignment()
 	if la.GetClusterName() != c.GetName() && la != nil {
 		r.fail(path+".load_assignment.cluster_name", "is %q, want the cluster's name %q", la.GetClusterName(), c.GetName())

@@ -35,8 +35,7 @@ const (
 
 // Bootstrap returns the Envoy bootstrap file (YAML) of the proxy that cfg
 // describes: for every listener an HTTP connection manager with the router
-// filter alone and no access log, for every cluster static endpoints balanced
-// by ROUND_ROBIN. The same cfg always gives the same bytes. An error is a
+// filter alone and no access log, for every cluster static endpoints. The same cfg always gives the same bytes. An error is a
 // mistake in cfg (see mesh.Config.Validate).
 func Bootstrap(cfg mesh.Config) ([]byte, error) {
 	if err := cfg.Validate(); err != nil {
@@ -131,13 +130,17 @@ func cluster(c *mesh.Cluster) *clusterv3.Cluster {
 	if len(eps.LbEndpoints) > 0 {
 		la.Endpoints = append(la.Endpoints, eps)
 	}
-	return &clusterv3.Cluster{
+	out := &clusterv3.Cluster{
 		Name:                 c.Name,
 		ClusterDiscoveryType: &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STATIC},
 		ConnectTimeout:       duration(c.ConnectTimeout),
-		LbPolicy:             clusterv3.Cluster_ROUND_ROBIN,
+		LbPolicy:             clusterv3.Cluster_LbPolicy(clusterv3.Cluster_LbPolicy_value[string(c.Policy)]), // ROUND_ROBIN is 0
 		LoadAssignment:       la,
 	}
+	if c.Choices != 0 {
+		out.LbConfig = &clusterv3.Cluster_LeastRequestLbConfig_{LeastRequestLbConfig: &clusterv3.Cluster_LeastRequestLbConfig{ChoiceCount: wrapperspb.UInt32(c.Choices)}}
+	}
+	return out
 }
 
 func duration(d time.Duration) *durationpb.Duration {

@@ -1,12 +1,11 @@
 package mesh
 
-// Balancer picks endpoints by Envoy's ROUND_ROBIN: with equal weights it
+// roundRobin picks endpoints by Envoy's ROUND_ROBIN: with equal weights it
 // rotates; otherwise it is an earliest-deadline-first schedule in which an
 // endpoint of weight w is due at every multiple of 1/w. Deadlines are compared
 // as fractions, not as floating point numbers, so in every run of as many picks
-// as the weights add up to each endpoint gets exactly its weight. It has no clock
-// and no lock: each worker has its own, as in Envoy.
-type Balancer struct {
+// as the weights add up to each endpoint gets exactly its weight.
+type roundRobin struct {
 	n    int
 	next int     // equal weights: the endpoint whose turn it is
 	heap []entry // unequal weights
@@ -21,11 +20,11 @@ type entry struct {
 	index             int
 }
 
-// NewBalancer returns a Balancer over endpoints with the given weights, 0
+// newRoundRobin returns the schedule of endpoints with the given weights, 0
 // counting as 1. The seed says which of them is first, so that many proxies do
 // not all begin with the same one.
-func NewBalancer(weights []uint32, seed uint64) *Balancer {
-	b := &Balancer{n: len(weights)}
+func newRoundRobin(weights []uint32, seed uint64) *roundRobin {
+	b := &roundRobin{n: len(weights)}
 	equal := true
 	for i, w := range weights {
 		equal = equal && max(w, 1) == max(weights[0], 1)
@@ -42,13 +41,13 @@ func NewBalancer(weights []uint32, seed uint64) *Balancer {
 	}
 	b.restart()
 	for range seed % b.sum % 1024 {
-		b.Next()
+		b.pick()
 	}
 	return b
 }
 
-// Next returns the index of the next endpoint, -1 if there is none.
-func (b *Balancer) Next() int {
+// pick returns the index of the next endpoint, -1 if there is none.
+func (b *roundRobin) pick() int {
 	if b.n == 0 {
 		return -1
 	}
@@ -74,7 +73,7 @@ func (b *Balancer) Next() int {
 
 // restart begins the schedule anew: after sum picks every turn is back at its
 // weight+1, a common point, and small numbers cannot overflow a product.
-func (b *Balancer) restart() {
+func (b *roundRobin) restart() {
 	b.left = b.sum
 	for i := range b.heap {
 		e := &b.heap[i]
@@ -93,7 +92,7 @@ func (e *entry) before(f *entry) bool {
 	return x < y || x == y && e.seq < f.seq
 }
 
-func (b *Balancer) down(i int) {
+func (b *roundRobin) down(i int) {
 	for {
 		c := 2*i + 1
 		if c >= b.n {

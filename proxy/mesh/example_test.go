@@ -32,9 +32,9 @@ func Example() {
 	}
 	route := table.Listeners[0].Route(&h)
 	cluster := &table.Clusters[route.Cluster]
-	lb := mesh.NewBalancer(cluster.Weights, 0)
+	lb := mesh.NewBalancer(cluster, 0)
 	for range 3 {
-		fmt.Println(cluster.Name, cluster.Endpoints[lb.Next()])
+		fmt.Println(cluster.Name, cluster.Endpoints[lb.Next(nil)])
 	}
 	// Output:
 	// reviews 10.0.0.1:9080

@@ -37,10 +37,12 @@ type Route struct {
 	Timeout time.Duration `json:"timeout"` // 0 means none; Envoy's default of 15 s is written out by the reader
 }
 
-// Cluster is a set of endpoints balanced by weighted round robin.
+// Cluster is a set of endpoints, balanced.
 type Cluster struct {
 	Name           string        `json:"name"`
-	ConnectTimeout time.Duration `json:"connect_timeout"` // 0 means Envoy's default, 5 s
+	Policy         Policy        `json:"lb_policy,omitempty"`    // empty means RoundRobin
+	Choices        uint32        `json:"choice_count,omitempty"` // of LeastRequest; 0 means DefaultChoices, Envoy's 2
+	ConnectTimeout time.Duration `json:"connect_timeout"`        // 0 means Envoy's default, 5 s
 	Endpoints      []Endpoint    `json:"endpoints"`
 }
 

@@ -164,33 +164,33 @@ func TestRouteWithoutAnyHost(t *testing.T) {
 }
 
 // picks returns the next n endpoints.
-func picks(b *Balancer, n int) (out []int) {
+func picks(b *roundRobin, n int) (out []int) {
 	for range n {
-		out = append(out, b.Next())
+		out = append(out, b.pick())
 	}
 	return out
 }
 
-func TestBalancer(t *testing.T) {
-	require.Equal(t, []int{-1, -1}, picks(NewBalancer(nil, 7), 2))
-	require.Equal(t, []int{0, 0}, picks(NewBalancer([]uint32{5}, 7), 2))
-	require.Equal(t, []int{0, 1, 2, 0, 1, 2}, picks(NewBalancer([]uint32{1, 1, 1}, 0), 6))
-	require.Equal(t, []int{2, 0, 1, 2}, picks(NewBalancer([]uint32{0, 1, 1}, 5), 4), "0 counts as 1, the seed shifts")
+func TestRoundRobin(t *testing.T) {
+	require.Equal(t, []int{-1, -1}, picks(newRoundRobin(nil, 7), 2))
+	require.Equal(t, []int{0, 0}, picks(newRoundRobin([]uint32{5}, 7), 2))
+	require.Equal(t, []int{0, 1, 2, 0, 1, 2}, picks(newRoundRobin([]uint32{1, 1, 1}, 0), 6))
+	require.Equal(t, []int{2, 0, 1, 2}, picks(newRoundRobin([]uint32{0, 1, 1}, 5), 4), "0 counts as 1, the seed shifts")
 	// Due at 1/3, 2/3, 1 and at 1: the last of them was put in later.
-	require.Equal(t, []int{0, 0, 1, 0, 0, 0, 1, 0}, picks(NewBalancer([]uint32{3, 1}, 0), 8))
-	require.Equal(t, []int{2, 1, 2, 0, 1, 2, 2, 1, 2, 0, 1, 2}, picks(NewBalancer([]uint32{1, 2, 3}, 0), 12))
+	require.Equal(t, []int{0, 0, 1, 0, 0, 0, 1, 0}, picks(newRoundRobin([]uint32{3, 1}, 0), 8))
+	require.Equal(t, []int{2, 1, 2, 0, 1, 2, 2, 1, 2, 0, 1, 2}, picks(newRoundRobin([]uint32{1, 2, 3}, 0), 12))
 }
 
 // Whatever the weights and the seed, every run as long as their sum gives each
 // endpoint exactly its weight, and picks of one are as far apart as they can be.
-func TestBalancerIsExact(t *testing.T) {
+func TestRoundRobinIsExact(t *testing.T) {
 	for _, weights := range [][]uint32{{1, 1, 1}, {2, 1}, {1, 2, 3}, {50, 30, 20}, {1, 100}, {7, 7, 7, 1}, {4, 4}} {
 		sum := 0
 		for _, w := range weights {
 			sum += int(w)
 		}
 		for seed := range uint64(5) {
-			b := NewBalancer(weights, seed*13)
+			b := newRoundRobin(weights, seed*13)
 			seq := picks(b, 4*sum)
 			for start := 0; start+sum <= len(seq); start += sum {
 				// With a seed, windows do not begin where the schedule does; any
@@ -211,8 +211,8 @@ func TestBalancerIsExact(t *testing.T) {
 	}
 }
 
-func TestBalancerDoesNotOverflow(t *testing.T) {
-	b := NewBalancer([]uint32{1<<32 - 2, 1}, 0)
+func TestRoundRobinDoesNotOverflow(t *testing.T) {
+	b := newRoundRobin([]uint32{1<<32 - 2, 1}, 0)
 	require.Equal(t, []int{0, 0, 0, 0}, picks(b, 4))
 	b.heap[0].turn, b.left = 1<<32-2, 2 // as after 2³² - 3 more
 	got := picks(b, 2)
@@ -220,7 +220,7 @@ func TestBalancerDoesNotOverflow(t *testing.T) {
 	require.Equal(t, []int{0, 1}, got)
 }
 
-func BenchmarkBalancer(b *testing.B) {
+func BenchmarkRoundRobin(b *testing.B) {
 	for _, n := range []int{3, 100} {
 		for _, equal := range []bool{true, false} {
 			b.Run(fmt.Sprintf("endpoints=%d/equal=%v", n, equal), func(b *testing.B) {
@@ -231,10 +231,10 @@ func BenchmarkBalancer(b *testing.B) {
 						w[i] = uint32(i + 1)
 					}
 				}
-				lb := NewBalancer(w, 0)
+				lb := newRoundRobin(w, 0)
 				b.ReportAllocs()
 				for b.Loop() {
-					lb.Next()
+					lb.pick()
 				}
 			})
 		}

@@ -170,14 +170,14 @@ const typical = "GET /productpage HTTP/1.1\r\nHost: productpage:9080\r\nUser-Age
 func TestDecisionsDoNotAllocate(t *testing.T) {
 	table, ids := anyRoute(time.Second)
 	in, h, dst := []byte(typical), &http1.Head{}, make([]byte, 0, 4096)
-	lb := NewBalancer([]uint32{1, 2, 3}, 0)
+	lb := newRoundRobin([]uint32{1, 2, 3}, 0)
 	resp := []byte("HTTP/1.1 200 OK\r\nA: b\r\nContent-Length: 5\r\n\r\n")
 	info := ResponseInfo{Date: []byte("D")}
 	require.Zero(t, testing.AllocsPerRun(100, func() {
 		h.Reset(false)
 		h.Parse(in)
 		AppendRequest(dst, h, table.Listeners[0].Route(h), ids)
-		lb.Next()
+		lb.pick()
 		h.Reset(true)
 		h.Parse(resp)
 		AppendResponse(dst, h, &info)

@@ -46,6 +46,8 @@ type CompiledListener struct {
 type CompiledCluster struct {
 	Name           string
 	ConnectTimeout time.Duration
+	Policy         Policy
+	Choices        int // of LeastRequest
 	Endpoints      []netip.AddrPort
 	Weights        []uint32
 }
@@ -76,7 +78,10 @@ func Compile(cfg Config) (*Table, error) {
 	index := map[string]int{}
 	for i, c := range cfg.Clusters {
 		index[c.Name] = i
-		out := CompiledCluster{Name: c.Name, ConnectTimeout: c.ConnectTimeout}
+		out := CompiledCluster{Name: c.Name, ConnectTimeout: c.ConnectTimeout, Policy: c.Policy, Choices: int(c.Choices)}
+		if out.Choices == 0 {
+			out.Choices = DefaultChoices
+		}
 		if out.ConnectTimeout == 0 {
 			out.ConnectTimeout = DefaultConnectTimeout
 		}

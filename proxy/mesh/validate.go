@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 )
 
@@ -80,8 +81,20 @@ func (v *validator) cluster(path string, c *Cluster) {
 	if c.ConnectTimeout < 0 {
 		v.fail(path+".connect_timeout", "is %v, want 0 (5 s) or more", c.ConnectTimeout)
 	}
+	if c.Policy != "" && !slices.Contains(Policies(), string(c.Policy)) {
+		v.fail(path+".lb_policy", "is %q, want one of %s", c.Policy, strings.Join(Policies(), ", "))
+	}
+	if c.Choices == 1 {
+		v.fail(path+".choice_count", "is 1, want 2 or more")
+	}
+	if c.Choices != 0 && c.Policy != LeastRequest {
+		v.fail(path+".choice_count", "is for %s, and the policy is not", LeastRequest)
+	}
 	var sum uint64
 	for i, e := range c.Endpoints {
+		if c.Policy == LeastRequest && max(e.Weight, 1) != max(c.Endpoints[0].Weight, 1) {
+			v.fail(fmt.Sprintf("%s.endpoints[%d].weight", path, i), "is %d: with %s all weights must be the same", max(e.Weight, 1), LeastRequest)
+		}
 		p := fmt.Sprintf("%s.endpoints[%d].address", path, i)
 		if v.address(p, e.Address) && strings.HasSuffix(e.Address, ":0") {
 			v.fail(p, "%s has port 0", e.Address)

@@ -12,6 +12,28 @@ import (
 type limits struct {
 	connections atomic.Int64
 	pending     atomic.Int64
+	active      []atomic.Int64 // requests under way, by endpoint; nil where no policy asks for them
+}
+
+// newLimits returns those of each cluster.
+func newLimits(clusters []mesh.CompiledCluster) []limits {
+	all := make([]limits, len(clusters))
+	for i := range clusters {
+		if c := &clusters[i]; c.Policy == mesh.LeastRequest {
+			all[i].active = make([]atomic.Int64, len(c.Endpoints))
+		}
+	}
+	return all
+}
+
+// Active makes it a mesh.Active.
+func (l *limits) Active(endpoint int) int64 { return l.active[endpoint].Load() }
+
+// carry counts a request that begins or ends.
+func (l *limits) carry(endpoint int, n int64) {
+	if l.active != nil {
+		l.active[endpoint].Add(n)
+	}
 }
 
 // take adds one to n unless that exceeds the maximum.

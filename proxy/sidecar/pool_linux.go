@@ -1,7 +1,6 @@
 package sidecar
 
 import (
-	"net/netip"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -15,6 +14,7 @@ import (
 type pool struct {
 	w       *worker
 	cluster int
+	index   int // of the endpoint
 	family  int
 	addr    unix.Sockaddr
 	timeout int64 // to connect, ns
@@ -26,9 +26,9 @@ type pool struct {
 	busy       int // connections with a request
 }
 
-func newPool(w *worker, cluster int, c *mesh.CompiledCluster, a netip.AddrPort) *pool {
-	p := &pool{w: w, cluster: cluster, timeout: int64(c.ConnectTimeout), limits: &w.s.limits[cluster]}
-	p.family, p.addr = sockaddr(a)
+func newPool(w *worker, cluster int, c *mesh.CompiledCluster, endpoint int) *pool {
+	p := &pool{w: w, cluster: cluster, index: endpoint, timeout: int64(c.ConnectTimeout), limits: &w.s.limits[cluster]}
+	p.family, p.addr = sockaddr(c.Endpoints[endpoint])
 	return p
 }
 

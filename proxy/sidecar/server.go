@@ -88,7 +88,7 @@ func New(cfg mesh.Config, opt Options) (*Server, error) {
 		return nil, failure.Usagef("sidecar: concurrency is %d, want 1 to 1024", opt.Concurrency)
 	}
 	s := &Server{cfg: cfg, opt: opt.withDefaults(), table: table, started: time.Now()}
-	s.limits = make([]limits, len(table.Clusters))
+	s.limits = newLimits(table.Clusters)
 	if s.opt.Seed == 0 {
 		var b [8]byte
 		if _, err := rand.Read(b[:]); err != nil {

@@ -113,6 +113,7 @@ func (u *upstream) broken() {
 func (u *upstream) begin(d *downstream, request []byte) {
 	u.d = d
 	u.p.busy++
+	u.p.limits.carry(u.p.index, 1)
 	u.inBody = false
 	c := u.p.counters()
 	c.RqTotal++
@@ -294,6 +295,7 @@ func (u *upstream) done(extra bool) {
 func (u *upstream) leave() {
 	u.d = nil
 	u.p.busy--
+	u.p.limits.carry(u.p.index, -1)
 	u.p.counters().RqActive--
 }
 

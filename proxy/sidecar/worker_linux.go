@@ -94,10 +94,10 @@ func newWorker(s *Server, id int) (*worker, error) {
 	w.ids = mesh.NewRequestIDs(key)
 	for i := range s.table.Clusters {
 		c := &s.table.Clusters[i]
-		w.balancers = append(w.balancers, mesh.NewBalancer(c.Weights, seed))
+		w.balancers = append(w.balancers, mesh.NewBalancer(c, seed))
 		var pools []*pool
 		for j := range c.Endpoints {
-			pools = append(pools, newPool(w, i, c, c.Endpoints[j]))
+			pools = append(pools, newPool(w, i, c, j))
 		}
 		w.pools = append(w.pools, pools)
 		if id == 0 {

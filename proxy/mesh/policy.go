@@ -1,0 +1,72 @@
+package mesh
+
+import "math/rand/v2"
+
+// Policy is how a cluster chooses among its endpoints, by Envoy's name.
+type Policy string
+
+// The policies. An empty one is RoundRobin.
+const (
+	RoundRobin   Policy = "ROUND_ROBIN"   // in turn, by weight
+	LeastRequest Policy = "LEAST_REQUEST" // of a few drawn at random, the one with the fewest requests under way; equal weights only
+	Random       Policy = "RANDOM"        // by chance; weights don't matter
+)
+
+// Policies lists the policies, for messages.
+func Policies() []string { return []string{string(RoundRobin), string(LeastRequest), string(Random)} }
+
+// DefaultChoices is how many endpoints LeastRequest draws where nothing is said.
+const DefaultChoices = 2
+
+// Active says how many requests are under way to an endpoint, from all workers.
+type Active interface{ Active(endpoint int) int64 }
+
+// Balancer picks endpoints by a cluster's policy. It has no clock and no lock:
+// each worker has its own, as in Envoy.
+type Balancer struct {
+	n       int
+	turn    *roundRobin // or nil
+	choices int         // of LeastRequest; 1: the first is taken
+	chance  *rand.Rand
+}
+
+// NewBalancer returns a Balancer over the endpoints of c. The same seed gives the
+// same picks.
+func NewBalancer(c *CompiledCluster, seed uint64) *Balancer {
+	b := &Balancer{n: len(c.Endpoints), choices: 1}
+	switch c.Policy {
+	case LeastRequest:
+		b.choices = c.Choices
+	case Random:
+	default:
+		b.turn = newRoundRobin(c.Weights, seed)
+		return b
+	}
+	b.chance = rand.New(rand.NewPCG(seed, 0))
+	return b
+}
+
+// Next returns the index of the next endpoint, -1 if there is none. It asks
+// active under LeastRequest only, and allocates nothing.
+func (b *Balancer) Next(active Active) int {
+	switch {
+	case b.turn != nil:
+		return b.turn.pick()
+	case b.n == 0:
+		return -1
+	}
+	best := b.chance.IntN(b.n)
+	if b.choices == 1 {
+		return best
+	}
+	// Envoy draws with replacement, and of two with as many requests keeps the
+	// first.
+	least := active.Active(best)
+	for range b.choices - 1 {
+		i := b.chance.IntN(b.n)
+		if n := active.Active(i); n < least {
+			best, least = i, n
+		}
+	}
+	return best
+}

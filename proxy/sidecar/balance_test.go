@@ -1,0 +1,127 @@
+//go:build linux
+
+package sidecar
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/meshnic/meshnic/proxy/mesh"
+)
+
+// balanced is three servers that say who they are. /hold is answered at once by
+// all but the first, which answers it when the test is over.
+func balanced(t *testing.T, weights ...uint32) (endpoints []mesh.Endpoint, held *atomic.Int64) {
+	held = new(atomic.Int64)
+	over := make(chan struct{})
+	for i, w := range weights {
+		endpoints = append(endpoints, mesh.Endpoint{Weight: w, Address: answer(t, func(c net.Conn, r *bufio.Reader) {
+			for {
+				line, err := r.ReadString('\n')
+				if err != nil || skipHead(r) != nil {
+					return
+				}
+				if i == 0 && strings.HasPrefix(line, "GET /hold") {
+					held.Add(1)
+					<-over
+				}
+				fmt.Fprintf(c, "HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\n%d", i)
+			}
+		})})
+	}
+	t.Cleanup(func() { close(over) })
+	return endpoints, held
+}
+
+// TestBalancing holds the distribution of each policy, ours and Envoy's, against
+// what it should be.
+func TestBalancing(t *testing.T) {
+	third := []float64{1. / 3, 1. / 3, 1. / 3}
+	for name, c := range map[string]struct {
+		policy  mesh.Policy
+		choices uint32
+		weights []uint32
+		hold    bool // requests are under way to the first endpoint
+		want    []float64
+	}{
+		"random":                   {mesh.Random, 0, []uint32{1, 1, 1}, false, third},
+		"random with weights":      {mesh.Random, 0, []uint32{1, 2, 3}, false, third},
+		"least request":            {mesh.LeastRequest, 0, []uint32{1, 1, 1}, false, third},
+		"least request, one busy":  {mesh.LeastRequest, 0, []uint32{1, 1, 1}, true, []float64{1. / 9, 4. / 9, 4. / 9}},
+		"least of three, one busy": {mesh.LeastRequest, 3, []uint32{1, 1, 1}, true, []float64{1. / 27, 13. / 27, 13. / 27}},
+	} {
+		world := func(t *testing.T) (mesh.Config, *atomic.Int64) {
+			endpoints, held := balanced(t, c.weights...)
+			cfg := relay(0, endpoints...)
+			cfg.Clusters[0].Policy, cfg.Clusters[0].Choices = c.policy, c.choices
+			return cfg, held
+		}
+		check := func(t *testing.T, addr string, held *atomic.Int64) {
+			if c.hold {
+				holdFirst(t, addr, held)
+			}
+			counts := ask3000(t, addr)
+			require.Less(t, distance(counts, c.want), 27.6, "%v", counts) // p = 1e-6 with two degrees of freedom
+		}
+		t.Run(name, func(t *testing.T) {
+			cfg, held := world(t)
+			check(t, start(t, cfg, Options{Concurrency: 1}).Addrs()[0].String(), held)
+		})
+		t.Run(name+", Envoy", func(t *testing.T) {
+			path := envoy(t)
+			cfg, held := world(t)
+			port := upstreams(t, 1)[0]
+			addr := port.Addr().String()
+			require.NoError(t, port.Close())
+			cfg.Listeners[0].Address = addr
+			startEnvoy(t, path, cfg, addr)
+			check(t, addr, held)
+		})
+	}
+}
+
+// holdFirst sends requests until some are under way to the first endpoint.
+func holdFirst(t *testing.T, addr string, held *atomic.Int64) {
+	for end := time.Now().Add(10 * time.Second); held.Load() < 3; {
+		require.True(t, time.Now().Before(end), "no request gets to the first endpoint")
+		c, err := net.Dial("tcp", addr)
+		require.NoError(t, err)
+		t.Cleanup(func() { c.Close() })
+		_, err = io.WriteString(c, "GET /hold HTTP/1.1\r\nhost: x\r\n\r\n")
+		require.NoError(t, err)
+		require.NoError(t, c.SetReadDeadline(time.Now().Add(200*time.Millisecond)))
+		c.Read(make([]byte, 1)) // answered, or held
+	}
+}
+
+// ask3000 counts who answers, on one connection.
+func ask3000(t *testing.T, addr string) []int {
+	c, err := net.Dial("tcp", addr)
+	require.NoError(t, err)
+	defer c.Close()
+	r := bufio.NewReader(c)
+	counts := make([]int, 3)
+	for range 3000 {
+		status, body := ask(t, c, r, get)
+		require.Equal(t, 200, status)
+		counts[body[0]-'0']++
+	}
+	return counts
+}
+
+// distance is chi-square of counts against shares of their sum.
+func distance(counts []int, shares []float64) (x float64) {
+	for i, n := range counts {
+		e := shares[i] * 3000
+		x += (float64(n) - e) * (float64(n) - e) / e
+	}
+	return x
+}
