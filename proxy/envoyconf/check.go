@@ -40,16 +40,22 @@ var carried = map[protoreflect.FullName]map[string][]string{
 	"envoy.config.route.v3.VirtualHost":                                      {"name": nil, "domains": nil, "routes": nil},
 	"envoy.config.route.v3.Route":                                            {"match": nil, "route": nil},
 	"envoy.config.route.v3.RouteMatch":                                       {"prefix": nil, "path": nil},
-	"envoy.config.route.v3.RouteAction":                                      {"cluster": nil, "timeout": nil},
+	"envoy.config.route.v3.RouteAction":                                      {"cluster": nil, "timeout": nil, "hash_policy": nil},
+	"envoy.config.route.v3.RouteAction.HashPolicy":                           {"header": nil, "cookie": nil, "terminal": nil},
+	"envoy.config.route.v3.RouteAction.HashPolicy.Header":                    {"header_name": nil},
+	"envoy.config.route.v3.RouteAction.HashPolicy.Cookie":                    {"name": nil},
 	"envoy.config.cluster.v3.Cluster": {
 		"name": nil, "type": {"STATIC"}, "connect_timeout": nil, "lb_policy": mesh.Policies(), "load_assignment": nil,
-		"least_request_lb_config": nil,
+		"least_request_lb_config": nil, "ring_hash_lb_config": nil,
 	},
 	"envoy.config.cluster.v3.Cluster.LeastRequestLbConfig": {"choice_count": nil},
-	"envoy.config.endpoint.v3.ClusterLoadAssignment":       {"cluster_name": nil, "endpoints": nil},
-	"envoy.config.endpoint.v3.LocalityLbEndpoints":         {"lb_endpoints": nil},
-	"envoy.config.endpoint.v3.LbEndpoint":                  {"endpoint": nil, "load_balancing_weight": nil},
-	"envoy.config.endpoint.v3.Endpoint":                    {"address": nil},
+	"envoy.config.cluster.v3.Cluster.RingHashLbConfig": {
+		"minimum_ring_size": nil, "maximum_ring_size": nil, "hash_function": {"XX_HASH"},
+	},
+	"envoy.config.endpoint.v3.ClusterLoadAssignment": {"cluster_name": nil, "endpoints": nil},
+	"envoy.config.endpoint.v3.LocalityLbEndpoints":   {"lb_endpoints": nil},
+	"envoy.config.endpoint.v3.LbEndpoint":            {"endpoint": nil, "load_balancing_weight": nil},
+	"envoy.config.endpoint.v3.Endpoint":              {"address": nil},
 }
 
 // node is a value in the file and where it stands.
@@ -222,10 +228,16 @@ func (c *checker) value(v *node, path string, f protoreflect.FieldDescriptor, va
 			if err := checkDuration(v); err != nil {
 				c.fail(v, path, "%v", err)
 			}
-		case "google.protobuf.UInt32Value":
+		case "google.protobuf.UInt32Value", "google.protobuf.UInt64Value": // the latter are sizes below 2³²
 			c.number(v, path)
 		default:
 			c.message(v, path, f.Message())
+		}
+		return
+	}
+	if f.Kind() == protoreflect.BoolKind {
+		if v.Kind != yaml.ScalarNode || v.ShortTag() != "!!bool" {
+			c.fail(v, path, "want true or false")
 		}
 		return
 	}

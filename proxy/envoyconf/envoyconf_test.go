@@ -42,7 +42,7 @@ func reviews() mesh.Config {
 				Name: "reviews", Domains: []string{"reviews", "reviews:9080", "*.reviews", "reviews.*"},
 				Routes: []mesh.Route{
 					{Path: "/health", Cluster: "details"},
-					{Prefix: "/", Cluster: "reviews", Timeout: 2500 * time.Millisecond},
+					{Prefix: "/", Cluster: "reviews", Timeout: 2500 * time.Millisecond, Hash: []mesh.HashPolicy{{Header: "x-user", Terminal: true}, {Cookie: "session"}}},
 				},
 			}, {
 				Name: "any", Domains: []string{"*"},
@@ -61,6 +61,8 @@ func reviews() mesh.Config {
 			{Name: "details", Endpoints: []mesh.Endpoint{{Address: "127.0.0.12:9080"}}},
 			{Name: "empty"},
 			{Name: "least", Policy: mesh.LeastRequest, Choices: 3, Endpoints: []mesh.Endpoint{{Address: "127.0.0.12:9080", Weight: 2}, {Address: "127.0.0.13:9080", Weight: 2}}},
+			{Name: "ring", Policy: mesh.RingHash, MinRing: 100, MaxRing: 1000, Endpoints: []mesh.Endpoint{{Address: "127.0.0.12:9080", Weight: 2}, {Address: "127.0.0.13:9080"}}},
+			{Name: "table", Policy: mesh.Maglev, Endpoints: []mesh.Endpoint{{Address: "127.0.0.12:9080"}}},
 			{Name: "chance", Policy: mesh.Random, Endpoints: []mesh.Endpoint{{Address: "127.0.0.12:9080", Weight: 2}, {Address: "127.0.0.13:9080"}}},
 		},
 	}
@@ -200,7 +202,7 @@ func TestReadRefuses(t *testing.T) {
 		{"router as network filter", replace("network.http_connection_manager.v3.HttpConnectionManager", "http.router.v3.Router"),
 			"stat_prefix: Router has no such field"},
 		{"HTTP/2", replace("codec_type: AUTO", "codec_type: HTTP2"), `codec_type: is "HTTP2", supported: HTTP1, AUTO`},
-		{"another policy", replace("connect_timeout: 0.25s", "lb_policy: MAGLEV"), `lb_policy: is "MAGLEV", supported: ROUND_ROBIN, LEAST_REQUEST, RANDOM`},
+		{"another policy", replace("connect_timeout: 0.25s", "lb_policy: CLUSTER_PROVIDED"), `lb_policy: is "CLUSTER_PROVIDED", supported: ROUND_ROBIN, LEAST_REQUEST, RANDOM, RING_HASH, MAGLEV`},
 		{"choices of another policy", replace("connect_timeout: 0.25s", "least_request_lb_config: {choice_count: 3}"), `least_request_lb_config: is for LEAST_REQUEST, and lb_policy is not`},
 		{"one choice", replace("connect_timeout: 0.25s", "least_request_lb_config: {choice_count: 1}"), `choice_count: is 1, want 2 or more`},
 		{"DNS", replace("connect_timeout: 0.25s", "type: STRICT_DNS"), `type: is "STRICT_DNS", supported: STATIC`},

@@ -141,6 +141,9 @@ func (r *reader) virtualHost(path string, v *routev3.VirtualHost) mesh.VirtualHo
 			Prefix: e.GetMatch().GetPrefix(), Path: e.GetMatch().GetPath(),
 			Cluster: a.GetCluster(), Timeout: mesh.DefaultRouteTimeout,
 		}
+		for _, h := range a.GetHashPolicy() {
+			m.Hash = append(m.Hash, mesh.HashPolicy{Header: h.GetHeader().GetHeaderName(), Cookie: h.GetCookie().GetName(), Terminal: h.GetTerminal()})
+		}
 		if a.GetTimeout() != nil {
 			m.Timeout = r.duration(p+".route.timeout", a.GetTimeout())
 		}
@@ -167,6 +170,12 @@ func (r *reader) cluster(path string, c *clusterv3.Cluster) mesh.Cluster {
 	}
 	if c.GetLeastRequestLbConfig() != nil && out.Policy != mesh.LeastRequest {
 		r.fail(path+".least_request_lb_config", "is for %s, and lb_policy is not", mesh.LeastRequest)
+	}
+	if x := c.GetRingHashLbConfig(); x != nil {
+		out.MinRing, out.MaxRing = uint32(x.GetMinimumRingSize().GetValue()), uint32(x.GetMaximumRingSize().GetValue())
+		if out.Policy != mesh.RingHash {
+			r.fail(path+".ring_hash_lb_config", "is for %s, and lb_policy is not", mesh.RingHash)
+		}
 	}
 	la := c.GetLoadAssignment()
 	if la.GetClusterName() != c.GetName() && la != nil {

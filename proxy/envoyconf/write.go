@@ -108,9 +108,23 @@ func virtualHost(h *mesh.VirtualHost) *routev3.VirtualHost {
 			Action: &routev3.Route_Route{Route: &routev3.RouteAction{
 				ClusterSpecifier: &routev3.RouteAction_Cluster{Cluster: r.Cluster},
 				// Always written: left out it would mean 15 s.
-				Timeout: durationpb.New(r.Timeout),
+				Timeout:    durationpb.New(r.Timeout),
+				HashPolicy: hashPolicies(r.Hash),
 			}},
 		})
+	}
+	return out
+}
+
+func hashPolicies(list []mesh.HashPolicy) (out []*routev3.RouteAction_HashPolicy) {
+	for _, p := range list {
+		x := &routev3.RouteAction_HashPolicy{Terminal: p.Terminal}
+		if p.Cookie != "" {
+			x.PolicySpecifier = &routev3.RouteAction_HashPolicy_Cookie_{Cookie: &routev3.RouteAction_HashPolicy_Cookie{Name: p.Cookie}}
+		} else {
+			x.PolicySpecifier = &routev3.RouteAction_HashPolicy_Header_{Header: &routev3.RouteAction_HashPolicy_Header{HeaderName: p.Header}}
+		}
+		out = append(out, x)
 	}
 	return out
 }
@@ -139,6 +153,16 @@ func cluster(c *mesh.Cluster) *clusterv3.Cluster {
 	}
 	if c.Choices != 0 {
 		out.LbConfig = &clusterv3.Cluster_LeastRequestLbConfig_{LeastRequestLbConfig: &clusterv3.Cluster_LeastRequestLbConfig{ChoiceCount: wrapperspb.UInt32(c.Choices)}}
+	}
+	if c.MinRing != 0 || c.MaxRing != 0 {
+		x := &clusterv3.Cluster_RingHashLbConfig{}
+		if c.MinRing != 0 {
+			x.MinimumRingSize = wrapperspb.UInt64(uint64(c.MinRing))
+		}
+		if c.MaxRing != 0 {
+			x.MaximumRingSize = wrapperspb.UInt64(uint64(c.MaxRing))
+		}
+		out.LbConfig = &clusterv3.Cluster_RingHashLbConfig_{RingHashLbConfig: x}
 	}
 	return out
 }

@@ -34,7 +34,7 @@ func Example() {
 	cluster := &table.Clusters[route.Cluster]
 	lb := mesh.NewBalancer(cluster, 0)
 	for range 3 {
-		fmt.Println(cluster.Name, cluster.Endpoints[lb.Next(nil)])
+		fmt.Println(cluster.Name, cluster.Endpoints[lb.Next(nil, 0, false)])
 	}
 	// Output:
 	// reviews 10.0.0.1:9080

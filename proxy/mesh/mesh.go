@@ -34,15 +34,18 @@ type Route struct {
 	Prefix  string        `json:"prefix,omitempty"` // path prefix; one of Prefix and Path
 	Path    string        `json:"path,omitempty"`   // whole path
 	Cluster string        `json:"cluster"`
-	Timeout time.Duration `json:"timeout"` // 0 means none; Envoy's default of 15 s is written out by the reader
+	Hash    []HashPolicy  `json:"hash_policy,omitempty"` // what RingHash and Maglev place requests by
+	Timeout time.Duration `json:"timeout"`               // 0 means none; Envoy's default of 15 s is written out by the reader
 }
 
 // Cluster is a set of endpoints, balanced.
 type Cluster struct {
 	Name           string        `json:"name"`
-	Policy         Policy        `json:"lb_policy,omitempty"`    // empty means RoundRobin
-	Choices        uint32        `json:"choice_count,omitempty"` // of LeastRequest; 0 means DefaultChoices, Envoy's 2
-	ConnectTimeout time.Duration `json:"connect_timeout"`        // 0 means Envoy's default, 5 s
+	Policy         Policy        `json:"lb_policy,omitempty"`         // empty means RoundRobin
+	Choices        uint32        `json:"choice_count,omitempty"`      // of LeastRequest; 0 means DefaultChoices, Envoy's 2
+	MinRing        uint32        `json:"minimum_ring_size,omitempty"` // of RingHash; 0 means DefaultMinRing
+	MaxRing        uint32        `json:"maximum_ring_size,omitempty"` // of RingHash; 0 means DefaultMaxRing
+	ConnectTimeout time.Duration `json:"connect_timeout"`             // 0 means Envoy's default, 5 s
 	Endpoints      []Endpoint    `json:"endpoints"`
 }
 

@@ -10,10 +10,14 @@ const (
 	RoundRobin   Policy = "ROUND_ROBIN"   // in turn, by weight
 	LeastRequest Policy = "LEAST_REQUEST" // of a few drawn at random, the one with the fewest requests under way; equal weights only
 	Random       Policy = "RANDOM"        // by chance; weights don't matter
+	RingHash     Policy = "RING_HASH"     // by the request's hash, on a ring
+	Maglev       Policy = "MAGLEV"        // by the request's hash, in a table
 )
 
 // Policies lists the policies, for messages.
-func Policies() []string { return []string{string(RoundRobin), string(LeastRequest), string(Random)} }
+func Policies() []string {
+	return []string{string(RoundRobin), string(LeastRequest), string(Random), string(RingHash), string(Maglev)}
+}
 
 // DefaultChoices is how many endpoints LeastRequest draws where nothing is said.
 const DefaultChoices = 2
@@ -27,17 +31,18 @@ type Balancer struct {
 	n       int
 	turn    *roundRobin // or nil
 	choices int         // of LeastRequest; 1: the first is taken
+	placed  placement   // or nil
 	chance  *rand.Rand
 }
 
 // NewBalancer returns a Balancer over the endpoints of c. The same seed gives the
 // same picks.
 func NewBalancer(c *CompiledCluster, seed uint64) *Balancer {
-	b := &Balancer{n: len(c.Endpoints), choices: 1}
+	b := &Balancer{n: len(c.Endpoints), choices: 1, placed: c.placed}
 	switch c.Policy {
 	case LeastRequest:
 		b.choices = c.Choices
-	case Random:
+	case Random, RingHash, Maglev:
 	default:
 		b.turn = newRoundRobin(c.Weights, seed)
 		return b
@@ -47,13 +52,19 @@ func NewBalancer(c *CompiledCluster, seed uint64) *Balancer {
 }
 
 // Next returns the index of the next endpoint, -1 if there is none. It asks
-// active under LeastRequest only, and allocates nothing.
-func (b *Balancer) Next(active Active) int {
+// active under LeastRequest only, and allocates nothing. hash is the request's,
+// for RingHash and Maglev; one that has none goes by chance.
+func (b *Balancer) Next(active Active, hash uint64, hashed bool) int {
 	switch {
 	case b.turn != nil:
 		return b.turn.pick()
 	case b.n == 0:
 		return -1
+	case b.placed != nil:
+		if !hashed {
+			hash = b.chance.Uint64()
+		}
+		return b.placed.at(hash)
 	}
 	best := b.chance.IntN(b.n)
 	if b.choices == 1 {

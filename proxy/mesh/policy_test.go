@@ -36,7 +36,7 @@ func chiSquare(counts []int, shares []float64) (x float64) {
 func tally(b *Balancer, n, picks int, active Active) []int {
 	counts := make([]int, n)
 	for range picks {
-		counts[b.Next(active)]++
+		counts[b.Next(active, 0, false)]++
 	}
 	return counts
 }
@@ -66,7 +66,7 @@ func TestPolicies(t *testing.T) {
 
 func TestBalancerOfNothing(t *testing.T) {
 	for _, p := range Policies() {
-		require.Equal(t, -1, NewBalancer(cluster(Policy(p), 2, 0), 7).Next(load{}), p)
+		require.Equal(t, -1, NewBalancer(cluster(Policy(p), 2, 0), 7).Next(load{}, 0, false), p)
 	}
 }
 
@@ -74,18 +74,18 @@ func TestSameSeedSamePicks(t *testing.T) {
 	a, b, c := NewBalancer(cluster(Random, 2, 5), 3), NewBalancer(cluster(Random, 2, 5), 3), NewBalancer(cluster(Random, 2, 5), 4)
 	same := true
 	for range 100 {
-		x := a.Next(nil)
-		require.Equal(t, x, b.Next(nil))
-		same = same && x == c.Next(nil)
+		x := a.Next(nil, 0, false)
+		require.Equal(t, x, b.Next(nil, 0, false))
+		same = same && x == c.Next(nil, 0, false)
 	}
 	require.False(t, same)
 }
 
 func TestPolicyIsValidated(t *testing.T) {
 	for want, change := range map[string]func(*Cluster){
-		`clusters[0].lb_policy: is "MAGLEV", want one of ROUND_ROBIN, LEAST_REQUEST, RANDOM`: func(c *Cluster) { c.Policy = "MAGLEV" },
-		`clusters[0].choice_count: is 1, want 2 or more`:                                     func(c *Cluster) { c.Policy, c.Choices = LeastRequest, 1 },
-		`clusters[0].choice_count: is for LEAST_REQUEST, and the policy is not`:              func(c *Cluster) { c.Choices = 2 },
+		`clusters[0].lb_policy: is "SUBSET", want one of ROUND_ROBIN, LEAST_REQUEST, RANDOM, RING_HASH, MAGLEV`: func(c *Cluster) { c.Policy = "SUBSET" },
+		`clusters[0].choice_count: is 1, want 2 or more`:                                                        func(c *Cluster) { c.Policy, c.Choices = LeastRequest, 1 },
+		`clusters[0].choice_count: is for LEAST_REQUEST, and the policy is not`:                                 func(c *Cluster) { c.Choices = 2 },
 		`clusters[0].endpoints[1].weight: is 1: with LEAST_REQUEST all weights must be the same`: func(c *Cluster) {
 			c.Policy = LeastRequest
 			c.Endpoints = []Endpoint{{Address: "127.0.0.1:1", Weight: 2}, {Address: "127.0.0.1:2"}}
@@ -106,7 +106,7 @@ func TestPickingDoesNotAllocate(t *testing.T) {
 	active := make(load, 10)
 	for _, p := range Policies() {
 		b := NewBalancer(cluster(Policy(p), 2, 10), 1)
-		require.Zero(t, testing.AllocsPerRun(1000, func() { b.Next(&active) }), p)
+		require.Zero(t, testing.AllocsPerRun(1000, func() { b.Next(&active, 0, false) }), p)
 	}
 }
 
@@ -117,7 +117,7 @@ func BenchmarkBalancer(b *testing.B) {
 			lb := NewBalancer(cluster(Policy(p), 2, 100), 1)
 			b.ReportAllocs()
 			for b.Loop() {
-				lb.Next(&active)
+				lb.Next(&active, 0, false)
 			}
 		})
 	}

@@ -2,6 +2,7 @@ package mesh
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"net/netip"
 	"sort"
@@ -50,6 +51,8 @@ type CompiledCluster struct {
 	Choices        int // of LeastRequest
 	Endpoints      []netip.AddrPort
 	Weights        []uint32
+
+	placed placement // of RingHash and Maglev, if there are endpoints
 }
 
 type host struct{ routes []RouteEntry }
@@ -66,6 +69,7 @@ type RouteEntry struct {
 
 	path   []byte
 	prefix bool
+	hash   []HashPolicy
 	expect string // the x-envoy-expected-rq-timeout-ms line, empty without a timeout
 }
 
@@ -89,6 +93,13 @@ func Compile(cfg Config) (*Table, error) {
 			out.Endpoints = append(out.Endpoints, netip.MustParseAddrPort(e.Address))
 			out.Weights = append(out.Weights, max(e.Weight, 1))
 		}
+		switch {
+		case len(out.Endpoints) == 0:
+		case c.Policy == RingHash:
+			out.placed = newRing(&out, cmp.Or(c.MinRing, DefaultMinRing), cmp.Or(c.MaxRing, DefaultMaxRing))
+		case c.Policy == Maglev:
+			out.placed = newMaglev(&out)
+		}
 		t.Clusters = append(t.Clusters, out)
 	}
 	for _, l := range cfg.Listeners {
@@ -105,7 +116,7 @@ func compileListener(l Listener, cluster map[string]int) CompiledListener {
 	for _, v := range l.VirtualHosts {
 		h := &host{}
 		for _, r := range v.Routes {
-			e := RouteEntry{Cluster: cluster[r.Cluster], Timeout: r.Timeout, path: []byte(r.Path)}
+			e := RouteEntry{Cluster: cluster[r.Cluster], Timeout: r.Timeout, path: []byte(r.Path), hash: lowered(r.Hash)}
 			if r.Prefix != "" {
 				e.path, e.prefix = []byte(r.Prefix), true
 			}

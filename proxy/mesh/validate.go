@@ -1,6 +1,7 @@
 package mesh
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -90,6 +91,12 @@ func (v *validator) cluster(path string, c *Cluster) {
 	if c.Choices != 0 && c.Policy != LeastRequest {
 		v.fail(path+".choice_count", "is for %s, and the policy is not", LeastRequest)
 	}
+	if (c.MinRing != 0 || c.MaxRing != 0) && c.Policy != RingHash {
+		v.fail(path+".minimum_ring_size", "and maximum_ring_size are for %s, and the policy is not", RingHash)
+	}
+	if least, most := cmp.Or(c.MinRing, DefaultMinRing), cmp.Or(c.MaxRing, DefaultMaxRing); least > most || most > DefaultMaxRing {
+		v.fail(path+".minimum_ring_size", "is %d and the maximum %d, want at most that and that at most %d", least, most, DefaultMaxRing)
+	}
 	var sum uint64
 	for i, e := range c.Endpoints {
 		if c.Policy == LeastRequest && max(e.Weight, 1) != max(c.Endpoints[0].Weight, 1) {
@@ -140,6 +147,11 @@ func (v *validator) route(path string, r *Route) {
 	}
 	if !v.clusters[r.Cluster] {
 		v.fail(path+".cluster", "no cluster is named %q", r.Cluster)
+	}
+	for i, p := range r.Hash {
+		if (p.Header == "") == (p.Cookie == "") {
+			v.fail(fmt.Sprintf("%s.hash_policy[%d]", path, i), "has header %q and cookie %q, want one of them", p.Header, p.Cookie)
+		}
 	}
 	if r.Timeout < 0 {
 		v.fail(path+".timeout", "is %v, want 0 (none) or more", r.Timeout)

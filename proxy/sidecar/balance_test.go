@@ -125,3 +125,68 @@ func distance(counts []int, shares []float64) (x float64) {
 	}
 	return x
 }
+
+// hashed are requests with and without what the route's policies look at.
+func hashed() (requests []string) {
+	add := func(fields string) { requests = append(requests, "GET / HTTP/1.1\r\nhost: x\r\n"+fields+"\r\n") }
+	for i := range 200 {
+		add(fmt.Sprintf("X-User: user%d\r\n", i))
+	}
+	for i := range 50 {
+		add(fmt.Sprintf("cookie: a=b; session=%d; c=d\r\n", i))
+		add(fmt.Sprintf("cookie: session=\"%d\"\r\n", i))
+		add(fmt.Sprintf("x-last: %d\r\ncookie: session=%d\r\n", i%7, i))
+		add(fmt.Sprintf("x-user: b%d\r\nx-user: a%d\r\n", i, i))
+		add(fmt.Sprintf("x-user: a%d\r\nx-user: b%d\r\n", i, i))
+		add(fmt.Sprintf("x-user: %d\r\nx-last: %d\r\ncookie: session=%d\r\n", i, i, i))
+	}
+	add("x-user: \r\n")
+	add("cookie: sessions=1; session=2; session=3\r\n")
+	return requests
+}
+
+// TestPlacement gives both proxies the same endpoints and the same requests:
+// each goes to the same endpoint, whatever of it is hashed.
+func TestPlacement(t *testing.T) {
+	path := envoy(t)
+	for name, change := range map[string]func(c *mesh.Cluster){
+		"ring":             func(c *mesh.Cluster) { c.Policy = mesh.RingHash },
+		"ring, small":      func(c *mesh.Cluster) { c.Policy, c.MinRing, c.MaxRing = mesh.RingHash, 10, 40 },
+		"ring, by weight":  func(c *mesh.Cluster) { c.Policy = mesh.RingHash; c.Endpoints[0].Weight = 5 },
+		"table":            func(c *mesh.Cluster) { c.Policy = mesh.Maglev },
+		"table, by weight": func(c *mesh.Cluster) { c.Policy = mesh.Maglev; c.Endpoints[1].Weight = 7 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			endpoints, _ := balanced(t, 1, 2, 3)
+			cfg := relay(0, endpoints...)
+			change(&cfg.Clusters[0])
+			cfg.Listeners[0].VirtualHosts[0].Routes[0].Hash = []mesh.HashPolicy{{Header: "x-user", Terminal: true}, {Header: "X-Last"}, {Cookie: "session"}}
+			ours := start(t, cfg, Options{Concurrency: 1}).Addrs()[0].String()
+			port := upstreams(t, 1)[0]
+			cfg.Listeners[0].Address = port.Addr().String()
+			require.NoError(t, port.Close())
+			startEnvoy(t, path, cfg, cfg.Listeners[0].Address)
+			got, want := placed(t, ours), placed(t, cfg.Listeners[0].Address)
+			for i, r := range hashed() {
+				require.Equal(t, string(want[i]), string(got[i]), "%q", r)
+			}
+			require.Contains(t, got, "0")
+			require.Contains(t, got, "1")
+			require.Contains(t, got, "2")
+		})
+	}
+}
+
+// placed is who answers each request.
+func placed(t *testing.T, addr string) (who string) {
+	c, err := net.Dial("tcp", addr)
+	require.NoError(t, err)
+	defer c.Close()
+	r := bufio.NewReader(c)
+	for _, x := range hashed() {
+		status, body := ask(t, c, r, x)
+		require.Equal(t, 200, status)
+		who += body
+	}
+	return who
+}

@@ -310,7 +310,8 @@ func (d *downstream) request(h *http1.Head, b []byte) int {
 		return 0
 	}
 	cluster := d.route.Cluster
-	i := w.balancers[cluster].Next(&w.s.limits[cluster])
+	hash, hashed := d.route.Hash(h)
+	i := w.balancers[cluster].Next(&w.s.limits[cluster], hash, hashed)
 	if i < 0 {
 		w.cc[cluster].CxNoneHealthy++
 		w.cc[cluster].Panics++ // with no host at all, none is healthy
