@@ -41,7 +41,15 @@ func reviews() mesh.Config {
 			VirtualHosts: []mesh.VirtualHost{{
 				Name: "reviews", Domains: []string{"reviews", "reviews:9080", "*.reviews", "reviews.*"},
 				Routes: []mesh.Route{
-					{Path: "/health", Cluster: "details"},
+					{Path: "/health", Cluster: "details", Headers: []mesh.HeaderMatch{
+						{Name: "end-user", Value: &mesh.StringMatch{Kind: mesh.MatchExact, Text: "jason", IgnoreCase: true}},
+						{Name: "a", Value: &mesh.StringMatch{Kind: mesh.MatchPrefix, Text: "x"}, Invert: true},
+						{Name: "b", Value: &mesh.StringMatch{Kind: mesh.MatchSuffix, Text: "x"}},
+						{Name: "c", Value: &mesh.StringMatch{Kind: mesh.MatchContains, Text: "x"}},
+						{Name: "d", Value: &mesh.StringMatch{Kind: mesh.MatchRegex, Text: "x+|y"}},
+						{Name: "e"}, {Name: "f", Invert: true},
+					}},
+					{Path: "/canary", Clusters: []mesh.WeightedCluster{{Name: "reviews", Weight: 90}, {Name: "details", Weight: 10}}},
 					{Prefix: "/", Cluster: "reviews", Timeout: 2500 * time.Millisecond, Hash: []mesh.HashPolicy{{Header: "x-user", Terminal: true}, {Cookie: "session"}}},
 				},
 			}, {
@@ -195,7 +203,6 @@ func TestReadRefuses(t *testing.T) {
 		{"field given in both spellings", handwritten + "static_resources: {}\n", "static_resources: is given twice"},
 		{"retry policy", replace("{cluster: app}", "{cluster: app, retry_policy: {}}"),
 			manager + ".route_config.virtual_hosts[0].routes[0].route.retry_policy: is not supported"},
-		{"header match", replace(`{prefix: "/"}`, `{prefix: "/", headers: []}`), ".match.headers: is not supported; carried of RouteMatch: path, prefix"},
 		{"another filter", replace("envoy.extensions.filters.http.router.v3.Router", "envoy.extensions.filters.http.fault.v3.HTTPFault"),
 			manager + ".http_filters[0].typed_config.@type: type.googleapis.com/envoy.extensions.filters.http.fault.v3.HTTPFault is not supported"},
 		{"no @type", replace(`              "@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router`, "              {}"), "typed_config: has no @type"},
@@ -204,6 +211,9 @@ func TestReadRefuses(t *testing.T) {
 		{"HTTP/2", replace("codec_type: AUTO", "codec_type: HTTP2"), `codec_type: is "HTTP2", supported: HTTP1, AUTO`},
 		{"another policy", replace("connect_timeout: 0.25s", "lb_policy: CLUSTER_PROVIDED"), `lb_policy: is "CLUSTER_PROVIDED", supported: ROUND_ROBIN, LEAST_REQUEST, RANDOM, RING_HASH, MAGLEV`},
 		{"choices of another policy", replace("connect_timeout: 0.25s", "least_request_lb_config: {choice_count: 3}"), `least_request_lb_config: is for LEAST_REQUEST, and lb_policy is not`},
+		{"a half header match", replace(`match: {prefix: "/"}`, `match: {prefix: "/", headers: [{name: a, string_match: {ignore_case: true}}]}`), `string_match: has none of exact, prefix, suffix, contains, safe_regex`},
+		{"a range match", replace(`match: {prefix: "/"}`, `match: {prefix: "/", headers: [{name: a, range_match: {start: 1, end: 2}}]}`), `headers[0].range_match: is not supported`},
+		{"two clusters", replace(`route: {cluster: app}`, `route: {weighted_clusters: {clusters: [{name: app, weight: 1}, {name: nowhere, weight: 1}]}}`), `no cluster is named "nowhere"`},
 		{"one choice", replace("connect_timeout: 0.25s", "least_request_lb_config: {choice_count: 1}"), `choice_count: is 1, want 2 or more`},
 		{"DNS", replace("connect_timeout: 0.25s", "type: STRICT_DNS"), `type: is "STRICT_DNS", supported: STATIC`},
 		{"duration without a unit", replace("0.25s", "0.25"), `f.yaml:29:22: static_resources.clusters[0].connect_timeout: "0.25" is not a duration`},

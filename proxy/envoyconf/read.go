@@ -11,6 +11,7 @@ import (
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"sigs.k8s.io/yaml"
@@ -141,6 +142,12 @@ func (r *reader) virtualHost(path string, v *routev3.VirtualHost) mesh.VirtualHo
 			Prefix: e.GetMatch().GetPrefix(), Path: e.GetMatch().GetPath(),
 			Cluster: a.GetCluster(), Timeout: mesh.DefaultRouteTimeout,
 		}
+		for _, c := range a.GetWeightedClusters().GetClusters() {
+			m.Clusters = append(m.Clusters, mesh.WeightedCluster{Name: c.GetName(), Weight: c.GetWeight().GetValue()})
+		}
+		for j, h := range e.GetMatch().GetHeaders() {
+			m.Headers = append(m.Headers, r.header(fmt.Sprintf("%s.match.headers[%d]", p, j), h))
+		}
 		for _, h := range a.GetHashPolicy() {
 			m.Hash = append(m.Hash, mesh.HashPolicy{Header: h.GetHeader().GetHeaderName(), Cookie: h.GetCookie().GetName(), Terminal: h.GetTerminal()})
 		}
@@ -149,6 +156,35 @@ func (r *reader) virtualHost(path string, v *routev3.VirtualHost) mesh.VirtualHo
 		}
 		out.Routes = append(out.Routes, m)
 	}
+	return out
+}
+
+func (r *reader) header(path string, h *routev3.HeaderMatcher) mesh.HeaderMatch {
+	out := mesh.HeaderMatch{Name: h.GetName(), Invert: h.GetInvertMatch()}
+	switch h.GetHeaderMatchSpecifier().(type) {
+	case nil:
+		return out
+	case *routev3.HeaderMatcher_PresentMatch:
+		out.Invert = out.Invert == h.GetPresentMatch()
+		return out
+	}
+	s := h.GetStringMatch()
+	v := &mesh.StringMatch{IgnoreCase: s.GetIgnoreCase()}
+	switch x := s.GetMatchPattern().(type) {
+	case *matcherv3.StringMatcher_Exact:
+		v.Kind, v.Text = mesh.MatchExact, x.Exact
+	case *matcherv3.StringMatcher_Prefix:
+		v.Kind, v.Text = mesh.MatchPrefix, x.Prefix
+	case *matcherv3.StringMatcher_Suffix:
+		v.Kind, v.Text = mesh.MatchSuffix, x.Suffix
+	case *matcherv3.StringMatcher_Contains:
+		v.Kind, v.Text = mesh.MatchContains, x.Contains
+	case *matcherv3.StringMatcher_SafeRegex:
+		v.Kind, v.Text = mesh.MatchRegex, x.SafeRegex.GetRegex()
+	default:
+		r.fail(path+".string_match", "has none of exact, prefix, suffix, contains, safe_regex")
+	}
+	out.Value = v
 	return out
 }
 

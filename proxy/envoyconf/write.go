@@ -17,6 +17,7 @@ import (
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	routerv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/router/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
 	yaml "go.yaml.in/yaml/v3"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
@@ -103,16 +104,47 @@ func virtualHost(h *mesh.VirtualHost) *routev3.VirtualHost {
 		if r.Path != "" {
 			m.PathSpecifier = &routev3.RouteMatch_Path{Path: r.Path}
 		}
-		out.Routes = append(out.Routes, &routev3.Route{
-			Match: m,
-			Action: &routev3.Route_Route{Route: &routev3.RouteAction{
-				ClusterSpecifier: &routev3.RouteAction_Cluster{Cluster: r.Cluster},
-				// Always written: left out it would mean 15 s.
-				Timeout:    durationpb.New(r.Timeout),
-				HashPolicy: hashPolicies(r.Hash),
-			}},
-		})
+		for i := range r.Headers {
+			m.Headers = append(m.Headers, headerMatcher(&r.Headers[i]))
+		}
+		a := &routev3.RouteAction{
+			ClusterSpecifier: &routev3.RouteAction_Cluster{Cluster: r.Cluster},
+			// Always written: left out it would mean 15 s.
+			Timeout:    durationpb.New(r.Timeout),
+			HashPolicy: hashPolicies(r.Hash),
+		}
+		if len(r.Clusters) > 0 {
+			w := &routev3.WeightedCluster{}
+			for _, c := range r.Clusters {
+				w.Clusters = append(w.Clusters, &routev3.WeightedCluster_ClusterWeight{Name: c.Name, Weight: wrapperspb.UInt32(c.Weight)})
+			}
+			a.ClusterSpecifier = &routev3.RouteAction_WeightedClusters{WeightedClusters: w}
+		}
+		out.Routes = append(out.Routes, &routev3.Route{Match: m, Action: &routev3.Route_Route{Route: a}})
 	}
+	return out
+}
+
+func headerMatcher(h *mesh.HeaderMatch) *routev3.HeaderMatcher {
+	out := &routev3.HeaderMatcher{Name: h.Name, InvertMatch: h.Invert}
+	if h.Value == nil {
+		out.HeaderMatchSpecifier = &routev3.HeaderMatcher_PresentMatch{PresentMatch: true}
+		return out
+	}
+	s := &matcherv3.StringMatcher{IgnoreCase: h.Value.IgnoreCase}
+	switch t := h.Value.Text; h.Value.Kind {
+	case mesh.MatchExact:
+		s.MatchPattern = &matcherv3.StringMatcher_Exact{Exact: t}
+	case mesh.MatchPrefix:
+		s.MatchPattern = &matcherv3.StringMatcher_Prefix{Prefix: t}
+	case mesh.MatchSuffix:
+		s.MatchPattern = &matcherv3.StringMatcher_Suffix{Suffix: t}
+	case mesh.MatchContains:
+		s.MatchPattern = &matcherv3.StringMatcher_Contains{Contains: t}
+	case mesh.MatchRegex:
+		s.MatchPattern = &matcherv3.StringMatcher_SafeRegex{SafeRegex: &matcherv3.RegexMatcher{Regex: t}}
+	}
+	out.HeaderMatchSpecifier = &routev3.HeaderMatcher_StringMatch{StringMatch: s}
 	return out
 }
 

@@ -31,7 +31,7 @@ func Example() {
 		return
 	}
 	route := table.Listeners[0].Route(&h)
-	cluster := &table.Clusters[route.Cluster]
+	cluster := &table.Clusters[route.Cluster(nil)]
 	lb := mesh.NewBalancer(cluster, 0)
 	for range 3 {
 		fmt.Println(cluster.Name, cluster.Endpoints[lb.Next(nil, 0, false)])

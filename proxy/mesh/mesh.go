@@ -31,11 +31,19 @@ type VirtualHost struct {
 
 // Route sends the requests it matches to a cluster.
 type Route struct {
-	Prefix  string        `json:"prefix,omitempty"` // path prefix; one of Prefix and Path
-	Path    string        `json:"path,omitempty"`   // whole path
-	Cluster string        `json:"cluster"`
-	Hash    []HashPolicy  `json:"hash_policy,omitempty"` // what RingHash and Maglev place requests by
-	Timeout time.Duration `json:"timeout"`               // 0 means none; Envoy's default of 15 s is written out by the reader
+	Prefix   string            `json:"prefix,omitempty"`            // path prefix; one of Prefix and Path
+	Path     string            `json:"path,omitempty"`              // whole path
+	Headers  []HeaderMatch     `json:"headers,omitempty"`           // all of which have to match too
+	Cluster  string            `json:"cluster,omitempty"`           // one of Cluster and Clusters
+	Clusters []WeightedCluster `json:"weighted_clusters,omitempty"` // one of which is chosen by chance, request by request
+	Hash     []HashPolicy      `json:"hash_policy,omitempty"`       // what RingHash and Maglev place requests by
+	Timeout  time.Duration     `json:"timeout"`                     // 0 means none; Envoy's default of 15 s is written out by the reader
+}
+
+// WeightedCluster is a cluster that gets a part of a route's requests.
+type WeightedCluster struct {
+	Name   string `json:"name"`
+	Weight uint32 `json:"weight"`
 }
 
 // Cluster is a set of endpoints, balanced.

@@ -144,7 +144,7 @@ func TestRoute(t *testing.T) {
 		r := table.Listeners[0].Route(h)
 		got := ""
 		if r != nil {
-			got = table.Clusters[r.Cluster].Name
+			got = table.Clusters[r.Cluster(nil)].Name
 		}
 		require.Equal(t, tt.want, got, "%s at %s", tt.target, tt.host)
 	}

@@ -64,13 +64,38 @@ type wildcard struct {
 
 // RouteEntry is one compiled Route.
 type RouteEntry struct {
-	Cluster int // index into Table.Clusters
 	Timeout time.Duration
+
+	cluster  int // index into Table.Clusters
+	clusters []share
+	total    uint64 // of their weights
+	headers  []headerMatcher
 
 	path   []byte
 	prefix bool
 	hash   []HashPolicy
 	expect string // the x-envoy-expected-rq-timeout-ms line, empty without a timeout
+}
+
+// share is a cluster that gets the draws below upTo that no one before it gets.
+type share struct {
+	cluster int
+	upTo    uint64
+}
+
+// Cluster is the index into Table.Clusters of the cluster that a request goes to;
+// draw is a number by chance.
+func (r *RouteEntry) Cluster(draw func() uint64) int {
+	if r.total == 0 {
+		return r.cluster
+	}
+	x := draw() % r.total
+	for i := range r.clusters {
+		if x < r.clusters[i].upTo {
+			return r.clusters[i].cluster
+		}
+	}
+	return r.cluster // not reached: the last upTo is the total
 }
 
 // Compile validates cfg and makes it ready for look-ups.
@@ -116,7 +141,11 @@ func compileListener(l Listener, cluster map[string]int) CompiledListener {
 	for _, v := range l.VirtualHosts {
 		h := &host{}
 		for _, r := range v.Routes {
-			e := RouteEntry{Cluster: cluster[r.Cluster], Timeout: r.Timeout, path: []byte(r.Path), hash: lowered(r.Hash)}
+			e := RouteEntry{cluster: cluster[r.Cluster], Timeout: r.Timeout, path: []byte(r.Path), hash: lowered(r.Hash), headers: compileHeaders(r.Headers)}
+			for _, c := range r.Clusters {
+				e.total += uint64(c.Weight)
+				e.clusters = append(e.clusters, share{cluster[c.Name], e.total})
+			}
 			if r.Prefix != "" {
 				e.path, e.prefix = []byte(r.Prefix), true
 			}
@@ -147,7 +176,7 @@ func compileListener(l Listener, cluster map[string]int) CompiledListener {
 
 // Route returns the route of the request h, nil if there is none: the virtual
 // host by authority (exact, then the longest suffix wildcard, then the longest
-// prefix wildcard, then "*"), in it the first route whose path matches. A port
+// prefix wildcard, then "*"), in it the first route whose path and headers match. A port
 // in the authority is part of it, as with Envoy.
 func (l *CompiledListener) Route(h *http1.Head) *RouteEntry {
 	if h.Method == http1.MethodConnect || h.Asterisk {
@@ -166,11 +195,21 @@ func (l *CompiledListener) Route(h *http1.Head) *RouteEntry {
 	}
 	for i := range v.routes {
 		r := &v.routes[i]
-		if r.prefix && bytes.HasPrefix(path, r.path) || !r.prefix && bytes.Equal(path, r.path) {
+		if (r.prefix && bytes.HasPrefix(path, r.path) || !r.prefix && bytes.Equal(path, r.path)) && r.wants(h) {
 			return r
 		}
 	}
 	return nil
+}
+
+// wants reports whether all headers match.
+func (r *RouteEntry) wants(h *http1.Head) bool {
+	for i := range r.headers {
+		if !r.headers[i].matches(h) {
+			return false
+		}
+	}
+	return true
 }
 
 var slash = []byte("/")

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -145,8 +146,22 @@ func (v *validator) route(path string, r *Route) {
 	case r.Path != "" && (r.Path[0] != '/' || strings.ContainsAny(r.Path, "?#")):
 		v.fail(path+".path", "%q does not begin with / or has a query or fragment", r.Path)
 	}
-	if !v.clusters[r.Cluster] {
+	if (r.Cluster == "") == (len(r.Clusters) == 0) {
+		v.fail(path, "has cluster %q and %d weighted clusters, want one of them", r.Cluster, len(r.Clusters))
+	} else if r.Cluster != "" && !v.clusters[r.Cluster] {
 		v.fail(path+".cluster", "no cluster is named %q", r.Cluster)
+	}
+	total := uint64(0)
+	for i, c := range r.Clusters {
+		if total += uint64(c.Weight); !v.clusters[c.Name] {
+			v.fail(fmt.Sprintf("%s.weighted_clusters[%d].name", path, i), "no cluster is named %q", c.Name)
+		}
+	}
+	if len(r.Clusters) > 0 && (total == 0 || total > 1<<32-1) {
+		v.fail(path+".weighted_clusters", "weights add up to %d, want 1 to %d", total, uint32(1<<32-1))
+	}
+	for i := range r.Headers {
+		v.header(fmt.Sprintf("%s.headers[%d]", path, i), &r.Headers[i])
 	}
 	for i, p := range r.Hash {
 		if (p.Header == "") == (p.Cookie == "") {
@@ -155,5 +170,30 @@ func (v *validator) route(path string, r *Route) {
 	}
 	if r.Timeout < 0 {
 		v.fail(path+".timeout", "is %v, want 0 (none) or more", r.Timeout)
+	}
+}
+
+func (v *validator) header(path string, h *HeaderMatch) {
+	if h.Name == "" {
+		v.fail(path+".name", "is empty")
+	}
+	if strings.HasPrefix(h.Name, ":") && !slices.Contains([]string{":method", ":authority", ":path"}, h.Name) {
+		v.fail(path+".name", "is %q; of the names with a colon there are :method, :authority and :path", h.Name)
+	}
+	m := h.Value
+	if m == nil {
+		return
+	}
+	switch {
+	case !slices.Contains(MatchKinds(), m.Kind):
+		v.fail(path+".value.kind", "is %q, want one of %s", m.Kind, strings.Join(MatchKinds(), ", "))
+	case m.Text == "" && m.Kind != MatchExact:
+		v.fail(path+".value.text", "is empty")
+	case m.Kind == MatchRegex && m.IgnoreCase:
+		v.fail(path+".value.ignore_case", "is not for %s; begin the expression with (?i)", MatchRegex)
+	case m.Kind == MatchRegex:
+		if _, err := regexp.Compile(whole(m.Text)); err != nil {
+			v.fail(path+".value.text", "%v", err)
+		}
 	}
 }

@@ -40,6 +40,7 @@ type downstream struct {
 	responded bool // the response's head is out
 	body      http1.Body
 	route     *mesh.RouteEntry
+	cluster   int // of the route, the request's
 	up        *upstream
 	pool      *pool  // where it waits for a connection
 	pend      []byte // what to send once it has one
@@ -309,7 +310,8 @@ func (d *downstream) request(h *http1.Head, b []byte) int {
 		d.reply(&mesh.ReplyNotFound)
 		return 0
 	}
-	cluster := d.route.Cluster
+	cluster := d.route.Cluster(w.draw)
+	d.cluster = cluster
 	hash, hashed := d.route.Hash(h)
 	i := w.balancers[cluster].Next(&w.s.limits[cluster], hash, hashed)
 	if i < 0 {

@@ -42,7 +42,7 @@ func (d *downstream) reply(r *mesh.Reply) {
 // upstreamFailed is called when the request's connection is lost, with what to
 // say if it is not too late.
 func (d *downstream) upstreamFailed(r *mesh.Reply) {
-	cc := &d.w.cc[d.route.Cluster]
+	cc := &d.w.cc[d.cluster]
 	if d.pend != nil {
 		d.w.recycle(d.pend)
 		d.pend = nil
@@ -211,7 +211,7 @@ func (d *downstream) expired() {
 		d.start()
 		d.reply(r)
 	case d.routeEnd != 0 && w.now >= d.routeEnd:
-		cc := &w.cc[d.route.Cluster]
+		cc := &w.cc[d.cluster]
 		cc.RqTimeout++
 		d.late(&mesh.ReplyTimeout)
 	default:
@@ -232,7 +232,7 @@ func (d *downstream) late(r *mesh.Reply) {
 		return
 	}
 	if d.route != nil {
-		d.w.cc[d.route.Cluster].Count(r.Status)
+		d.w.cc[d.cluster].Count(r.Status)
 	}
 	d.reply(r)
 }

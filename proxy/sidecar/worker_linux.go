@@ -3,6 +3,7 @@ package sidecar
 import (
 	"encoding/binary"
 	"fmt"
+	"math/rand/v2"
 	"net/netip"
 	"runtime"
 	"sync"
@@ -57,6 +58,7 @@ type worker struct {
 	pools     [][]*pool // by cluster and endpoint
 	balancers []*mesh.Balancer
 	ids       *mesh.RequestIDs
+	draw      func() uint64 // numbers by chance
 	lc        []mesh.ListenerCounters
 	cc        []mesh.ClusterCounters
 
@@ -92,6 +94,7 @@ func newWorker(s *Server, id int) (*worker, error) {
 	var key [32]byte
 	binary.LittleEndian.PutUint64(key[:], seed)
 	w.ids = mesh.NewRequestIDs(key)
+	w.draw = rand.NewPCG(seed, 1).Uint64
 	for i := range s.table.Clusters {
 		c := &s.table.Clusters[i]
 		w.balancers = append(w.balancers, mesh.NewBalancer(c, seed))

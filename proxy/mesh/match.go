@@ -1,0 +1,136 @@
+package mesh
+
+import (
+	"bytes"
+	"regexp"
+	"strings"
+
+	"github.com/meshnic/meshnic/proxy/http1"
+)
+
+// Kinds of a StringMatch, by Envoy's names.
+const (
+	MatchExact    = "exact"
+	MatchPrefix   = "prefix"
+	MatchSuffix   = "suffix"
+	MatchContains = "contains"
+	MatchRegex    = "safe_regex" // RE2, of the whole value
+)
+
+// MatchKinds lists the kinds, for messages.
+func MatchKinds() []string {
+	return []string{MatchExact, MatchPrefix, MatchSuffix, MatchContains, MatchRegex}
+}
+
+// StringMatch is what a string has to be.
+type StringMatch struct {
+	Kind       string `json:"kind"`
+	Text       string `json:"text"`
+	IgnoreCase bool   `json:"ignore_case,omitempty"` // not for MatchRegex
+}
+
+// HeaderMatch is what a header of a request has to be, or one of its lines.
+type HeaderMatch struct {
+	Name   string       `json:"name"`            // also ":method", ":authority", ":path"
+	Value  *StringMatch `json:"value,omitempty"` // nil: whatever it is, it is there
+	Invert bool         `json:"invert,omitempty"`
+}
+
+// headerMatcher is one compiled HeaderMatch.
+type headerMatcher struct {
+	name   string // in lower case
+	value  bool   // it is looked at
+	kind   string
+	text   []byte
+	fold   bool
+	regex  *regexp.Regexp
+	invert bool
+}
+
+func compileHeaders(list []HeaderMatch) (out []headerMatcher) {
+	for _, h := range list {
+		m := headerMatcher{name: strings.ToLower(h.Name), invert: h.Invert}
+		if v := h.Value; v != nil {
+			m.value, m.kind, m.text, m.fold = true, v.Kind, []byte(v.Text), v.IgnoreCase
+			if v.Kind == MatchRegex {
+				m.regex = regexp.MustCompile(whole(v.Text)) // Validate has
+			}
+			if m.fold {
+				m.text = bytes.ToLower(m.text)
+			}
+		}
+		out = append(out, m)
+	}
+	return out
+}
+
+// whole is a pattern for a whole string.
+func whole(pattern string) string { return `\A(?:` + pattern + `)\z` }
+
+// matches reports whether the request has what m wants: of a header of several
+// lines, one that is what it has to be. A header that is not there matches
+// nothing but that it is not there.
+func (m *headerMatcher) matches(h *http1.Head) bool {
+	there, found := false, false
+	see := func(v []byte) {
+		there = true
+		found = found || !m.value || m.is(v)
+	}
+	switch m.name {
+	case ":method":
+		see(h.Bytes(h.MethodSpan))
+	case ":authority", "host":
+		see(h.Bytes(h.Authority))
+	case ":path":
+		see(h.Bytes(h.Path))
+	default:
+		for i := range h.Fields() {
+			if f := &h.Fields()[i]; http1.EqualFold(h.Bytes(f.Name), m.name) {
+				see(h.Bytes(f.Value))
+			}
+		}
+	}
+	if !there && m.value {
+		return false
+	}
+	return found != m.invert
+}
+
+func (m *headerMatcher) is(v []byte) bool {
+	if m.kind == MatchRegex {
+		return m.regex.Match(v)
+	}
+	switch m.kind {
+	case MatchPrefix:
+		return len(v) >= len(m.text) && m.same(v[:len(m.text)])
+	case MatchSuffix:
+		return len(v) >= len(m.text) && m.same(v[len(v)-len(m.text):])
+	case MatchContains:
+		for i := 0; i+len(m.text) <= len(v); i++ {
+			if m.same(v[i : i+len(m.text)]) {
+				return true
+			}
+		}
+		return false
+	}
+	return m.same(v)
+}
+
+// same compares, upper and lower case of ASCII alike if asked to.
+func (m *headerMatcher) same(v []byte) bool {
+	if !m.fold {
+		return bytes.Equal(v, m.text)
+	}
+	if len(v) != len(m.text) {
+		return false
+	}
+	for i, c := range v {
+		if c >= 'A' && c <= 'Z' {
+			c += 'a' - 'A'
+		}
+		if c != m.text[i] {
+			return false
+		}
+	}
+	return true
+}

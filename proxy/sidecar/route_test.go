@@ -1,0 +1,114 @@
+//go:build linux
+
+package sidecar
+
+import (
+	"bufio"
+	"fmt"
+	"net"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/meshnic/meshnic/proxy/mesh"
+)
+
+// both runs the sidecar and Envoy on cfg and returns their addresses.
+func both(t *testing.T, cfg mesh.Config) (ours, envoys string) {
+	path := envoy(t)
+	ours = start(t, cfg, Options{Concurrency: 1}).Addrs()[0].String()
+	port := upstreams(t, 1)[0]
+	envoys = port.Addr().String()
+	require.NoError(t, port.Close())
+	cfg.Listeners[0].Address = envoys
+	startEnvoy(t, path, cfg, envoys)
+	return ours, envoys
+}
+
+// versions are clusters v0, v1, ... that answer with their number.
+func versions(t *testing.T, n int) (clusters []mesh.Cluster) {
+	for i := range n {
+		clusters = append(clusters, mesh.Cluster{Name: fmt.Sprint("v", i), Endpoints: []mesh.Endpoint{{Address: answer(t, ok(fmt.Sprint(i)))}}})
+	}
+	return clusters
+}
+
+// TestHeaderRoutes asks both proxies with headers that match and that don't:
+// where a request goes, or that it goes nowhere, is the same.
+func TestHeaderRoutes(t *testing.T) {
+	is := func(name, kind, text string) mesh.HeaderMatch {
+		return mesh.HeaderMatch{Name: name, Value: &mesh.StringMatch{Kind: kind, Text: text}}
+	}
+	fold := is("a", mesh.MatchContains, "Core")
+	fold.Value.IgnoreCase = true
+	not := is("lang", mesh.MatchExact, "de")
+	not.Invert = true
+	cfg := relay(0)
+	cfg.Clusters = versions(t, 9)
+	route := func(i int, h ...mesh.HeaderMatch) mesh.Route {
+		return mesh.Route{Prefix: "/", Cluster: fmt.Sprint("v", i), Headers: h}
+	}
+	cfg.Listeners[0].VirtualHosts[0].Routes = []mesh.Route{
+		route(0, is("end-user", mesh.MatchExact, "jason")),
+		route(1, is("Two", mesh.MatchPrefix, "x"), is("three", mesh.MatchSuffix, "z")),
+		route(2, fold),
+		route(3, is("re", mesh.MatchRegex, "[a-c]+|yes")),
+		route(4, mesh.HeaderMatch{Name: "there"}),
+		route(5, not),
+		route(6, is(":method", mesh.MatchExact, "POST")),
+		route(7, is(":path", mesh.MatchContains, "?q")),
+		route(8, mesh.HeaderMatch{Name: "gone", Invert: true}),
+	}
+	ours, envoys := both(t, cfg)
+	for _, r := range []string{
+		"GET / \nend-user: jason\n", "GET / \nEND-USER: jason\n", "GET / \nend-user: jason2\n", "GET / \nend-user: Jason\n",
+		"GET / \nend-user: jason\nend-user: jason\n", "GET / \nend-user:\n", "GET / \n",
+		"GET / \nend-user: x\nend-user: jason\n", "GET / \nend-user: jason\nend-user: x\n", "GET / \nend-user: jason,x\n", "GET / \nend-user: jason, jason\n",
+		"GET / \ngone: 1\nlang: de\nlang: en\n", "GET / \ngone: 1\nlang: en\nlang: de\n", "GET / \ngone: 1\nlang: de\n", "GET / \ngone: 1\nlang: en\n",
+		"GET / \ntwo: xa\nthree: yz\n", "GET / \ntwo: xa\n", "GET / \nthree: yz\n",
+		"GET / \na: hardcore\n", "GET / \na: CORE\n", "GET / \na: cor\na: e\n", "GET / \na: x\na: core\n",
+		"GET / \nre: abc\n", "GET / \nre: abcd\n", "GET / \nre: yes\n", "GET / \nre: yes!\n", "GET / \nre:\n",
+		"GET / \nthere:\n", "GET / \nthere: 1\n",
+		"GET / \nlang: de\n", "GET / \nlang: en\n", "GET / \nlang:\n",
+		"POST / \ncontent-length: 0\n", "GET /?q \n", "GET /?x=?q \n", "GET /q \n",
+		"GET / \ngone: 1\n", "POST / \ngone: 1\ncontent-length: 0\n", "PUT /?q=1 \ngone: 1\ncontent-length: 0\n",
+	} {
+		var got [2]string
+		for i, addr := range []string{ours, envoys} {
+			got[i] = once(t, addr, r)
+		}
+		require.Equal(t, got[1], got[0], "%q", r)
+	}
+}
+
+// once sends "METHOD TARGET \nfields\n" on a connection of its own and returns
+// status and body.
+func once(t *testing.T, addr, request string) string {
+	c, err := net.Dial("tcp", addr)
+	require.NoError(t, err)
+	defer c.Close()
+	text := ""
+	for i, line := 0, bufio.NewScanner(strings.NewReader(request)); line.Scan(); i++ {
+		text += line.Text()
+		if i == 0 {
+			text += "HTTP/1.1\r\nhost: x"
+		}
+		text += "\r\n"
+	}
+	status, body := ask(t, c, bufio.NewReader(c), text+"\r\n")
+	return fmt.Sprint(status, " ", body)
+}
+
+// TestSplit holds a canary's share against its weight, ours and Envoy's.
+func TestSplit(t *testing.T) {
+	cfg := relay(0)
+	cfg.Clusters = versions(t, 3)
+	r := &cfg.Listeners[0].VirtualHosts[0].Routes[0]
+	r.Cluster, r.Clusters = "", []mesh.WeightedCluster{{Name: "v0", Weight: 80}, {Name: "v1", Weight: 5}, {Name: "v2", Weight: 15}}
+	ours, envoys := both(t, cfg)
+	for _, addr := range []string{ours, envoys} {
+		counts := ask3000(t, addr)
+		require.Less(t, distance(counts, []float64{.8, .05, .15}), 27.6, "%v", counts)
+	}
+}
