@@ -39,7 +39,7 @@ var carried = map[protoreflect.FullName]map[string][]string{
 	"envoy.config.route.v3.RouteConfiguration":                               {"name": nil, "virtual_hosts": nil},
 	"envoy.config.route.v3.VirtualHost":                                      {"name": nil, "domains": nil, "routes": nil},
 	"envoy.config.route.v3.Route":                                            {"match": nil, "route": nil},
-	"envoy.config.route.v3.RouteMatch":                                       {"prefix": nil, "path": nil, "headers": nil},
+	"envoy.config.route.v3.RouteMatch":                                       {"prefix": nil, "path": nil, "path_separated_prefix": nil, "safe_regex": nil, "headers": nil},
 	"envoy.config.route.v3.RouteAction":                                      {"cluster": nil, "timeout": nil, "hash_policy": nil, "weighted_clusters": nil},
 	"envoy.config.route.v3.WeightedCluster":                                  {"clusters": nil},
 	"envoy.config.route.v3.WeightedCluster.ClusterWeight":                    {"name": nil, "weight": nil},

@@ -49,6 +49,7 @@ func reviews() mesh.Config {
 						{Name: "d", Value: &mesh.StringMatch{Kind: mesh.MatchRegex, Text: "x+|y"}},
 						{Name: "e"}, {Name: "f", Invert: true},
 					}},
+					{Separated: "/api", Cluster: "details"}, {Regex: "/v[12]/.*", Cluster: "details"},
 					{Path: "/canary", Clusters: []mesh.WeightedCluster{{Name: "reviews", Weight: 90}, {Name: "details", Weight: 10}}},
 					{Prefix: "/", Cluster: "reviews", Timeout: 2500 * time.Millisecond, Hash: []mesh.HashPolicy{{Header: "x-user", Terminal: true}, {Cookie: "session"}}},
 				},

@@ -140,6 +140,7 @@ func (r *reader) virtualHost(path string, v *routev3.VirtualHost) mesh.VirtualHo
 		}
 		m := mesh.Route{
 			Prefix: e.GetMatch().GetPrefix(), Path: e.GetMatch().GetPath(),
+			Separated: e.GetMatch().GetPathSeparatedPrefix(), Regex: e.GetMatch().GetSafeRegex().GetRegex(),
 			Cluster: a.GetCluster(), Timeout: mesh.DefaultRouteTimeout,
 		}
 		for _, c := range a.GetWeightedClusters().GetClusters() {

@@ -101,8 +101,13 @@ func virtualHost(h *mesh.VirtualHost) *routev3.VirtualHost {
 	out := &routev3.VirtualHost{Name: h.Name, Domains: h.Domains}
 	for _, r := range h.Routes {
 		m := &routev3.RouteMatch{PathSpecifier: &routev3.RouteMatch_Prefix{Prefix: r.Prefix}}
-		if r.Path != "" {
+		switch {
+		case r.Path != "":
 			m.PathSpecifier = &routev3.RouteMatch_Path{Path: r.Path}
+		case r.Separated != "":
+			m.PathSpecifier = &routev3.RouteMatch_PathSeparatedPrefix{PathSeparatedPrefix: r.Separated}
+		case r.Regex != "":
+			m.PathSpecifier = &routev3.RouteMatch_SafeRegex{SafeRegex: &matcherv3.RegexMatcher{Regex: r.Regex}}
 		}
 		for i := range r.Headers {
 			m.Headers = append(m.Headers, headerMatcher(&r.Headers[i]))

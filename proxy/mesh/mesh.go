@@ -31,8 +31,12 @@ type VirtualHost struct {
 
 // Route sends the requests it matches to a cluster.
 type Route struct {
-	Prefix   string            `json:"prefix,omitempty"`            // path prefix; one of Prefix and Path
-	Path     string            `json:"path,omitempty"`              // whole path
+	// One of these; none looks at the query.
+	Prefix    string `json:"prefix,omitempty"`
+	Path      string `json:"path,omitempty"`                  // all of it
+	Separated string `json:"path_separated_prefix,omitempty"` // all of it, or up to a slash
+	Regex     string `json:"safe_regex,omitempty"`            // RE2, all of it
+
 	Headers  []HeaderMatch     `json:"headers,omitempty"`           // all of which have to match too
 	Cluster  string            `json:"cluster,omitempty"`           // one of Cluster and Clusters
 	Clusters []WeightedCluster `json:"weighted_clusters,omitempty"` // one of which is chosen by chance, request by request

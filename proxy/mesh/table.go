@@ -3,8 +3,8 @@ package mesh
 import (
 	"bytes"
 	"cmp"
-	"fmt"
 	"net/netip"
+	"regexp"
 	"sort"
 	"strconv"
 	"strings"
@@ -72,7 +72,8 @@ type RouteEntry struct {
 	headers  []headerMatcher
 
 	path   []byte
-	prefix bool
+	form   pathForm
+	regex  *regexp.Regexp
 	hash   []HashPolicy
 	expect string // the x-envoy-expected-rq-timeout-ms line, empty without a timeout
 }
@@ -141,14 +142,12 @@ func compileListener(l Listener, cluster map[string]int) CompiledListener {
 	for _, v := range l.VirtualHosts {
 		h := &host{}
 		for _, r := range v.Routes {
-			e := RouteEntry{cluster: cluster[r.Cluster], Timeout: r.Timeout, path: []byte(r.Path), hash: lowered(r.Hash), headers: compileHeaders(r.Headers)}
+			e := RouteEntry{cluster: cluster[r.Cluster], Timeout: r.Timeout, hash: lowered(r.Hash), headers: compileHeaders(r.Headers)}
 			for _, c := range r.Clusters {
 				e.total += uint64(c.Weight)
 				e.clusters = append(e.clusters, share{cluster[c.Name], e.total})
 			}
-			if r.Prefix != "" {
-				e.path, e.prefix = []byte(r.Prefix), true
-			}
+			e.compilePath(&r)
 			if r.Timeout > 0 {
 				e.expect = "x-envoy-expected-rq-timeout-ms: " + strconv.FormatInt(r.Timeout.Milliseconds(), 10) + "\r\n"
 			}
@@ -195,7 +194,7 @@ func (l *CompiledListener) Route(h *http1.Head) *RouteEntry {
 	}
 	for i := range v.routes {
 		r := &v.routes[i]
-		if (r.prefix && bytes.HasPrefix(path, r.path) || !r.prefix && bytes.Equal(path, r.path)) && r.wants(h) {
+		if r.takes(path) && r.wants(h) {
 			return r
 		}
 	}
@@ -240,12 +239,4 @@ func (l *CompiledListener) host(authority []byte) *host {
 		}
 	}
 	return l.any
-}
-
-// String names the route for a log.
-func (r *RouteEntry) String() string {
-	if r.prefix {
-		return fmt.Sprintf("prefix %s", r.path)
-	}
-	return fmt.Sprintf("path %s", r.path)
 }

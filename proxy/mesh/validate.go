@@ -138,14 +138,7 @@ func (v *validator) virtualHosts(listener string, hosts []VirtualHost) {
 }
 
 func (v *validator) route(path string, r *Route) {
-	switch {
-	case (r.Prefix == "") == (r.Path == ""):
-		v.fail(path, "has prefix %q and path %q, want one of them", r.Prefix, r.Path)
-	case r.Prefix != "" && r.Prefix[0] != '/':
-		v.fail(path+".prefix", "%q does not begin with /", r.Prefix)
-	case r.Path != "" && (r.Path[0] != '/' || strings.ContainsAny(r.Path, "?#")):
-		v.fail(path+".path", "%q does not begin with / or has a query or fragment", r.Path)
-	}
+	v.path(path, r)
 	if (r.Cluster == "") == (len(r.Clusters) == 0) {
 		v.fail(path, "has cluster %q and %d weighted clusters, want one of them", r.Cluster, len(r.Clusters))
 	} else if r.Cluster != "" && !v.clusters[r.Cluster] {

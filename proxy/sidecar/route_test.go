@@ -82,6 +82,20 @@ func TestHeaderRoutes(t *testing.T) {
 	}
 }
 
+// TestPathRoutes asks both proxies for paths around the edges of each form.
+func TestPathRoutes(t *testing.T) {
+	cfg := relay(0)
+	cfg.Clusters = versions(t, 4)
+	cfg.Listeners[0].VirtualHosts[0].Routes = []mesh.Route{
+		{Separated: "/api/dev", Cluster: "v0"}, {Regex: "/v[12](/.*)?", Cluster: "v1"}, {Path: "/exact", Cluster: "v2"}, {Prefix: "/pre", Cluster: "v3"},
+	}
+	ours, envoys := both(t, cfg)
+	for _, path := range []string{"/api/dev", "/api/dev/", "/api/dev/x", "/api/dev?x", "/api/dev/?x", "/api/developer", "/api/de", "/API/dev",
+		"/v1", "/v1/", "/v2/x?y", "/v3", "/v1x", "/v1?/x", "/x/v1", "/exact", "/exact/", "/exact?", "/exact?x", "/pre", "/prefix", "/pr", "/?/pre", "/"} {
+		require.Equal(t, once(t, envoys, "GET "+path+" \n"), once(t, ours, "GET "+path+" \n"), path)
+	}
+}
+
 // once sends "METHOD TARGET \nfields\n" on a connection of its own and returns
 // status and body.
 func once(t *testing.T, addr, request string) string {
