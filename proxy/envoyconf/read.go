@@ -133,15 +133,22 @@ func (r *reader) virtualHost(path string, v *routev3.VirtualHost) mesh.VirtualHo
 	out := mesh.VirtualHost{Name: v.GetName(), Domains: v.GetDomains()}
 	for i, e := range v.GetRoutes() {
 		p := fmt.Sprintf("%s.routes[%d]", path, i)
-		a := e.GetRoute()
-		if a == nil {
-			r.fail(p, "has no route")
-			continue
-		}
 		m := mesh.Route{
 			Prefix: e.GetMatch().GetPrefix(), Path: e.GetMatch().GetPath(),
 			Separated: e.GetMatch().GetPathSeparatedPrefix(), Regex: e.GetMatch().GetSafeRegex().GetRegex(),
-			Cluster: a.GetCluster(), Timeout: mesh.DefaultRouteTimeout,
+		}
+		a := e.GetRoute()
+		switch {
+		case e.GetDirectResponse() != nil:
+			d := e.GetDirectResponse()
+			m.Direct = &mesh.DirectResponse{Status: int(d.GetStatus()), Body: d.GetBody().GetInlineString()}
+		case e.GetRedirect() != nil:
+			m.Redirect = r.redirect(p+".redirect", e.GetRedirect())
+		case a == nil:
+			r.fail(p, "has no route, direct_response or redirect")
+			continue
+		default:
+			m.Cluster, m.Timeout = a.GetCluster(), mesh.DefaultRouteTimeout
 		}
 		for _, c := range a.GetWeightedClusters().GetClusters() {
 			m.Clusters = append(m.Clusters, mesh.WeightedCluster{Name: c.GetName(), Weight: c.GetWeight().GetValue()})
@@ -158,6 +165,22 @@ func (r *reader) virtualHost(path string, v *routev3.VirtualHost) mesh.VirtualHo
 		out.Routes = append(out.Routes, m)
 	}
 	return out
+}
+
+// redirectStatus is the status of each of Envoy's response codes.
+var redirectStatus = map[routev3.RedirectAction_RedirectResponseCode]int{
+	routev3.RedirectAction_MOVED_PERMANENTLY: 0, routev3.RedirectAction_FOUND: 302, routev3.RedirectAction_SEE_OTHER: 303,
+	routev3.RedirectAction_TEMPORARY_REDIRECT: 307, routev3.RedirectAction_PERMANENT_REDIRECT: 308,
+}
+
+func (r *reader) redirect(path string, x *routev3.RedirectAction) *mesh.Redirect {
+	if x.GetPortRedirect() > 65535 {
+		r.fail(path+".port_redirect", "%d is above 65535", x.GetPortRedirect())
+	}
+	return &mesh.Redirect{
+		Status: redirectStatus[x.GetResponseCode()], HTTPS: x.GetHttpsRedirect(), Host: x.GetHostRedirect(),
+		Port: uint16(x.GetPortRedirect()), Path: x.GetPathRedirect(), StripQuery: x.GetStripQuery(),
+	}
 }
 
 func (r *reader) header(path string, h *routev3.HeaderMatcher) mesh.HeaderMatch {

@@ -125,7 +125,34 @@ func virtualHost(h *mesh.VirtualHost) *routev3.VirtualHost {
 			}
 			a.ClusterSpecifier = &routev3.RouteAction_WeightedClusters{WeightedClusters: w}
 		}
-		out.Routes = append(out.Routes, &routev3.Route{Match: m, Action: &routev3.Route_Route{Route: a}})
+		route := &routev3.Route{Match: m, Action: &routev3.Route_Route{Route: a}}
+		switch {
+		case r.Direct != nil:
+			d := &routev3.DirectResponseAction{Status: uint32(r.Direct.Status)}
+			if r.Direct.Body != "" {
+				d.Body = &corev3.DataSource{Specifier: &corev3.DataSource_InlineString{InlineString: r.Direct.Body}}
+			}
+			route.Action = &routev3.Route_DirectResponse{DirectResponse: d}
+		case r.Redirect != nil:
+			route.Action = &routev3.Route_Redirect{Redirect: redirect(r.Redirect)}
+		}
+		out.Routes = append(out.Routes, route)
+	}
+	return out
+}
+
+func redirect(d *mesh.Redirect) *routev3.RedirectAction {
+	out := &routev3.RedirectAction{HostRedirect: d.Host, PortRedirect: uint32(d.Port), StripQuery: d.StripQuery}
+	for code, status := range redirectStatus {
+		if status == d.Status || status == 0 && d.Status == 301 {
+			out.ResponseCode = code
+		}
+	}
+	if d.HTTPS {
+		out.SchemeRewriteSpecifier = &routev3.RedirectAction_HttpsRedirect{HttpsRedirect: true}
+	}
+	if d.Path != "" {
+		out.PathRewriteSpecifier = &routev3.RedirectAction_PathRedirect{PathRedirect: d.Path}
 	}
 	return out
 }

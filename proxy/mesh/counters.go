@@ -13,7 +13,7 @@ type ListenerCounters struct {
 	RqResponseBeforeComplete, RqNonRelativePath, RqWS    uint64
 	RqClass                                              [6]uint64 // index is status/100
 
-	NoRoute, RouterTotal uint64
+	NoRoute, RouterTotal, RqDirect uint64
 }
 
 // ClusterCounters counts what the connection pools and the router do for one
@@ -87,6 +87,7 @@ func (c *ListenerCounters) Stats(dst []Stat, prefix, address string) []Stat {
 		Stat{p + "downstream_rq_non_relative_path", c.RqNonRelativePath, false},
 		Stat{p + "downstream_rq_ws_on_non_ws_route", c.RqWS, false},
 		Stat{p + "no_route", c.NoRoute, false},
+		Stat{p + "rq_direct_response", c.RqDirect, false},
 		Stat{p + "rq_total", c.RouterTotal, false},
 		Stat{l + "downstream_cx_total", c.CxTotal, false},
 		Stat{l + "downstream_cx_active", c.CxActive, true},

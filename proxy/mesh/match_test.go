@@ -64,16 +64,16 @@ func TestWeightedClusters(t *testing.T) {
 
 func TestRouteMistakes(t *testing.T) {
 	for want, change := range map[string]func(*Route){
-		`has 2 of prefix, path, path_separated_prefix and safe_regex`:    func(r *Route) { r.Separated = "/a" },
-		`path_separated_prefix: "/a/" does not begin with /, or ends in`: func(r *Route) { r.Prefix, r.Separated = "", "/a/" },
-		`safe_regex: error parsing regexp`:                               func(r *Route) { r.Prefix, r.Regex = "", "[" },
-		`and 1 weighted clusters, want one of them`:                      func(r *Route) { r.Clusters = []WeightedCluster{{r.Cluster, 1}} },
-		`weighted_clusters[0].name: no cluster is named "x"`:             func(r *Route) { r.Cluster, r.Clusters = "", []WeightedCluster{{"x", 1}} },
-		`weighted_clusters: weights add up to 0`:                         func(r *Route) { r.Clusters = []WeightedCluster{{r.Cluster, 0}}; r.Cluster = "" },
-		`headers[0].name: is empty`:                                      func(r *Route) { r.Headers = []HeaderMatch{{}} },
-		`headers[0].name: is ":scheme"`:                                  func(r *Route) { r.Headers = []HeaderMatch{{Name: ":scheme"}} },
-		`headers[0].value.kind: is "like", want one of exact, prefix`:    func(r *Route) { r.Headers = []HeaderMatch{{Name: "a", Value: &StringMatch{Kind: "like"}}} },
-		`headers[0].value.text: is empty`:                                func(r *Route) { r.Headers = []HeaderMatch{{Name: "a", Value: &StringMatch{Kind: MatchPrefix}}} },
+		`has 2 of prefix, path, path_separated_prefix and safe_regex`:       func(r *Route) { r.Separated = "/a" },
+		`path_separated_prefix: "/a/" does not begin with /, or ends in`:    func(r *Route) { r.Prefix, r.Separated = "", "/a/" },
+		`safe_regex: error parsing regexp`:                                  func(r *Route) { r.Prefix, r.Regex = "", "[" },
+		`has 2 of cluster, weighted_clusters, direct_response and redirect`: func(r *Route) { r.Clusters = []WeightedCluster{{r.Cluster, 1}} },
+		`weighted_clusters[0].name: no cluster is named "x"`:                func(r *Route) { r.Cluster, r.Clusters = "", []WeightedCluster{{"x", 1}} },
+		`weighted_clusters: weights add up to 0`:                            func(r *Route) { r.Clusters = []WeightedCluster{{r.Cluster, 0}}; r.Cluster = "" },
+		`headers[0].name: is empty`:                                         func(r *Route) { r.Headers = []HeaderMatch{{}} },
+		`headers[0].name: is ":scheme"`:                                     func(r *Route) { r.Headers = []HeaderMatch{{Name: ":scheme"}} },
+		`headers[0].value.kind: is "like", want one of exact, prefix`:       func(r *Route) { r.Headers = []HeaderMatch{{Name: "a", Value: &StringMatch{Kind: "like"}}} },
+		`headers[0].value.text: is empty`:                                   func(r *Route) { r.Headers = []HeaderMatch{{Name: "a", Value: &StringMatch{Kind: MatchPrefix}}} },
 		`headers[0].value.text: error parsing regexp: missing closing )`: func(r *Route) {
 			r.Headers = []HeaderMatch{{Name: "a", Value: &StringMatch{Kind: MatchRegex, Text: "(("}}}
 		},

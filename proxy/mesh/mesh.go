@@ -37,11 +37,16 @@ type Route struct {
 	Separated string `json:"path_separated_prefix,omitempty"` // all of it, or up to a slash
 	Regex     string `json:"safe_regex,omitempty"`            // RE2, all of it
 
-	Headers  []HeaderMatch     `json:"headers,omitempty"`           // all of which have to match too
-	Cluster  string            `json:"cluster,omitempty"`           // one of Cluster and Clusters
+	Headers []HeaderMatch `json:"headers,omitempty"` // all of which have to match too
+
+	// One of these.
+	Cluster  string            `json:"cluster,omitempty"`
 	Clusters []WeightedCluster `json:"weighted_clusters,omitempty"` // one of which is chosen by chance, request by request
-	Hash     []HashPolicy      `json:"hash_policy,omitempty"`       // what RingHash and Maglev place requests by
-	Timeout  time.Duration     `json:"timeout"`                     // 0 means none; Envoy's default of 15 s is written out by the reader
+	Direct   *DirectResponse   `json:"direct_response,omitempty"`
+	Redirect *Redirect         `json:"redirect,omitempty"`
+
+	Hash    []HashPolicy  `json:"hash_policy,omitempty"` // what RingHash and Maglev place requests by
+	Timeout time.Duration `json:"timeout"`               // 0 means none; Envoy's default of 15 s is written out by the reader
 }
 
 // WeightedCluster is a cluster that gets a part of a route's requests.

@@ -10,6 +10,7 @@ import (
 type Reply struct {
 	Status     int
 	Body       string
+	Location   string // of a redirect
 	Overloaded bool   // adds x-envoy-overloaded
 	Flag       string // Envoy's response flag, for the log
 }
@@ -51,6 +52,10 @@ func ReplyMalformed(err error) Reply {
 // close.
 func AppendReply(dst []byte, r *Reply, date []byte, head, closing bool) []byte {
 	dst = appendStatusLine(dst, r.Status)
+	if r.Location != "" {
+		dst = append(dst, "location: "...)
+		dst = append(append(dst, r.Location...), "\r\n"...)
+	}
 	if r.Body != "" {
 		dst = append(dst, "content-length: "...)
 		dst = strconv.AppendInt(dst, int64(len(r.Body)), 10)
@@ -65,7 +70,11 @@ func AppendReply(dst []byte, r *Reply, date []byte, head, closing bool) []byte {
 	if closing {
 		dst = append(dst, "connection: close\r\n"...)
 	}
-	if r.Body == "" {
+	switch {
+	case r.Body != "":
+	case head: // as Envoy does, which does not know what a GET would have got
+		dst = append(dst, "transfer-encoding: chunked\r\n"...)
+	default:
 		dst = append(dst, "content-length: 0\r\n"...)
 	}
 	dst = append(dst, "\r\n"...)

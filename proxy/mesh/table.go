@@ -70,6 +70,8 @@ type RouteEntry struct {
 	clusters []share
 	total    uint64 // of their weights
 	headers  []headerMatcher
+	direct   *DirectResponse
+	redirect *Redirect
 
 	path   []byte
 	form   pathForm
@@ -142,7 +144,7 @@ func compileListener(l Listener, cluster map[string]int) CompiledListener {
 	for _, v := range l.VirtualHosts {
 		h := &host{}
 		for _, r := range v.Routes {
-			e := RouteEntry{cluster: cluster[r.Cluster], Timeout: r.Timeout, hash: lowered(r.Hash), headers: compileHeaders(r.Headers)}
+			e := RouteEntry{cluster: cluster[r.Cluster], Timeout: r.Timeout, hash: lowered(r.Hash), headers: compileHeaders(r.Headers), direct: r.Direct, redirect: r.Redirect}
 			for _, c := range r.Clusters {
 				e.total += uint64(c.Weight)
 				e.clusters = append(e.clusters, share{cluster[c.Name], e.total})

@@ -139,8 +139,15 @@ func (v *validator) virtualHosts(listener string, hosts []VirtualHost) {
 
 func (v *validator) route(path string, r *Route) {
 	v.path(path, r)
-	if (r.Cluster == "") == (len(r.Clusters) == 0) {
-		v.fail(path, "has cluster %q and %d weighted clusters, want one of them", r.Cluster, len(r.Clusters))
+	given := 0
+	for _, has := range []bool{r.Cluster != "", len(r.Clusters) > 0, r.Direct != nil, r.Redirect != nil} {
+		if has {
+			given++
+		}
+	}
+	v.direct(path, r)
+	if given != 1 {
+		v.fail(path, "has %d of cluster, weighted_clusters, direct_response and redirect, want one of them", given)
 	} else if r.Cluster != "" && !v.clusters[r.Cluster] {
 		v.fail(path+".cluster", "no cluster is named %q", r.Cluster)
 	}

@@ -78,9 +78,7 @@ func TestBalancing(t *testing.T) {
 		t.Run(name+", Envoy", func(t *testing.T) {
 			path := envoy(t)
 			cfg, held := world(t)
-			port := upstreams(t, 1)[0]
-			addr := port.Addr().String()
-			require.NoError(t, port.Close())
+			addr := reserve(t, 1)[0]
 			cfg.Listeners[0].Address = addr
 			startEnvoy(t, path, cfg, addr)
 			check(t, addr, held)
@@ -148,7 +146,6 @@ func hashed() (requests []string) {
 // TestPlacement gives both proxies the same endpoints and the same requests:
 // each goes to the same endpoint, whatever of it is hashed.
 func TestPlacement(t *testing.T) {
-	path := envoy(t)
 	for name, change := range map[string]func(c *mesh.Cluster){
 		"ring":             func(c *mesh.Cluster) { c.Policy = mesh.RingHash },
 		"ring, small":      func(c *mesh.Cluster) { c.Policy, c.MinRing, c.MaxRing = mesh.RingHash, 10, 40 },
@@ -161,12 +158,8 @@ func TestPlacement(t *testing.T) {
 			cfg := relay(0, endpoints...)
 			change(&cfg.Clusters[0])
 			cfg.Listeners[0].VirtualHosts[0].Routes[0].Hash = []mesh.HashPolicy{{Header: "x-user", Terminal: true}, {Header: "X-Last"}, {Cookie: "session"}}
-			ours := start(t, cfg, Options{Concurrency: 1}).Addrs()[0].String()
-			port := upstreams(t, 1)[0]
-			cfg.Listeners[0].Address = port.Addr().String()
-			require.NoError(t, port.Close())
-			startEnvoy(t, path, cfg, cfg.Listeners[0].Address)
-			got, want := placed(t, ours), placed(t, cfg.Listeners[0].Address)
+			ours, envoys := both(t, cfg)
+			got, want := placed(t, ours), placed(t, envoys)
 			for i, r := range hashed() {
 				require.Equal(t, string(want[i]), string(got[i]), "%q", r)
 			}

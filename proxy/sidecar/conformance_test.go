@@ -67,6 +67,24 @@ func upstreams(t testing.TB, n int) (lns []net.Listener) {
 	return lns
 }
 
+// reserve returns n addresses on which nothing listens, for Envoy. They are on a
+// loopback address of this process's own, so that no one else takes a port
+// between now and then.
+func reserve(t testing.TB, n int) (addrs []string) {
+	t.Helper()
+	pid := os.Getpid()
+	var lns []net.Listener
+	for range n {
+		ln, err := net.Listen("tcp", fmt.Sprintf("127.%d.%d.%d:0", 64+pid>>16&63, pid>>8&255, max(pid&255, 1)))
+		require.NoError(t, err)
+		lns, addrs = append(lns, ln), append(addrs, ln.Addr().String())
+	}
+	for _, ln := range lns {
+		require.NoError(t, ln.Close())
+	}
+	return addrs
+}
+
 // TestConversations plays every conversation through our sidecar.
 func TestConversations(t *testing.T) {
 	all := conversations(t)
@@ -113,12 +131,7 @@ func TestConversationsWithEnvoy(t *testing.T) {
 	path := envoy(t)
 	all := conversations(t)
 	lns := upstreams(t, len(all))
-	ports := upstreams(t, len(all)) // reserved, then given to Envoy
-	addrs := make([]string, len(all))
-	for i, p := range ports {
-		addrs[i] = p.Addr().String()
-		p.Close()
-	}
+	addrs := reserve(t, len(all))
 	cfg := world(len(all), func(i int) string { return addrs[i] }, func(i int) string { return lns[i].Addr().String() })
 	startEnvoy(t, path, cfg, addrs[len(addrs)-1])
 	update := os.Getenv("MESHNIC_UPDATE") == "1"

@@ -310,6 +310,12 @@ func (d *downstream) request(h *http1.Head, b []byte) int {
 		d.reply(&mesh.ReplyNotFound)
 		return 0
 	}
+	if r, ok := d.route.Direct(h, false); ok {
+		c.RqDirect++
+		d.route = nil
+		d.reply(&r)
+		return 0
+	}
 	cluster := d.route.Cluster(w.draw)
 	d.cluster = cluster
 	hash, hashed := d.route.Hash(h)

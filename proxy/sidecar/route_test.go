@@ -5,9 +5,13 @@ package sidecar
 import (
 	"bufio"
 	"fmt"
+	"io"
 	"net"
+	"regexp"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -18,9 +22,7 @@ import (
 func both(t *testing.T, cfg mesh.Config) (ours, envoys string) {
 	path := envoy(t)
 	ours = start(t, cfg, Options{Concurrency: 1}).Addrs()[0].String()
-	port := upstreams(t, 1)[0]
-	envoys = port.Addr().String()
-	require.NoError(t, port.Close())
+	envoys = reserve(t, 1)[0]
 	cfg.Listeners[0].Address = envoys
 	startEnvoy(t, path, cfg, envoys)
 	return ours, envoys
@@ -94,6 +96,68 @@ func TestPathRoutes(t *testing.T) {
 		"/v1", "/v1/", "/v2/x?y", "/v3", "/v1x", "/v1?/x", "/x/v1", "/exact", "/exact/", "/exact?", "/exact?x", "/pre", "/prefix", "/pr", "/?/pre", "/"} {
 		require.Equal(t, once(t, envoys, "GET "+path+" \n"), once(t, ours, "GET "+path+" \n"), path)
 	}
+}
+
+// TestAnswersOfRoutes compares what a client reads, to the byte but for the date.
+func TestAnswersOfRoutes(t *testing.T) {
+	cfg := relay(0)
+	cfg.Clusters = versions(t, 1)
+	to := func(path string, r mesh.Redirect) mesh.Route { return mesh.Route{Prefix: path, Redirect: &r} }
+	cfg.Listeners[0].VirtualHosts[0].Routes = []mesh.Route{
+		{Path: "/robots.txt", Direct: &mesh.DirectResponse{Status: 200, Body: "no\n"}},
+		{Path: "/gone", Direct: &mesh.DirectResponse{Status: 410}},
+		to("/host", mesh.Redirect{Host: "new.example"}),
+		to("/port", mesh.Redirect{Port: 8443, Status: 302}),
+		to("/https", mesh.Redirect{HTTPS: true, Status: 307}),
+		to("/path", mesh.Redirect{Path: "/new", Status: 308}),
+		to("/strip", mesh.Redirect{StripQuery: true, Host: "h", Status: 303}),
+		to("/own", mesh.Redirect{Path: "/new?own=1", StripQuery: true}),
+		to("/all", mesh.Redirect{HTTPS: true, Host: "h", Port: 1, Path: "/p"}),
+		{Prefix: "/", Cluster: "v0"},
+	}
+	ours, envoys := both(t, cfg)
+	var requests []string
+	for _, path := range []string{"/robots.txt", "/gone", "/host", "/host/x?y", "/port?y", "/https", "/path", "/path?y", "/path?", "/strip?y", "/own?y", "/all?y=z?w", "/"} {
+		requests = append(requests, "HEAD "+path+" HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+		for _, host := range []string{"x", "x:80", "x:443", "x:8080", "[::1]", "[::1]:80"} {
+			requests = append(requests, "GET "+path+" HTTP/1.1\r\nhost: "+host+"\r\nconnection: close\r\n\r\n")
+		}
+	}
+	// The body is thrown away, the connection goes on.
+	requests = append(requests, "POST /robots.txt HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\n\r\nhelloGET /gone HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+	// At once: both keep a connection for a second after its last answer.
+	got, want := make([]string, len(requests)), make([]string, len(requests))
+	var wg sync.WaitGroup
+	for i, r := range requests {
+		wg.Go(func() { got[i] = raw(ours, r) })
+		wg.Go(func() { want[i] = raw(envoys, r) })
+	}
+	wg.Wait()
+	for i, r := range requests {
+		require.Contains(t, want[i], "HTTP/1.1 ", "%q", r)
+		require.Equal(t, want[i], got[i], "%q", r)
+	}
+}
+
+var timeOfDay = regexp.MustCompile(`(?m)^(date|x-envoy-upstream-service-time): .*$`)
+
+// raw is all that a connection answers, without the time of day, and with the
+// error that ended it, if one did.
+func raw(addr, request string) string {
+	c, err := net.Dial("tcp", addr)
+	if err != nil {
+		return err.Error()
+	}
+	defer c.Close()
+	c.SetDeadline(time.Now().Add(10 * time.Second))
+	if _, err = io.WriteString(c, request); err != nil {
+		return err.Error()
+	}
+	b, err := io.ReadAll(c)
+	if err != nil {
+		b = append(b, err.Error()...)
+	}
+	return timeOfDay.ReplaceAllString(string(b), "$1:")
 }
 
 // once sends "METHOD TARGET \nfields\n" on a connection of its own and returns
