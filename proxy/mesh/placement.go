@@ -4,6 +4,7 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/cespare/xxhash/v2"
 )
@@ -90,6 +91,8 @@ func newMaglev(c *CompiledCluster) maglev {
 			offset: xxhash.Sum64String(key) % maglevSize, skip: seeded([]byte(key), 1)%(maglevSize-1) + 1,
 		})
 	}
+	// In the order of their addresses, so that the order in the file means nothing.
+	slices.SortFunc(entries, func(a, b entry) int { return strings.Compare(a.key, b.key) })
 	const none = math.MaxUint32
 	t := slices.Repeat(maglev{none}, maglevSize)
 	for filled, round := 0, 1.0; filled < maglevSize; round++ {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 
@@ -59,6 +60,20 @@ func TestPlacementWhenAnEndpointGoes(t *testing.T) {
 		}
 		require.Greater(t, stayed, 12000)
 		require.LessOrEqual(t, moved, most, name)
+	}
+}
+
+// Maglev's table fills in the order of addresses, and a file's order means nothing.
+func TestMaglevDoesNotDependOnOrder(t *testing.T) {
+	c := &CompiledCluster{Weights: []uint32{1, 7, 3}}
+	for i := range c.Weights {
+		c.Endpoints = append(c.Endpoints, netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, 0, byte(i)}), 9080))
+	}
+	table := newMaglev(c)
+	slices.Reverse(c.Weights)
+	slices.Reverse(c.Endpoints)
+	for i, e := range newMaglev(c) {
+		require.Equal(t, table[i], 2-e, i)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -152,6 +153,10 @@ func TestPlacement(t *testing.T) {
 		"ring, by weight":  func(c *mesh.Cluster) { c.Policy = mesh.RingHash; c.Endpoints[0].Weight = 5 },
 		"table":            func(c *mesh.Cluster) { c.Policy = mesh.Maglev },
 		"table, by weight": func(c *mesh.Cluster) { c.Policy = mesh.Maglev; c.Endpoints[1].Weight = 7 },
+		"table, last address first": func(c *mesh.Cluster) {
+			c.Policy, c.Endpoints[1].Weight = mesh.Maglev, 7
+			slices.SortFunc(c.Endpoints, func(a, b mesh.Endpoint) int { return strings.Compare(b.Address, a.Address) })
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			endpoints, _ := balanced(t, 1, 2, 3)
