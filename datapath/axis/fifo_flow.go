@@ -107,6 +107,10 @@ func (f *fifoFlow) place(word uint64) uint64 { return word & uint64(len(f.beat)-
 // write accepts what there is known to be room for.
 func (f *fifoFlow) write() (moved bool) {
 	for f.in.Next() {
+		if f.in.Known() > 0 && f.fill() {
+			moved = true
+			continue
+		}
 		at, full := f.in.Shown(), false
 		over := f.Frame && f.wr-f.commit == f.words
 		switch {
@@ -126,6 +130,36 @@ func (f *fifoFlow) write() (moved bool) {
 		moved = true
 	}
 	return moved
+}
+
+// fill is write for the beats of which a promise has said when they are accepted.
+func (f *fifoFlow) fill() (moved bool) {
+	if f.dropping || f.send || f.DropWhenFull {
+		return false
+	}
+	n := min(f.in.Known(), f.words-(f.wr-f.rd))
+	if f.Frame {
+		n = min(n, f.words-(f.wr-f.commit))
+	}
+	k := f.in.Read()
+	for i := range n {
+		b, at := f.in.Beat(k+i), f.in.Done(k+i)-1
+		if f.DropBad && b.Last && b.Bad {
+			n = i
+			break
+		}
+		p := f.place(f.wr)
+		f.beat[p] = *b
+		if f.wr == f.high {
+			f.first[p] = at
+			f.high++
+		}
+		if f.wr++; !f.Frame || b.Last {
+			f.commitAt(at)
+		}
+	}
+	f.in.Skip(n)
+	return n > 0
 }
 
 // take accepts the next beat.
@@ -179,6 +213,9 @@ func (f *fifoFlow) commitAt(at sim.Cycle) {
 }
 
 func (f *fifoFlow) read() (moved bool) {
+	if f.half == 0 && f.drain() {
+		moved = true
+	}
 	for f.rd < f.commit && f.out.Room() {
 		p := f.place(f.rd)
 		at := max(f.ready[p], f.last)
@@ -196,7 +233,7 @@ func (f *fifoFlow) read() (moved bool) {
 			at = max(at+1, f.out.Done(f.rd-f.regs)) - 1
 		}
 		f.out.Put(at+shown, &f.beat[p])
-		f.level = max(f.level, f.levelAt(f.rd))
+		f.measure()
 		f.last, f.free[p], f.lately[f.rd%64] = at+1, at+1, at+1
 		if f.cross != nil {
 			f.free[p] = f.cross.freed(at)
@@ -205,6 +242,42 @@ func (f *fifoFlow) read() (moved bool) {
 		moved = true
 	}
 	return moved
+}
+
+// drain is read for the beats of which a promise has said when they leave.
+func (f *fifoFlow) drain() (moved bool) {
+	if f.rd == f.commit {
+		return false
+	}
+	n := min(f.out.Open(), f.commit-f.rd)
+	k := f.out.Sent()
+	for i := range n {
+		p := f.place(f.rd)
+		at := max(max(f.ready[p], f.last)+1, f.out.Done(f.rd-f.regs)) - 1
+		f.out.Send(k+i, at+sim.Cycle(f.regs), &f.beat[p])
+		f.measure()
+		f.last, f.free[p] = at+1, at+1
+		if f.cross != nil {
+			f.free[p] = f.cross.freed(at)
+		}
+		f.rd++
+	}
+	f.out.Flush(n)
+	return n > 0
+}
+
+// measure takes the level after word rd was first written, before it is read.
+// That it is no new height takes one look: the word so many before was gone.
+func (f *fifoFlow) measure() {
+	switch w := f.rd; {
+	case f.level == 0:
+	case w < f.level:
+		return
+	case f.level == f.words, f.free[f.place(w-f.level)] <= f.first[f.place(w)]+f.late:
+		f.gone = max(f.gone, w-f.level+1)
+		return
+	}
+	f.level = max(f.level, f.levelAt(f.rd))
 }
 
 // levelAt is how many words were stored after word w was first written; that a

@@ -95,10 +95,14 @@ func (f *pipeFlow) Run() bool {
 func (f *pipeFlow) move() bool {
 	in, out := f.in.Read(), f.out.Sent()
 	n, last := f.in.Move(f.out, f.latency, true)
-	for i := range n {
-		f.add(f.in.Done(in+i)-1, f.out.Beat(out+i).Bytes)
+	if f.known < f.pushed {
+		for i := range n {
+			f.add(f.in.Done(in+i)-1, f.out.Beat(out+i).Bytes)
+		}
+		f.collect()
+	} else {
+		f.moved(f.in, in, out, n)
 	}
-	f.collect()
 	if last {
 		f.close()
 	}

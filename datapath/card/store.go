@@ -56,6 +56,28 @@ func (s *store) collect() {
 	}
 }
 
+// moved is add and collect for so many beats, of which it is known when they
+// came, by their numbers on the input, and left, by those on the output. There
+// are no others of which it is not known.
+func (s *store) moved(in *sim.Chan, came, left, beats uint64) {
+	inside, gone, k := s.inside, s.gone, s.pushed
+	for i := range beats {
+		at, b, n := in.Done(came+i), s.out.Beat(left+i).Bytes, k&s.mask
+		s.came[n], s.bytes[n], s.left[n] = at-1, b, s.out.Done(left+i)
+		inside += int(b)
+		for s.left[gone&s.mask] <= at && gone < k {
+			inside -= int(s.bytes[gone&s.mask])
+			gone++
+		}
+		s.level = max(s.level, inside)
+		k++
+	}
+	s.inside, s.gone, s.pushed, s.known = inside, gone, k, k
+	if len(s.back) > 0 {
+		s.measureBack()
+	}
+}
+
 // measure takes the level at the edge at which beat k, the next after those
 // measured, came.
 func (s *store) measure(k uint64) {

@@ -139,10 +139,12 @@ func (c *Chan) Promise(until uint64) {
 // known when they are accepted here and there, up to a frame's last if it is to
 // stop there. It returns how many they are, and whether it stopped.
 func (c *Chan) Move(to *Chan, delay Cycle, stop bool) (n uint64, last bool) {
-	if c.read >= c.taken || to.sent >= to.promised || !to.Room() {
+	if c.read >= c.taken {
 		return 0, false
 	}
-	n = min(c.taken-c.read, to.promised-to.sent, to.read+places-Past-to.sent)
+	if n = min(c.Known(), to.Open()); n == 0 {
+		return 0, false
+	}
 	k, r, done := to.sent, c.read, to.done[(to.sent-1)%places]
 	for i := range n {
 		b, from := &c.beat[(r+i)%places], c.done[(r+i)%places]-1+delay
@@ -155,21 +157,53 @@ func (c *Chan) Move(to *Chan, delay Cycle, stop bool) (n uint64, last bool) {
 			break
 		}
 	}
-	c.read += n
-	to.sent += n
-	to.taken += n
-	to.consumer.wake()
+	c.Skip(n)
+	to.Flush(n)
+	return n, last
+}
+
+// Known is how many beats that the consumer has not accepted are known to be
+// accepted when shown: those from Read on, at the cycle before Done.
+func (c *Chan) Known() uint64 { return c.taken - min(c.read, c.taken) }
+
+// Skip accepts so many of the Known beats.
+func (c *Chan) Skip(beats uint64) {
+	c.read += beats
 	if c.full {
 		c.full = false
 		c.producer.wake()
 	}
-	if to.slow {
-		for i := range n {
-			to.show((k + i) % places)
-			to.pass((k + i) % places)
+}
+
+// Open is how many Puts fit whose beats are known to be accepted when shown: so
+// many Sends before the next Flush.
+func (c *Chan) Open() uint64 {
+	if c.sent >= c.promised || !c.Room() {
+		return 0
+	}
+	return min(c.promised-c.sent, c.read+places-Past-c.sent)
+}
+
+// Send is Put for one of many beats; k is its number. None of them is there
+// before Flush.
+func (c *Chan) Send(k uint64, from Cycle, b *Beat) {
+	i := k % places
+	c.from[i], c.done[i] = from, max(from, c.done[(i-1)%places])+1
+	c.beat[i] = *b
+}
+
+// Flush puts the beats that were sent.
+func (c *Chan) Flush(beats uint64) {
+	k := c.sent
+	c.sent += beats
+	c.taken += beats
+	c.consumer.wake()
+	if c.slow {
+		for i := range beats {
+			c.show((k + i) % places)
+			c.pass((k + i) % places)
 		}
 	}
-	return n, last
 }
 
 // Beat is beat k, one of the last 63 that were put.
@@ -177,11 +211,7 @@ func (c *Chan) Beat(k uint64) *Beat { return &c.beat[k%places] }
 
 // skip goes past all beats, which were promised to be accepted.
 func (c *Chan) skip() {
-	c.read = c.sent
-	if c.full {
-		c.full = false
-		c.producer.wake()
-	}
+	c.Skip(c.sent - c.read)
 }
 
 // show and pass tell of the beat at a place.
