@@ -52,6 +52,8 @@ func reviews() mesh.Config {
 					{Path: "/robots.txt", Direct: &mesh.DirectResponse{Status: 200, Body: "no\n"}}, {Path: "/gone", Direct: &mesh.DirectResponse{Status: 410}},
 					{Path: "/old", Redirect: &mesh.Redirect{Status: 308, HTTPS: true, Host: "new.example", Port: 8443, Path: "/new", StripQuery: true}},
 					{Path: "/older", Redirect: &mesh.Redirect{Host: "new.example"}},
+					{Prefix: "/moved/", Cluster: "details", Rewrite: mesh.Rewrite{Prefix: "/", Host: "inside.example"}},
+					{Prefix: "/service/", Cluster: "details", Rewrite: mesh.Rewrite{Regex: "^/service/([^/]+)", Substitution: `/\1`}},
 					{Separated: "/api", Cluster: "details"}, {Regex: "/v[12]/.*", Cluster: "details"},
 					{Path: "/canary", Clusters: []mesh.WeightedCluster{{Name: "reviews", Weight: 90}, {Name: "details", Weight: 10}}},
 					{Prefix: "/", Cluster: "reviews", Timeout: 2500 * time.Millisecond, Hash: []mesh.HashPolicy{{Header: "x-user", Terminal: true}, {Cookie: "session"}}},

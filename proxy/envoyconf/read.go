@@ -159,6 +159,10 @@ func (r *reader) virtualHost(path string, v *routev3.VirtualHost) mesh.VirtualHo
 		for _, h := range a.GetHashPolicy() {
 			m.Hash = append(m.Hash, mesh.HashPolicy{Header: h.GetHeader().GetHeaderName(), Cookie: h.GetCookie().GetName(), Terminal: h.GetTerminal()})
 		}
+		m.Rewrite = mesh.Rewrite{
+			Prefix: a.GetPrefixRewrite(), Host: a.GetHostRewriteLiteral(),
+			Regex: a.GetRegexRewrite().GetPattern().GetRegex(), Substitution: a.GetRegexRewrite().GetSubstitution(),
+		}
 		if a.GetTimeout() != nil {
 			m.Timeout = r.duration(p+".route.timeout", a.GetTimeout())
 		}

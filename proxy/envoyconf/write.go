@@ -118,6 +118,13 @@ func virtualHost(h *mesh.VirtualHost) *routev3.VirtualHost {
 			Timeout:    durationpb.New(r.Timeout),
 			HashPolicy: hashPolicies(r.Hash),
 		}
+		a.PrefixRewrite = r.Rewrite.Prefix
+		if r.Rewrite.Regex != "" {
+			a.RegexRewrite = &matcherv3.RegexMatchAndSubstitute{Pattern: &matcherv3.RegexMatcher{Regex: r.Rewrite.Regex}, Substitution: r.Rewrite.Substitution}
+		}
+		if r.Rewrite.Host != "" {
+			a.HostRewriteSpecifier = &routev3.RouteAction_HostRewriteLiteral{HostRewriteLiteral: r.Rewrite.Host}
+		}
 		if len(r.Clusters) > 0 {
 			w := &routev3.WeightedCluster{}
 			for _, c := range r.Clusters {

@@ -24,6 +24,8 @@ const (
 	XForwardedHost
 	XForwardedClientCert
 	XEnvoyUpstreamServiceTime
+	XEnvoyOriginalPath
+	XEnvoyOriginalHost
 	XEnvoyControl // request controls of Envoy that a client from outside may not set
 	numIDs
 )
@@ -59,6 +61,8 @@ var byLength = func() (t [48][]name) {
 		{"x-forwarded-host", XForwardedHost},
 		{"x-forwarded-client-cert", XForwardedClientCert},
 		{"x-envoy-upstream-service-time", XEnvoyUpstreamServiceTime},
+		{"x-envoy-original-path", XEnvoyOriginalPath},
+		{"x-envoy-original-host", XEnvoyOriginalHost},
 		{"x-envoy-expected-rq-timeout-ms", XEnvoyControl},
 		{"x-envoy-max-retries", XEnvoyControl},
 		{"x-envoy-retry-on", XEnvoyControl},

@@ -45,6 +45,7 @@ type Route struct {
 	Direct   *DirectResponse   `json:"direct_response,omitempty"`
 	Redirect *Redirect         `json:"redirect,omitempty"`
 
+	Rewrite Rewrite       `json:"rewrite,omitzero"`
 	Hash    []HashPolicy  `json:"hash_policy,omitempty"` // what RingHash and Maglev place requests by
 	Timeout time.Duration `json:"timeout"`               // 0 means none; Envoy's default of 15 s is written out by the reader
 }

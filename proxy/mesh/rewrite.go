@@ -14,15 +14,15 @@ import (
 func AppendRequest(dst []byte, h *http1.Head, r *RouteEntry, ids *RequestIDs) []byte {
 	dst = append(dst, h.Bytes(h.MethodSpan)...)
 	dst = append(dst, ' ')
-	path := h.Bytes(h.Path)
-	if len(path) == 0 || path[0] != '/' {
-		dst = append(dst, '/') // an absolute target without a path
-	}
-	dst = append(dst, path...)
+	dst, rewritten := r.appendTarget(dst, h)
 	dst = append(dst, " HTTP/1.1\r\nhost: "...)
-	dst = append(dst, h.Bytes(h.Authority)...)
+	if len(r.host) > 0 {
+		dst = append(dst, r.host...)
+	} else {
+		dst = append(dst, h.Bytes(h.Authority)...)
+	}
 	dst = append(dst, "\r\n"...)
-	var proto, id, te bool
+	var proto, id, te, wasPath, wasHost bool
 	fields := h.Fields()
 	for i := range fields {
 		f := &fields[i]
@@ -48,6 +48,22 @@ func AppendRequest(dst []byte, h *http1.Head, r *RouteEntry, ids *RequestIDs) []
 				continue
 			}
 			proto = true
+		case http1.XEnvoyOriginalPath:
+			if rewritten {
+				if !wasPath {
+					dst = appendOriginalPath(dst, h)
+				}
+				wasPath = true
+				continue
+			}
+		case http1.XEnvoyOriginalHost:
+			if len(r.host) > 0 {
+				if !wasHost {
+					dst = appendOriginalHost(dst, h)
+				}
+				wasHost = true
+				continue
+			}
 		case http1.XRequestID:
 			if id {
 				break
@@ -69,6 +85,12 @@ func AppendRequest(dst []byte, h *http1.Head, r *RouteEntry, ids *RequestIDs) []
 		dst = append(ids.Append(dst), "\r\n"...)
 	}
 	dst = append(dst, r.expect...)
+	if len(r.host) > 0 && !wasHost {
+		dst = appendOriginalHost(dst, h)
+	}
+	if rewritten && !wasPath {
+		dst = appendOriginalPath(dst, h)
+	}
 	switch {
 	case h.Chunked:
 		dst = append(dst, "transfer-encoding: chunked\r\n"...)

@@ -73,11 +73,13 @@ type RouteEntry struct {
 	direct   *DirectResponse
 	redirect *Redirect
 
-	path   []byte
-	form   pathForm
-	regex  *regexp.Regexp
-	hash   []HashPolicy
-	expect string // the x-envoy-expected-rq-timeout-ms line, empty without a timeout
+	path    []byte
+	form    pathForm
+	regex   *regexp.Regexp
+	hash    []HashPolicy
+	rewrite *rewriter
+	host    []byte // the host upstream, empty for the request's own
+	expect  string // the x-envoy-expected-rq-timeout-ms line, empty without a timeout
 }
 
 // share is a cluster that gets the draws below upTo that no one before it gets.
@@ -144,7 +146,8 @@ func compileListener(l Listener, cluster map[string]int) CompiledListener {
 	for _, v := range l.VirtualHosts {
 		h := &host{}
 		for _, r := range v.Routes {
-			e := RouteEntry{cluster: cluster[r.Cluster], Timeout: r.Timeout, hash: lowered(r.Hash), headers: compileHeaders(r.Headers), direct: r.Direct, redirect: r.Redirect}
+			e := RouteEntry{cluster: cluster[r.Cluster], Timeout: r.Timeout, hash: lowered(r.Hash), headers: compileHeaders(r.Headers), direct: r.Direct, redirect: r.Redirect,
+				rewrite: compileRewrite(&r.Rewrite), host: []byte(r.Rewrite.Host)}
 			for _, c := range r.Clusters {
 				e.total += uint64(c.Weight)
 				e.clusters = append(e.clusters, share{cluster[c.Name], e.total})

@@ -146,6 +146,7 @@ func (v *validator) route(path string, r *Route) {
 		}
 	}
 	v.direct(path, r)
+	v.rewrite(path+".rewrite", &r.Rewrite)
 	if given != 1 {
 		v.fail(path, "has %d of cluster, weighted_clusters, direct_response and redirect, want one of them", given)
 	} else if r.Cluster != "" && !v.clusters[r.Cluster] {
