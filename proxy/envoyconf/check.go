@@ -59,8 +59,10 @@ var carried = map[protoreflect.FullName]map[string][]string{
 	"envoy.config.route.v3.RouteAction.HashPolicy.Cookie": {"name": nil},
 	"envoy.config.cluster.v3.Cluster": {
 		"name": nil, "type": {"STATIC"}, "connect_timeout": nil, "lb_policy": mesh.Policies(), "load_assignment": nil,
-		"least_request_lb_config": nil, "ring_hash_lb_config": nil,
+		"least_request_lb_config": nil, "ring_hash_lb_config": nil, "circuit_breakers": nil,
 	},
+	"envoy.config.cluster.v3.CircuitBreakers":              {"thresholds": nil},
+	"envoy.config.cluster.v3.CircuitBreakers.Thresholds":   {"priority": {"DEFAULT"}, "max_connections": nil, "max_pending_requests": nil, "max_requests": nil},
 	"envoy.config.cluster.v3.Cluster.LeastRequestLbConfig": {"choice_count": nil},
 	"envoy.config.cluster.v3.Cluster.RingHashLbConfig": {
 		"minimum_ring_size": nil, "maximum_ring_size": nil, "hash_function": {"XX_HASH"},

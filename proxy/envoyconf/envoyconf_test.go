@@ -72,7 +72,7 @@ func reviews() mesh.Config {
 		Clusters: []mesh.Cluster{
 			{Name: "reviews", ConnectTimeout: time.Second, Endpoints: []mesh.Endpoint{
 				{Address: "127.0.0.14:9080", Weight: 3}, {Address: "127.0.0.15:9080"}, {Address: "[::1]:9080", Weight: 2}}},
-			{Name: "details", Endpoints: []mesh.Endpoint{{Address: "127.0.0.12:9080"}}},
+			{Name: "details", Breakers: &mesh.Breakers{MaxConnections: 100, MaxPending: 1, MaxRequests: 0}, Endpoints: []mesh.Endpoint{{Address: "127.0.0.12:9080"}}},
 			{Name: "empty"},
 			{Name: "least", Policy: mesh.LeastRequest, Choices: 3, Endpoints: []mesh.Endpoint{{Address: "127.0.0.12:9080", Weight: 2}, {Address: "127.0.0.13:9080", Weight: 2}}},
 			{Name: "ring", Policy: mesh.RingHash, MinRing: 100, MaxRing: 1000, Endpoints: []mesh.Endpoint{{Address: "127.0.0.12:9080", Weight: 2}, {Address: "127.0.0.13:9080"}}},

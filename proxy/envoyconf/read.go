@@ -14,6 +14,7 @@ import (
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/wrapperspb"
 	"sigs.k8s.io/yaml"
 
 	"github.com/meshnic/meshnic/internal/failure"
@@ -241,6 +242,7 @@ func (r *reader) cluster(path string, c *clusterv3.Cluster) mesh.Cluster {
 			r.fail(path+".ring_hash_lb_config", "is for %s, and lb_policy is not", mesh.RingHash)
 		}
 	}
+	out.Breakers = r.breakers(path+".circuit_breakers", c.GetCircuitBreakers())
 	la := c.GetLoadAssignment()
 	if la.GetClusterName() != c.GetName() && la != nil {
 		r.fail(path+".load_assignment.cluster_name", "is %q, want the cluster's name %q", la.GetClusterName(), c.GetName())
@@ -259,6 +261,29 @@ func (r *reader) cluster(path string, c *clusterv3.Cluster) mesh.Cluster {
 		}
 	}
 	return out
+}
+
+func (r *reader) breakers(path string, b *clusterv3.CircuitBreakers) *mesh.Breakers {
+	switch n := len(b.GetThresholds()); n {
+	case 0:
+		return nil
+	case 1:
+	default:
+		r.fail(path+".thresholds", "has %d entries, want the one of priority DEFAULT", n)
+	}
+	t, d := b.GetThresholds()[0], mesh.DefaultBreakers
+	return &mesh.Breakers{
+		MaxConnections: or(t.GetMaxConnections(), d.MaxConnections),
+		MaxPending:     or(t.GetMaxPendingRequests(), d.MaxPending),
+		MaxRequests:    or(t.GetMaxRequests(), d.MaxRequests),
+	}
+}
+
+func or(given *wrapperspb.UInt32Value, otherwise uint32) uint32 {
+	if given == nil {
+		return otherwise
+	}
+	return given.GetValue()
 }
 
 func (r *reader) duration(path string, d *durationpb.Duration) time.Duration {

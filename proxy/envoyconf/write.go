@@ -222,6 +222,11 @@ func cluster(c *mesh.Cluster) *clusterv3.Cluster {
 		LbPolicy:             clusterv3.Cluster_LbPolicy(clusterv3.Cluster_LbPolicy_value[string(c.Policy)]), // ROUND_ROBIN is 0
 		LoadAssignment:       la,
 	}
+	if b := c.Breakers; b != nil {
+		out.CircuitBreakers = &clusterv3.CircuitBreakers{Thresholds: []*clusterv3.CircuitBreakers_Thresholds{{
+			MaxConnections: wrapperspb.UInt32(b.MaxConnections), MaxPendingRequests: wrapperspb.UInt32(b.MaxPending), MaxRequests: wrapperspb.UInt32(b.MaxRequests),
+		}}}
+	}
 	if c.Choices != 0 {
 		out.LbConfig = &clusterv3.Cluster_LeastRequestLbConfig_{LeastRequestLbConfig: &clusterv3.Cluster_LeastRequestLbConfig{ChoiceCount: wrapperspb.UInt32(c.Choices)}}
 	}

@@ -64,8 +64,20 @@ type Cluster struct {
 	MinRing        uint32        `json:"minimum_ring_size,omitempty"` // of RingHash; 0 means DefaultMinRing
 	MaxRing        uint32        `json:"maximum_ring_size,omitempty"` // of RingHash; 0 means DefaultMaxRing
 	ConnectTimeout time.Duration `json:"connect_timeout"`             // 0 means Envoy's default, 5 s
+	Breakers       *Breakers     `json:"circuit_breakers,omitempty"`  // nil means DefaultBreakers
 	Endpoints      []Endpoint    `json:"endpoints"`
 }
+
+// Breakers are a cluster's circuit breakers: how much of it all workers together
+// may have at once. 0 is none at all.
+type Breakers struct {
+	MaxConnections uint32 `json:"max_connections"`      // beyond it an endpoint has one connection, and those that want more wait
+	MaxPending     uint32 `json:"max_pending_requests"` // requests that wait for a connection
+	MaxRequests    uint32 `json:"max_requests"`         // requests under way
+}
+
+// DefaultBreakers are Envoy's.
+var DefaultBreakers = Breakers{MaxConnections: 1024, MaxPending: 1024, MaxRequests: 1024}
 
 // Endpoint is one upstream host.
 type Endpoint struct {

@@ -20,8 +20,6 @@ const (
 	StreamIdleTimeout     = 5 * time.Minute
 	ConnectionIdleTimeout = time.Hour
 	DelayedClose          = time.Second
-	MaxConnections        = 1024 // circuit breaker: connections to one cluster
-	MaxPending            = 1024 // circuit breaker: requests that wait for a connection to it
 )
 
 // Table is a Config made ready for look-ups. It never changes, so workers share
@@ -47,6 +45,7 @@ type CompiledListener struct {
 type CompiledCluster struct {
 	Name           string
 	ConnectTimeout time.Duration
+	Breakers       Breakers
 	Policy         Policy
 	Choices        int // of LeastRequest
 	Endpoints      []netip.AddrPort
@@ -113,6 +112,9 @@ func Compile(cfg Config) (*Table, error) {
 	for i, c := range cfg.Clusters {
 		index[c.Name] = i
 		out := CompiledCluster{Name: c.Name, ConnectTimeout: c.ConnectTimeout, Policy: c.Policy, Choices: int(c.Choices)}
+		if out.Breakers = DefaultBreakers; c.Breakers != nil {
+			out.Breakers = *c.Breakers
+		}
 		if out.Choices == 0 {
 			out.Choices = DefaultChoices
 		}

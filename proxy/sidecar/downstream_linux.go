@@ -334,18 +334,17 @@ func (d *downstream) request(h *http1.Head, b []byte) int {
 		return len(b)
 	}
 	p := w.pools[cluster][i]
-	if u := p.take(); u != nil {
+	u, ok := p.give()
+	switch {
+	case u != nil:
 		d.up = u
 		u.begin(d, w.out)
-	} else {
+	case ok && p.wait(d):
 		d.pend = append(w.buffer(), w.out...)
-		if !p.wait(d) {
-			w.recycle(d.pend)
-			d.pend = nil
-			w.cc[cluster].Count(mesh.ReplyOverflow.Status)
-			d.reply(&mesh.ReplyOverflow)
-			return n
-		}
+	default:
+		w.cc[cluster].Count(mesh.ReplyOverflow.Status)
+		d.reply(&mesh.ReplyOverflow)
+		return n
 	}
 	d.touch()
 	return n

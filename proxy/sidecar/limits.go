@@ -7,11 +7,15 @@ import (
 )
 
 // limits are the circuit breakers of one cluster. They hold for all workers
-// together, as Envoy's do, and are touched when a connection opens or a request
-// has to wait for one, never on the way of a request on a pooled connection.
+// together, as Envoy's do. Those of connections and of requests that wait are
+// touched when a connection opens or a request has to wait for one; requests under
+// way, which a connection has one of, are counted only where fewer of them are
+// allowed than connections.
 type limits struct {
+	max         mesh.Breakers
 	connections atomic.Int64
 	pending     atomic.Int64
+	requests    atomic.Int64
 	active      []atomic.Int64 // requests under way, by endpoint; nil where no policy asks for them
 }
 
@@ -19,7 +23,9 @@ type limits struct {
 func newLimits(clusters []mesh.CompiledCluster) []limits {
 	all := make([]limits, len(clusters))
 	for i := range clusters {
-		if c := &clusters[i]; c.Policy == mesh.LeastRequest {
+		c := &clusters[i]
+		all[i].max = c.Breakers
+		if c.Policy == mesh.LeastRequest {
 			all[i].active = make([]atomic.Int64, len(c.Endpoints))
 		}
 	}
@@ -45,5 +51,16 @@ func take(n *atomic.Int64, maximum int64) bool {
 	return true
 }
 
-func (l *limits) takeConnection() bool { return take(&l.connections, mesh.MaxConnections) }
-func (l *limits) takePending() bool    { return take(&l.pending, mesh.MaxPending) }
+func (l *limits) takeConnection() bool { return take(&l.connections, int64(l.max.MaxConnections)) }
+func (l *limits) takePending() bool    { return take(&l.pending, int64(l.max.MaxPending)) }
+
+// takeRequest and endRequest are for a request that gets a connection, and ends.
+func (l *limits) takeRequest() bool {
+	return l.max.MaxRequests >= l.max.MaxConnections || take(&l.requests, int64(l.max.MaxRequests))
+}
+
+func (l *limits) endRequest() {
+	if l.max.MaxRequests < l.max.MaxConnections {
+		l.requests.Add(-1)
+	}
+}

@@ -213,14 +213,14 @@ func TestCircuitBreaker(t *testing.T) {
 	t.Cleanup(release)
 	s := start(t, relay(0, mesh.Endpoint{Address: addr}), Options{Concurrency: 1})
 	var cs []net.Conn
-	for range mesh.MaxConnections + mesh.MaxPending {
+	for range mesh.DefaultBreakers.MaxConnections + mesh.DefaultBreakers.MaxPending {
 		c := dial(t, s)
 		_, err := io.WriteString(c, get)
 		require.NoError(t, err)
 		cs = append(cs, c)
 	}
-	eventually(t, s, "cluster.app.upstream_rq_pending_active", mesh.MaxPending)
-	require.Equal(t, uint64(mesh.MaxConnections), stat(t, s, "cluster.app.upstream_cx_active"))
+	eventually(t, s, "cluster.app.upstream_rq_pending_active", uint64(mesh.DefaultBreakers.MaxPending))
+	require.Equal(t, uint64(mesh.DefaultBreakers.MaxConnections), stat(t, s, "cluster.app.upstream_cx_active"))
 	c := dial(t, s)
 	status, body := ask(t, c, bufio.NewReader(c), get)
 	require.Equal(t, 503, status)
@@ -232,6 +232,6 @@ func TestCircuitBreaker(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, 200, resp.StatusCode)
 	}
-	require.Greater(t, stat(t, s, "cluster.app.upstream_cx_total"), uint64(mesh.MaxConnections), "a closed connection is replaced for who waits")
-	require.LessOrEqual(t, stat(t, s, "cluster.app.upstream_cx_active"), uint64(mesh.MaxConnections))
+	require.Greater(t, stat(t, s, "cluster.app.upstream_cx_total"), uint64(mesh.DefaultBreakers.MaxConnections), "a closed connection is replaced for who waits")
+	require.LessOrEqual(t, stat(t, s, "cluster.app.upstream_cx_active"), uint64(mesh.DefaultBreakers.MaxConnections))
 }

@@ -47,13 +47,29 @@ func (p *pool) take() *upstream {
 	return u
 }
 
+// give is take for a request: ok is false if the circuit breaker has none.
+func (p *pool) give() (u *upstream, ok bool) {
+	if len(p.free) == 0 {
+		return nil, true
+	}
+	if !p.limits.takeRequest() {
+		p.counters().RqPendingOverflow++
+		return nil, false
+	}
+	return p.take(), true
+}
+
 // put makes u available: to the first in line, or to the pool.
 func (p *pool) put(u *upstream) {
-	if len(p.waiting) > 0 {
+	for len(p.waiting) > 0 {
 		d := p.waiting[0]
 		p.unwait(d)
-		d.attach(u)
-		return
+		if p.limits.takeRequest() {
+			d.attach(u)
+			return
+		}
+		p.counters().RqPendingOverflow++
+		d.upstreamFailed(&mesh.ReplyOverflow)
 	}
 	u.pooled = true
 	p.free = append(p.free, u)

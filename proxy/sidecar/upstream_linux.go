@@ -296,6 +296,7 @@ func (u *upstream) leave() {
 	u.d = nil
 	u.p.busy--
 	u.p.limits.carry(u.p.index, -1)
+	u.p.limits.endRequest()
 	u.p.counters().RqActive--
 }
 
