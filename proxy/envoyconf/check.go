@@ -36,9 +36,11 @@ var carried = map[protoreflect.FullName]map[string][]string{
 	},
 	"envoy.extensions.filters.network.http_connection_manager.v3.HttpFilter": {"name": nil, "typed_config": nil},
 	"envoy.extensions.filters.http.router.v3.Router":                         {},
-	"envoy.config.route.v3.RouteConfiguration":                               {"name": nil, "virtual_hosts": nil},
-	"envoy.config.route.v3.VirtualHost":                                      {"name": nil, "domains": nil, "routes": nil},
-	"envoy.config.route.v3.Route":                                            {"match": nil, "route": nil, "direct_response": nil, "redirect": nil},
+	"envoy.config.route.v3.RouteConfiguration":                               withMutations("name", "virtual_hosts"),
+	"envoy.config.route.v3.VirtualHost":                                      withMutations("name", "domains", "routes"),
+	"envoy.config.route.v3.Route":                                            withMutations("match", "route", "direct_response", "redirect"),
+	"envoy.config.core.v3.HeaderValueOption":                                 {"header": nil, "append_action": mesh.AppendActions(), "keep_empty_value": nil},
+	"envoy.config.core.v3.HeaderValue":                                       {"key": nil, "value": nil},
 	"envoy.config.route.v3.DirectResponseAction":                             {"status": nil, "body": nil},
 	"envoy.config.core.v3.DataSource":                                        {"inline_string": nil},
 	"envoy.config.route.v3.RedirectAction": {
@@ -71,6 +73,15 @@ var carried = map[protoreflect.FullName]map[string][]string{
 	"envoy.config.endpoint.v3.LocalityLbEndpoints":   {"lb_endpoints": nil},
 	"envoy.config.endpoint.v3.LbEndpoint":            {"endpoint": nil, "load_balancing_weight": nil},
 	"envoy.config.endpoint.v3.Endpoint":              {"address": nil},
+}
+
+// withMutations are fields, and those that change headers.
+func withMutations(fields ...string) map[string][]string {
+	m := map[string][]string{"request_headers_to_add": nil, "request_headers_to_remove": nil, "response_headers_to_add": nil, "response_headers_to_remove": nil}
+	for _, f := range fields {
+		m[f] = nil
+	}
+	return m
 }
 
 // node is a value in the file and where it stands.

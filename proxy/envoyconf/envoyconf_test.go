@@ -52,7 +52,10 @@ func reviews() mesh.Config {
 					{Path: "/robots.txt", Direct: &mesh.DirectResponse{Status: 200, Body: "no\n"}}, {Path: "/gone", Direct: &mesh.DirectResponse{Status: 410}},
 					{Path: "/old", Redirect: &mesh.Redirect{Status: 308, HTTPS: true, Host: "new.example", Port: 8443, Path: "/new", StripQuery: true}},
 					{Path: "/older", Redirect: &mesh.Redirect{Host: "new.example"}},
-					{Prefix: "/moved/", Cluster: "details", Rewrite: mesh.Rewrite{Prefix: "/", Host: "inside.example"}},
+					{Prefix: "/moved/", Cluster: "details", Rewrite: mesh.Rewrite{Prefix: "/", Host: "inside.example"}, Mutate: mesh.HeaderMutations{
+						Request:  mesh.Mutations{Remove: []string{"x-debug"}, Add: []mesh.HeaderValue{{Name: "x-load", Value: "100%"}, {Name: "x-empty", KeepEmpty: true}}},
+						Response: mesh.Mutations{Remove: []string{"x-powered-by"}, Add: []mesh.HeaderValue{{Name: "x-frame-options", Value: "DENY", Action: mesh.OverwriteOrAdd}}},
+					}},
 					{Prefix: "/service/", Cluster: "details", Rewrite: mesh.Rewrite{Regex: "^/service/([^/]+)", Substitution: `/\1`}},
 					{Separated: "/api", Cluster: "details"}, {Regex: "/v[12]/.*", Cluster: "details"},
 					{Path: "/canary", Clusters: []mesh.WeightedCluster{{Name: "reviews", Weight: 90}, {Name: "details", Weight: 10}}},
@@ -64,8 +67,10 @@ func reviews() mesh.Config {
 			}},
 		}, {
 			Name: "inbound", Address: "[::1]:15006", StatPrefix: "inbound",
+			Mutate: mesh.HeaderMutations{Response: mesh.Mutations{Add: []mesh.HeaderValue{{Name: "x-listener", Value: "1", Action: mesh.AddIfAbsent}}}},
 			VirtualHosts: []mesh.VirtualHost{{
 				Name: "any", Domains: []string{"*"},
+				Mutate: mesh.HeaderMutations{Request: mesh.Mutations{Add: []mesh.HeaderValue{{Name: "x-host", Value: "1", Action: mesh.OverwriteIfExists}}}},
 				Routes: []mesh.Route{{Prefix: "/", Cluster: "empty", Timeout: 15 * time.Second}},
 			}},
 		}},

@@ -124,6 +124,7 @@ func (r *reader) listener(path string, l *listenerv3.Listener) mesh.Listener {
 	if m.GetRouteConfig() == nil {
 		r.fail(path, "has no route_config")
 	}
+	out.Mutate = r.mutations(path+".route_config", m.GetRouteConfig())
 	for i, v := range m.GetRouteConfig().GetVirtualHosts() {
 		out.VirtualHosts = append(out.VirtualHosts, r.virtualHost(fmt.Sprintf("%s.route_config.virtual_hosts[%d]", path, i), v))
 	}
@@ -131,13 +132,14 @@ func (r *reader) listener(path string, l *listenerv3.Listener) mesh.Listener {
 }
 
 func (r *reader) virtualHost(path string, v *routev3.VirtualHost) mesh.VirtualHost {
-	out := mesh.VirtualHost{Name: v.GetName(), Domains: v.GetDomains()}
+	out := mesh.VirtualHost{Name: v.GetName(), Domains: v.GetDomains(), Mutate: r.mutations(path, v)}
 	for i, e := range v.GetRoutes() {
 		p := fmt.Sprintf("%s.routes[%d]", path, i)
 		m := mesh.Route{
 			Prefix: e.GetMatch().GetPrefix(), Path: e.GetMatch().GetPath(),
 			Separated: e.GetMatch().GetPathSeparatedPrefix(), Regex: e.GetMatch().GetSafeRegex().GetRegex(),
 		}
+		m.Mutate = r.mutations(p, e)
 		a := e.GetRoute()
 		switch {
 		case e.GetDirectResponse() != nil:

@@ -67,7 +67,11 @@ func listener(l *mesh.Listener) (*listenerv3.Listener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("envoyconf: router: %w", err)
 	}
-	rc := &routev3.RouteConfiguration{Name: l.Name}
+	rc := &routev3.RouteConfiguration{
+		Name:                l.Name,
+		RequestHeadersToAdd: headerOptions(l.Mutate.Request.Add), RequestHeadersToRemove: l.Mutate.Request.Remove,
+		ResponseHeadersToAdd: headerOptions(l.Mutate.Response.Add), ResponseHeadersToRemove: l.Mutate.Response.Remove,
+	}
 	for i := range l.VirtualHosts {
 		rc.VirtualHosts = append(rc.VirtualHosts, virtualHost(&l.VirtualHosts[i]))
 	}
@@ -98,7 +102,11 @@ func listener(l *mesh.Listener) (*listenerv3.Listener, error) {
 }
 
 func virtualHost(h *mesh.VirtualHost) *routev3.VirtualHost {
-	out := &routev3.VirtualHost{Name: h.Name, Domains: h.Domains}
+	out := &routev3.VirtualHost{
+		Name: h.Name, Domains: h.Domains,
+		RequestHeadersToAdd: headerOptions(h.Mutate.Request.Add), RequestHeadersToRemove: h.Mutate.Request.Remove,
+		ResponseHeadersToAdd: headerOptions(h.Mutate.Response.Add), ResponseHeadersToRemove: h.Mutate.Response.Remove,
+	}
 	for _, r := range h.Routes {
 		m := &routev3.RouteMatch{PathSpecifier: &routev3.RouteMatch_Prefix{Prefix: r.Prefix}}
 		switch {
@@ -143,6 +151,8 @@ func virtualHost(h *mesh.VirtualHost) *routev3.VirtualHost {
 		case r.Redirect != nil:
 			route.Action = &routev3.Route_Redirect{Redirect: redirect(r.Redirect)}
 		}
+		route.RequestHeadersToAdd, route.RequestHeadersToRemove = headerOptions(r.Mutate.Request.Add), r.Mutate.Request.Remove
+		route.ResponseHeadersToAdd, route.ResponseHeadersToRemove = headerOptions(r.Mutate.Response.Add), r.Mutate.Response.Remove
 		out.Routes = append(out.Routes, route)
 	}
 	return out

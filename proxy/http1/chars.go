@@ -87,6 +87,16 @@ func trim(b []byte, off, end int) (int, int) {
 	return off, end
 }
 
+// IsToken reports whether s is a token (RFC 9110 §5.6.2), as a field's name is.
+func IsToken(s string) bool {
+	for i := range len(s) {
+		if lower[s[i]] == 0 {
+			return false
+		}
+	}
+	return s != ""
+}
+
 // EqualFold reports whether b is s, ignoring the case of ASCII letters. s must
 // be a token in lower case.
 func EqualFold(b []byte, s string) bool {

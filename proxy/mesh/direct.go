@@ -53,6 +53,14 @@ func (d *Redirect) location(h *http1.Head, secure bool) string {
 	if secure {
 		from = "https"
 	}
+	for i := range h.Fields() {
+		if f := &h.Fields()[i]; f.ID == http1.XForwardedProto {
+			switch s := strings.ToLower(string(h.Bytes(f.Value))); s {
+			case "http", "https": // a proxy before us has told
+				from = s
+			}
+		}
+	}
 	to := from
 	if d.HTTPS {
 		to = "https"

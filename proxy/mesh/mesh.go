@@ -20,6 +20,8 @@ type Listener struct {
 	Address      string        `json:"address"`     // ip:port
 	StatPrefix   string        `json:"stat_prefix"` // Envoy's http.<prefix>.*
 	VirtualHosts []VirtualHost `json:"virtual_hosts"`
+
+	Mutate HeaderMutations `json:"mutate_headers,omitzero"`
 }
 
 // VirtualHost groups routes by the request's authority.
@@ -27,6 +29,8 @@ type VirtualHost struct {
 	Name    string   `json:"name"`
 	Domains []string `json:"domains"` // exact, "*.suffix", "prefix.*" or "*"; with or without port
 	Routes  []Route  `json:"routes"`  // first match wins
+
+	Mutate HeaderMutations `json:"mutate_headers,omitzero"`
 }
 
 // Route sends the requests it matches to a cluster.
@@ -45,9 +49,10 @@ type Route struct {
 	Direct   *DirectResponse   `json:"direct_response,omitempty"`
 	Redirect *Redirect         `json:"redirect,omitempty"`
 
-	Rewrite Rewrite       `json:"rewrite,omitzero"`
-	Hash    []HashPolicy  `json:"hash_policy,omitempty"` // what RingHash and Maglev place requests by
-	Timeout time.Duration `json:"timeout"`               // 0 means none; Envoy's default of 15 s is written out by the reader
+	Rewrite Rewrite         `json:"rewrite,omitzero"`
+	Mutate  HeaderMutations `json:"mutate_headers,omitzero"`
+	Hash    []HashPolicy    `json:"hash_policy,omitempty"` // what RingHash and Maglev place requests by
+	Timeout time.Duration   `json:"timeout"`               // 0 means none; Envoy's default of 15 s is written out by the reader
 }
 
 // WeightedCluster is a cluster that gets a part of a route's requests.

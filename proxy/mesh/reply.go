@@ -47,19 +47,30 @@ func ReplyMalformed(err error) Reply {
 	return Reply{Status: s, Body: reasons[s], Flag: "DPE"}
 }
 
-// AppendReply appends r as a message: date is the value of its Date field, head
+var contentType = []byte("content-type")
+
+// AppendReply appends r as a message: route is the one whose mutations apply, or
+// nil; date is the value of its Date field, head
 // leaves the body out (the answer to a HEAD request), closing adds connection:
 // close.
-func AppendReply(dst []byte, r *Reply, date []byte, head, closing bool) []byte {
+func AppendReply(dst []byte, r *Reply, route *RouteEntry, date []byte, head, closing bool) []byte {
 	dst = appendStatusLine(dst, r.Status)
+	begin := len(dst)
 	if r.Location != "" {
 		dst = append(dst, "location: "...)
 		dst = append(append(dst, r.Location...), "\r\n"...)
 	}
+	if route != nil && route.response != nil {
+		dst = mutate(dst, begin, route.response, joinedOfResponses)
+	}
+	mutated := len(dst)
 	if r.Body != "" {
 		dst = append(dst, "content-length: "...)
 		dst = strconv.AppendInt(dst, int64(len(r.Body)), 10)
-		dst = append(dst, "\r\ncontent-type: text/plain\r\n"...)
+		dst = append(dst, "\r\n"...)
+		if begin == mutated || find(dst[begin:], contentType) < 0 {
+			dst = append(dst, "content-type: text/plain\r\n"...)
+		}
 	}
 	if r.Overloaded {
 		dst = append(dst, "x-envoy-overloaded: true\r\n"...)

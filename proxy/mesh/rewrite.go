@@ -22,7 +22,9 @@ func AppendRequest(dst []byte, h *http1.Head, r *RouteEntry, ids *RequestIDs) []
 		dst = append(dst, h.Bytes(h.Authority)...)
 	}
 	dst = append(dst, "\r\n"...)
+	begin := len(dst)
 	var proto, id, te, wasPath, wasHost bool
+	var again repeats
 	fields := h.Fields()
 	for i := range fields {
 		f := &fields[i]
@@ -75,7 +77,9 @@ func AppendRequest(dst []byte, h *http1.Head, r *RouteEntry, ids *RequestIDs) []
 				continue
 			}
 		}
+		n := len(dst)
 		dst = h.AppendField(dst, f)
+		dst = again.join(dst, begin, n, len(h.Bytes(f.Name)), joinedOfRequests)
 	}
 	if !proto {
 		dst = append(dst, "x-forwarded-proto: http\r\n"...)
@@ -85,6 +89,9 @@ func AppendRequest(dst []byte, h *http1.Head, r *RouteEntry, ids *RequestIDs) []
 		dst = append(ids.Append(dst), "\r\n"...)
 	}
 	dst = append(dst, r.expect...)
+	if r.request != nil {
+		dst = mutate(dst, begin, r.request, joinedOfRequests)
+	}
 	if len(r.host) > 0 && !wasHost {
 		dst = appendOriginalHost(dst, h)
 	}
@@ -113,6 +120,7 @@ func mayHaveBody(m http1.Method) bool {
 // ResponseInfo is what the head of a response depends on besides the upstream's
 // words.
 type ResponseInfo struct {
+	Route       *RouteEntry   // whose mutations apply; nil is none
 	ServiceTime time.Duration // of the upstream, from the end of the request; below 0 if that is not reached
 	Date        []byte        // the value of a Date field the upstream left out
 	Close       bool          // adds connection: close
@@ -124,7 +132,9 @@ type ResponseInfo struct {
 // upstream's service time added.
 func AppendResponse(dst []byte, h *http1.Head, info *ResponseInfo) []byte {
 	dst = appendStatusLine(dst, h.Status)
+	begin := len(dst)
 	var date, server, service bool
+	var again repeats
 	fields := h.Fields()
 	for i := range fields {
 		f := &fields[i]
@@ -150,10 +160,15 @@ func AppendResponse(dst []byte, h *http1.Head, info *ResponseInfo) []byte {
 				continue
 			}
 		}
+		n := len(dst)
 		dst = h.AppendField(dst, f)
+		dst = again.join(dst, begin, n, len(h.Bytes(f.Name)), joinedOfResponses)
 	}
 	if !service && info.ServiceTime >= 0 {
 		dst = appendServiceTime(dst, info.ServiceTime)
+	}
+	if info.Route != nil && info.Route.response != nil {
+		dst = mutate(dst, begin, info.Route.response, joinedOfResponses)
 	}
 	if !date {
 		dst = append(dst, "date: "...)

@@ -104,11 +104,11 @@ func TestAppendResponse(t *testing.T) {
 func TestAppendReply(t *testing.T) {
 	date := []byte("D")
 	require.Equal(t, "HTTP/1.1 404 Not Found\r\ndate: D\r\nserver: envoy\r\ncontent-length: 0\r\n\r\n",
-		string(AppendReply(nil, &ReplyNotFound, date, false, false)))
+		string(AppendReply(nil, &ReplyNotFound, nil, date, false, false)))
 	require.Equal(t, "HTTP/1.1 503 Service Unavailable\r\ncontent-length: 19\r\ncontent-type: text/plain\r\ndate: D\r\nserver: envoy\r\n"+
-		"connection: close\r\n\r\nno healthy upstream", string(AppendReply(nil, &ReplyNoHealthy, date, false, true)))
+		"connection: close\r\n\r\nno healthy upstream", string(AppendReply(nil, &ReplyNoHealthy, nil, date, false, true)))
 	require.Equal(t, "HTTP/1.1 503 Service Unavailable\r\ncontent-length: 81\r\ncontent-type: text/plain\r\nx-envoy-overloaded: true\r\n"+
-		"date: D\r\nserver: envoy\r\n\r\n", string(AppendReply(nil, &ReplyOverflow, date, true, false)))
+		"date: D\r\nserver: envoy\r\n\r\n", string(AppendReply(nil, &ReplyOverflow, nil, date, true, false)))
 	for err, want := range map[error]Reply{
 		http1.ErrNoHost:           {Status: 400, Flag: "DPE"},
 		http1.ErrTarget:           {Status: 400, Body: "Bad Request", Flag: "DPE"},
@@ -181,7 +181,7 @@ func TestDecisionsDoNotAllocate(t *testing.T) {
 		h.Reset(true)
 		h.Parse(resp)
 		AppendResponse(dst, h, &info)
-		AppendReply(dst, &ReplyNotFound, info.Date, false, false)
+		AppendReply(dst, &ReplyNotFound, nil, info.Date, false, false)
 	}))
 }
 

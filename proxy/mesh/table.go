@@ -72,13 +72,14 @@ type RouteEntry struct {
 	direct   *DirectResponse
 	redirect *Redirect
 
-	path    []byte
-	form    pathForm
-	regex   *regexp.Regexp
-	hash    []HashPolicy
-	rewrite *rewriter
-	host    []byte // the host upstream, empty for the request's own
-	expect  string // the x-envoy-expected-rq-timeout-ms line, empty without a timeout
+	path              []byte
+	form              pathForm
+	regex             *regexp.Regexp
+	hash              []HashPolicy
+	rewrite           *rewriter
+	request, response []mutator
+	host              []byte // the host upstream, empty for the request's own
+	expect            string // the x-envoy-expected-rq-timeout-ms line, empty without a timeout
 }
 
 // share is a cluster that gets the draws below upTo that no one before it gets.
@@ -149,7 +150,9 @@ func compileListener(l Listener, cluster map[string]int) CompiledListener {
 		h := &host{}
 		for _, r := range v.Routes {
 			e := RouteEntry{cluster: cluster[r.Cluster], Timeout: r.Timeout, hash: lowered(r.Hash), headers: compileHeaders(r.Headers), direct: r.Direct, redirect: r.Redirect,
-				rewrite: compileRewrite(&r.Rewrite), host: []byte(r.Rewrite.Host)}
+				request:  compileMutations(&r.Mutate.Request, &v.Mutate.Request, &l.Mutate.Request),
+				response: compileMutations(&r.Mutate.Response, &v.Mutate.Response, &l.Mutate.Response),
+				rewrite:  compileRewrite(&r.Rewrite), host: []byte(r.Rewrite.Host)}
 			for _, c := range r.Clusters {
 				e.total += uint64(c.Weight)
 				e.clusters = append(e.clusters, share{cluster[c.Name], e.total})

@@ -46,6 +46,7 @@ func (c *Config) Validate() error {
 		if l.StatPrefix == "" {
 			v.fail(path+".stat_prefix", "is empty; it names the counters http.<prefix>.*")
 		}
+		v.mutations(path+".mutate_headers", &l.Mutate)
 		v.virtualHosts(path, l.VirtualHosts)
 	}
 	return errors.Join(v.errs...)
@@ -120,6 +121,7 @@ func (v *validator) virtualHosts(listener string, hosts []VirtualHost) {
 	for i := range hosts {
 		h, path := &hosts[i], fmt.Sprintf("%s.virtual_hosts[%d]", listener, i)
 		v.unique(path+".name", h.Name, names)
+		v.mutations(path+".mutate_headers", &h.Mutate)
 		if len(h.Domains) == 0 {
 			v.fail(path+".domains", "is empty, want at least one")
 		}
@@ -147,6 +149,7 @@ func (v *validator) route(path string, r *Route) {
 	}
 	v.direct(path, r)
 	v.rewrite(path+".rewrite", &r.Rewrite)
+	v.mutations(path+".mutate_headers", &r.Mutate)
 	if given != 1 {
 		v.fail(path, "has %d of cluster, weighted_clusters, direct_response and redirect, want one of them", given)
 	} else if r.Cluster != "" && !v.clusters[r.Cluster] {

@@ -312,7 +312,6 @@ func (d *downstream) request(h *http1.Head, b []byte) int {
 	}
 	if r, ok := d.route.Direct(h, false); ok {
 		c.RqDirect++
-		d.route = nil
 		d.reply(&r)
 		return 0
 	}

@@ -34,7 +34,7 @@ func (d *downstream) reply(r *mesh.Reply) {
 	}
 	d.responded = true
 	c.Count(r.Status)
-	w.out = mesh.AppendReply(w.out[:0], r, w.date, d.isHead, d.close)
+	w.out = mesh.AppendReply(w.out[:0], r, d.route, w.date, d.isHead, d.close)
 	d.send(w.out)
 	d.finish()
 }
@@ -84,7 +84,7 @@ func (d *downstream) finish() {
 	w.lc[d.listener].RqActive--
 	d.active = false
 	complete := d.phase == phaseWait
-	d.routeEnd = 0
+	d.route, d.routeEnd = nil, 0
 	d.close = d.close || w.draining
 	if d.close || !complete {
 		d.phase, d.asked = phaseDrain, d.asked && complete

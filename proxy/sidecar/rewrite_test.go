@@ -32,6 +32,8 @@ func mirror(c net.Conn, r *bufio.Reader) {
 
 var randomID = regexp.MustCompile(`x-request-id: [0-9a-f-]{36}`)
 
+var contentLength = regexp.MustCompile(`content-length: \d+`)
+
 // seenUpstream sends a request on a connection of its own and returns the head
 // that the upstream got, or the status if none did.
 func seenUpstream(t *testing.T, addr, request string) string {

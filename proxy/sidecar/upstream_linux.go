@@ -202,7 +202,7 @@ func (u *upstream) respond(h *http1.Head, rest []byte) []byte {
 	u.inBody = true
 	u.last = h.Close || u.body.EndsWithStream()
 	u.chunks = u.body.Chunked() || u.body.EndsWithStream()
-	info := mesh.ResponseInfo{Date: w.date, ServiceTime: -1, Chunked: u.chunks}
+	info := mesh.ResponseInfo{Route: d.route, Date: w.date, ServiceTime: -1, Chunked: u.chunks}
 	if d.isHead && h.ContentLength < 0 && h.Status != 204 && h.Status != 304 {
 		info.Chunked = true
 	}
