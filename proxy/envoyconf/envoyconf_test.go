@@ -57,6 +57,7 @@ func reviews() mesh.Config {
 						Response: mesh.Mutations{Remove: []string{"x-powered-by"}, Add: []mesh.HeaderValue{{Name: "x-frame-options", Value: "DENY", Action: mesh.OverwriteOrAdd}}},
 					}},
 					{Prefix: "/service/", Cluster: "details", Rewrite: mesh.Rewrite{Regex: "^/service/([^/]+)", Substitution: `/\1`}},
+					{Prefix: "/asked", Cluster: "details", Query: []mesh.QueryMatch{{Name: "debug"}, {Name: "v", Value: &mesh.StringMatch{Kind: mesh.MatchExact, Text: "2"}}}},
 					{Separated: "/api", Cluster: "details"}, {Regex: "/v[12]/.*", Cluster: "details"},
 					{Path: "/canary", Clusters: []mesh.WeightedCluster{{Name: "reviews", Weight: 90}, {Name: "details", Weight: 10}}},
 					{Prefix: "/", Cluster: "reviews", Timeout: 2500 * time.Millisecond, Hash: []mesh.HashPolicy{{Header: "x-user", Terminal: true}, {Cookie: "session"}}},

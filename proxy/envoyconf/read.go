@@ -159,6 +159,9 @@ func (r *reader) virtualHost(path string, v *routev3.VirtualHost) mesh.VirtualHo
 		for j, h := range e.GetMatch().GetHeaders() {
 			m.Headers = append(m.Headers, r.header(fmt.Sprintf("%s.match.headers[%d]", p, j), h))
 		}
+		for j, q := range e.GetMatch().GetQueryParameters() {
+			m.Query = append(m.Query, r.query(fmt.Sprintf("%s.match.query_parameters[%d]", p, j), q))
+		}
 		for _, h := range a.GetHashPolicy() {
 			m.Hash = append(m.Hash, mesh.HashPolicy{Header: h.GetHeader().GetHeaderName(), Cookie: h.GetCookie().GetName(), Terminal: h.GetTerminal()})
 		}
@@ -199,7 +202,24 @@ func (r *reader) header(path string, h *routev3.HeaderMatcher) mesh.HeaderMatch 
 		out.Invert = out.Invert == h.GetPresentMatch()
 		return out
 	}
-	s := h.GetStringMatch()
+	out.Value = r.text(path, h.GetStringMatch())
+	return out
+}
+
+func (r *reader) query(path string, q *routev3.QueryParameterMatcher) mesh.QueryMatch {
+	out := mesh.QueryMatch{Name: q.GetName()}
+	switch x := q.GetQueryParameterMatchSpecifier().(type) {
+	case *routev3.QueryParameterMatcher_StringMatch:
+		out.Value = r.text(path, x.StringMatch)
+	case *routev3.QueryParameterMatcher_PresentMatch:
+		if !x.PresentMatch {
+			r.fail(path+".present_match", "is false, supported: true")
+		}
+	}
+	return out
+}
+
+func (r *reader) text(path string, s *matcherv3.StringMatcher) *mesh.StringMatch {
 	v := &mesh.StringMatch{IgnoreCase: s.GetIgnoreCase()}
 	switch x := s.GetMatchPattern().(type) {
 	case *matcherv3.StringMatcher_Exact:
@@ -215,8 +235,7 @@ func (r *reader) header(path string, h *routev3.HeaderMatcher) mesh.HeaderMatch 
 	default:
 		r.fail(path+".string_match", "has none of exact, prefix, suffix, contains, safe_regex")
 	}
-	out.Value = v
-	return out
+	return v
 }
 
 func (r *reader) cluster(path string, c *clusterv3.Cluster) mesh.Cluster {

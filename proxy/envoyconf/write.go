@@ -120,6 +120,9 @@ func virtualHost(h *mesh.VirtualHost) *routev3.VirtualHost {
 		for i := range r.Headers {
 			m.Headers = append(m.Headers, headerMatcher(&r.Headers[i]))
 		}
+		for i := range r.Query {
+			m.QueryParameters = append(m.QueryParameters, queryMatcher(&r.Query[i]))
+		}
 		a := &routev3.RouteAction{
 			ClusterSpecifier: &routev3.RouteAction_Cluster{Cluster: r.Cluster},
 			// Always written: left out it would mean 15 s.
@@ -180,8 +183,23 @@ func headerMatcher(h *mesh.HeaderMatch) *routev3.HeaderMatcher {
 		out.HeaderMatchSpecifier = &routev3.HeaderMatcher_PresentMatch{PresentMatch: true}
 		return out
 	}
-	s := &matcherv3.StringMatcher{IgnoreCase: h.Value.IgnoreCase}
-	switch t := h.Value.Text; h.Value.Kind {
+	out.HeaderMatchSpecifier = &routev3.HeaderMatcher_StringMatch{StringMatch: stringMatcher(h.Value)}
+	return out
+}
+
+func queryMatcher(q *mesh.QueryMatch) *routev3.QueryParameterMatcher {
+	out := &routev3.QueryParameterMatcher{Name: q.Name}
+	if q.Value == nil {
+		out.QueryParameterMatchSpecifier = &routev3.QueryParameterMatcher_PresentMatch{PresentMatch: true}
+	} else {
+		out.QueryParameterMatchSpecifier = &routev3.QueryParameterMatcher_StringMatch{StringMatch: stringMatcher(q.Value)}
+	}
+	return out
+}
+
+func stringMatcher(v *mesh.StringMatch) *matcherv3.StringMatcher {
+	s := &matcherv3.StringMatcher{IgnoreCase: v.IgnoreCase}
+	switch t := v.Text; v.Kind {
 	case mesh.MatchExact:
 		s.MatchPattern = &matcherv3.StringMatcher_Exact{Exact: t}
 	case mesh.MatchPrefix:
@@ -193,8 +211,7 @@ func headerMatcher(h *mesh.HeaderMatch) *routev3.HeaderMatcher {
 	case mesh.MatchRegex:
 		s.MatchPattern = &matcherv3.StringMatcher_SafeRegex{SafeRegex: &matcherv3.RegexMatcher{Regex: t}}
 	}
-	out.HeaderMatchSpecifier = &routev3.HeaderMatcher_StringMatch{StringMatch: s}
-	return out
+	return s
 }
 
 func hashPolicies(list []mesh.HashPolicy) (out []*routev3.RouteAction_HashPolicy) {

@@ -53,6 +53,10 @@ func (p *HashPolicy) of(h *http1.Head) (hash uint64, ok bool) {
 		v, ok := cookie(h, p.Cookie)
 		return xxhash.Sum64(v), ok
 	}
+	if joinedOfRequests[p.Header] {
+		v, ok := together(h, p.Header)
+		return seeded(v, 0), ok
+	}
 	var values [maxValues][]byte
 	n := 0
 	for i := range h.Fields() {

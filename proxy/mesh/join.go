@@ -1,6 +1,11 @@
 package mesh
 
-import "bytes"
+import (
+	"bytes"
+	"slices"
+
+	"github.com/meshnic/meshnic/proxy/http1"
+)
 
 // Headers of which Envoy keeps one: of a message that has several lines of it,
 // the values go on joined by commas. Read off Envoy 1.40 by asking it with two
@@ -65,6 +70,25 @@ func joined(dst []byte, first, n, name int) []byte {
 	copy(dst[p+k:], dst[p:n])
 	copy(dst[p:], dst[end:])
 	return dst[:n+k]
+}
+
+// together is the value of a header whose lines are joined. It allocates if there
+// are several.
+func together(h *http1.Head, name string) (value []byte, ok bool) {
+	for i := range h.Fields() {
+		f := &h.Fields()[i]
+		if !http1.EqualFold(h.Bytes(f.Name), name) {
+			continue
+		}
+		switch v := h.Bytes(f.Value); {
+		case len(value) == 0:
+			value = v
+		case len(v) > 0:
+			value = append(append(slices.Clip(value), ','), v...)
+		}
+		ok = true
+	}
+	return value, ok
 }
 
 // find is where in fields the line of a name begins, below 0 if there is none.

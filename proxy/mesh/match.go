@@ -29,7 +29,15 @@ type StringMatch struct {
 	IgnoreCase bool   `json:"ignore_case,omitempty"` // not for MatchRegex
 }
 
-// HeaderMatch is what a header of a request has to be, or one of its lines.
+// QueryMatch is what a parameter of the query has to be, the first of its name;
+// neither is decoded, as with Envoy.
+type QueryMatch struct {
+	Name  string       `json:"name"`
+	Value *StringMatch `json:"value,omitempty"` // nil: whatever it is, it is there
+}
+
+// HeaderMatch is what a header of a request has to be: one of its lines, or what
+// they are together if it is one of those that are joined.
 type HeaderMatch struct {
 	Name   string       `json:"name"`            // also ":method", ":authority", ":path"
 	Value  *StringMatch `json:"value,omitempty"` // nil: whatever it is, it is there
@@ -39,6 +47,7 @@ type HeaderMatch struct {
 // headerMatcher is one compiled HeaderMatch.
 type headerMatcher struct {
 	name   string // in lower case
+	joined bool   // several lines of it are one
 	value  bool   // it is looked at
 	kind   string
 	text   []byte
@@ -50,18 +59,46 @@ type headerMatcher struct {
 func compileHeaders(list []HeaderMatch) (out []headerMatcher) {
 	for _, h := range list {
 		m := headerMatcher{name: strings.ToLower(h.Name), invert: h.Invert}
-		if v := h.Value; v != nil {
-			m.value, m.kind, m.text, m.fold = true, v.Kind, []byte(v.Text), v.IgnoreCase
-			if v.Kind == MatchRegex {
-				m.regex = regexp.MustCompile(whole(v.Text)) // Validate has
-			}
-			if m.fold {
-				m.text = bytes.ToLower(m.text)
-			}
-		}
+		m.joined = joinedOfRequests[m.name]
+		m.compile(h.Value)
 		out = append(out, m)
 	}
 	return out
+}
+
+// compileQuery makes matchers that look at a parameter; its name keeps its case.
+func compileQuery(list []QueryMatch) (out []headerMatcher) {
+	for _, q := range list {
+		m := headerMatcher{name: q.Name}
+		m.compile(q.Value)
+		out = append(out, m)
+	}
+	return out
+}
+
+func (m *headerMatcher) compile(v *StringMatch) {
+	if v == nil {
+		return
+	}
+	m.value, m.kind, m.text, m.fold = true, v.Kind, []byte(v.Text), v.IgnoreCase
+	if v.Kind == MatchRegex {
+		m.regex = regexp.MustCompile(whole(v.Text)) // Validate has
+	}
+	if m.fold {
+		m.text = bytes.ToLower(m.text)
+	}
+}
+
+// takes reports whether the query, without its question mark, has what m wants.
+func (m *headerMatcher) takes(query []byte) bool {
+	for len(query) > 0 {
+		var param []byte
+		param, query, _ = bytes.Cut(query, []byte("&"))
+		if k, v, _ := bytes.Cut(param, []byte("=")); string(k) == m.name {
+			return !m.value || m.is(v)
+		}
+	}
+	return false
 }
 
 // whole is a pattern for a whole string.
@@ -84,6 +121,12 @@ func (m *headerMatcher) matches(h *http1.Head) bool {
 	case ":path":
 		see(h.Bytes(h.Path))
 	default:
+		if m.joined {
+			if v, ok := together(h, m.name); ok {
+				see(v)
+			}
+			break
+		}
 		for i := range h.Fields() {
 			if f := &h.Fields()[i]; http1.EqualFold(h.Bytes(f.Name), m.name) {
 				see(h.Bytes(f.Value))

@@ -41,7 +41,8 @@ type Route struct {
 	Separated string `json:"path_separated_prefix,omitempty"` // all of it, or up to a slash
 	Regex     string `json:"safe_regex,omitempty"`            // RE2, all of it
 
-	Headers []HeaderMatch `json:"headers,omitempty"` // all of which have to match too
+	Headers []HeaderMatch `json:"headers,omitempty"`          // all of which have to match too
+	Query   []QueryMatch  `json:"query_parameters,omitempty"` // and all of these
 
 	// One of these.
 	Cluster  string            `json:"cluster,omitempty"`

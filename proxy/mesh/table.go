@@ -69,6 +69,7 @@ type RouteEntry struct {
 	clusters []share
 	total    uint64 // of their weights
 	headers  []headerMatcher
+	query    []headerMatcher
 	direct   *DirectResponse
 	redirect *Redirect
 
@@ -149,7 +150,7 @@ func compileListener(l Listener, cluster map[string]int) CompiledListener {
 	for _, v := range l.VirtualHosts {
 		h := &host{}
 		for _, r := range v.Routes {
-			e := RouteEntry{cluster: cluster[r.Cluster], Timeout: r.Timeout, hash: lowered(r.Hash), headers: compileHeaders(r.Headers), direct: r.Direct, redirect: r.Redirect,
+			e := RouteEntry{cluster: cluster[r.Cluster], Timeout: r.Timeout, hash: lowered(r.Hash), headers: compileHeaders(r.Headers), query: compileQuery(r.Query), direct: r.Direct, redirect: r.Redirect,
 				request:  compileMutations(&r.Mutate.Request, &v.Mutate.Request, &l.Mutate.Request),
 				response: compileMutations(&r.Mutate.Response, &v.Mutate.Response, &l.Mutate.Response),
 				rewrite:  compileRewrite(&r.Rewrite), host: []byte(r.Rewrite.Host)}
@@ -195,20 +196,27 @@ func (l *CompiledListener) Route(h *http1.Head) *RouteEntry {
 	if v == nil {
 		return nil
 	}
-	path := h.Bytes(h.Path)
-	if i := bytes.IndexByte(path, '?'); i >= 0 {
-		path = path[:i]
-	}
+	path, query, _ := bytes.Cut(h.Bytes(h.Path), []byte("?"))
 	if len(path) == 0 {
 		path = slash
 	}
 	for i := range v.routes {
 		r := &v.routes[i]
-		if r.takes(path) && r.wants(h) {
+		if r.takes(path) && r.wants(h) && r.asks(query) {
 			return r
 		}
 	}
 	return nil
+}
+
+// asks reports whether all parameters of the query match.
+func (r *RouteEntry) asks(query []byte) bool {
+	for i := range r.query {
+		if !r.query[i].takes(query) {
+			return false
+		}
+	}
+	return true
 }
 
 // wants reports whether all headers match.

@@ -167,6 +167,13 @@ func (v *validator) route(path string, r *Route) {
 	for i := range r.Headers {
 		v.header(fmt.Sprintf("%s.headers[%d]", path, i), &r.Headers[i])
 	}
+	for i, q := range r.Query {
+		p := fmt.Sprintf("%s.query_parameters[%d]", path, i)
+		if q.Name == "" {
+			v.fail(p+".name", "is empty")
+		}
+		v.text(p, q.Value)
+	}
 	for i, p := range r.Hash {
 		if (p.Header == "") == (p.Cookie == "") {
 			v.fail(fmt.Sprintf("%s.hash_policy[%d]", path, i), "has header %q and cookie %q, want one of them", p.Header, p.Cookie)
@@ -184,7 +191,10 @@ func (v *validator) header(path string, h *HeaderMatch) {
 	if strings.HasPrefix(h.Name, ":") && !slices.Contains([]string{":method", ":authority", ":path"}, h.Name) {
 		v.fail(path+".name", "is %q; of the names with a colon there are :method, :authority and :path", h.Name)
 	}
-	m := h.Value
+	v.text(path, h.Value)
+}
+
+func (v *validator) text(path string, m *StringMatch) {
 	if m == nil {
 		return
 	}

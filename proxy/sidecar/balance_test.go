@@ -137,6 +137,8 @@ func hashed() (requests []string) {
 		add(fmt.Sprintf("x-last: %d\r\ncookie: session=%d\r\n", i%7, i))
 		add(fmt.Sprintf("x-user: b%d\r\nx-user: a%d\r\n", i, i))
 		add(fmt.Sprintf("x-user: a%d\r\nx-user: b%d\r\n", i, i))
+		add(fmt.Sprintf("user-agent: b%d\r\nuser-agent: a%d\r\n", i, i)) // one value, in this order
+		add(fmt.Sprintf("x-last: %d\r\nuser-agent: %d\r\n", i, i))
 		add(fmt.Sprintf("x-user: %d\r\nx-last: %d\r\ncookie: session=%d\r\n", i, i, i))
 	}
 	add("x-user: \r\n")
@@ -162,7 +164,7 @@ func TestPlacement(t *testing.T) {
 			endpoints, _ := balanced(t, 1, 2, 3)
 			cfg := relay(0, endpoints...)
 			change(&cfg.Clusters[0])
-			cfg.Listeners[0].VirtualHosts[0].Routes[0].Hash = []mesh.HashPolicy{{Header: "x-user", Terminal: true}, {Header: "X-Last"}, {Cookie: "session"}}
+			cfg.Listeners[0].VirtualHosts[0].Routes[0].Hash = []mesh.HashPolicy{{Header: "x-user", Terminal: true}, {Header: "X-Last"}, {Header: "User-Agent"}, {Cookie: "session"}}
 			ours, envoys := both(t, cfg)
 			got, want := placed(t, ours), placed(t, envoys)
 			for i, r := range hashed() {

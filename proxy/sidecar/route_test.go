@@ -61,6 +61,8 @@ func TestHeaderRoutes(t *testing.T) {
 		route(6, is(":method", mesh.MatchExact, "POST")),
 		route(7, is(":path", mesh.MatchContains, "?q")),
 		route(8, mesh.HeaderMatch{Name: "gone", Invert: true}),
+		route(8, is("user-agent", mesh.MatchExact, "a,b")),
+		route(7, is("accept", mesh.MatchPrefix, "b")),
 	}
 	ours, envoys := both(t, cfg)
 	for _, r := range []string{
@@ -74,6 +76,8 @@ func TestHeaderRoutes(t *testing.T) {
 		"GET / \nthere:\n", "GET / \nthere: 1\n",
 		"GET / \nlang: de\n", "GET / \nlang: en\n", "GET / \nlang:\n",
 		"POST / \ncontent-length: 0\n", "GET /?q \n", "GET /?x=?q \n", "GET /q \n",
+		"GET / \ngone: 1\nuser-agent: a\nuser-agent: b\n", "GET / \ngone: 1\nuser-agent: a\nuser-agent: b\nuser-agent: c\n", "GET / \ngone: 1\nuser-agent:\nuser-agent: a\nuser-agent: b\n",
+		"GET / \ngone: 1\naccept: a\naccept: b\n", "GET / \ngone: 1\naccept: b\naccept: a\n", "GET / \ngone: 1\naccept:\naccept: b\n", "GET / \ngone: 1\nAccept: c\naccept:\n",
 		"GET / \ngone: 1\n", "POST / \ngone: 1\ncontent-length: 0\n", "PUT /?q=1 \ngone: 1\ncontent-length: 0\n",
 	} {
 		var got [2]string
@@ -95,6 +99,28 @@ func TestPathRoutes(t *testing.T) {
 	for _, path := range []string{"/api/dev", "/api/dev/", "/api/dev/x", "/api/dev?x", "/api/dev/?x", "/api/developer", "/api/de", "/API/dev",
 		"/v1", "/v1/", "/v2/x?y", "/v3", "/v1x", "/v1?/x", "/x/v1", "/exact", "/exact/", "/exact?", "/exact?x", "/pre", "/prefix", "/pr", "/?/pre", "/"} {
 		require.Equal(t, once(t, envoys, "GET "+path+" \n"), once(t, ours, "GET "+path+" \n"), path)
+	}
+}
+
+// TestQueryRoutes asks both proxies for queries around the edges.
+func TestQueryRoutes(t *testing.T) {
+	cfg := relay(0)
+	cfg.Clusters = versions(t, 5)
+	is := func(name, kind, text string) mesh.QueryMatch {
+		return mesh.QueryMatch{Name: name, Value: &mesh.StringMatch{Kind: kind, Text: text}}
+	}
+	cfg.Listeners[0].VirtualHosts[0].Routes = []mesh.Route{
+		{Prefix: "/", Cluster: "v0", Query: []mesh.QueryMatch{is("a", mesh.MatchExact, "1"), is("b", mesh.MatchPrefix, "x")}},
+		{Prefix: "/", Cluster: "v1", Query: []mesh.QueryMatch{{Name: "debug"}}},
+		{Prefix: "/", Cluster: "v2", Query: []mesh.QueryMatch{is("re", mesh.MatchRegex, "[0-9]+")}},
+		{Prefix: "/", Cluster: "v3", Query: []mesh.QueryMatch{is("e", mesh.MatchExact, "")}},
+		{Prefix: "/", Cluster: "v4", Query: []mesh.QueryMatch{is("s p", mesh.MatchExact, "x y")}},
+	}
+	ours, envoys := both(t, cfg)
+	for _, target := range []string{"/", "/?", "/?a=1&b=xy", "/?b=xy&a=1", "/?a=1", "/?a=1&a=2&b=x", "/?a=2&a=1&b=x", "/?a=1&&b=x", "/?a=1;b=x", "/?A=1&b=x", "/?a=1&b=x#f",
+		"/?debug", "/?debug=", "/?debug=1", "/?Debug", "/?xdebug", "/?&debug", "/?=debug", "/?debug?", "/x?y?debug", "/?re=17", "/?re=17x", "/?re==17", "/?re=1&debug",
+		"/?e", "/?e=", "/?e=1", "/?e=&e=1", "/?s%20p=x%20y", "/?s+p=x+y", "/?%61=1&b=x", "http://x/?debug"} {
+		require.Equal(t, once(t, envoys, "GET "+target+" \n"), once(t, ours, "GET "+target+" \n"), target)
 	}
 }
 
