@@ -111,6 +111,30 @@ func TestTimeouts(t *testing.T) {
 	}
 }
 
+// What goes wrong before a request has a route is not the last request's route's.
+func TestTimeoutAfterARequest(t *testing.T) {
+	cfg := relay(0, mesh.Endpoint{Address: answer(t, ok("x"))})
+	cfg.Listeners[0].VirtualHosts[0].Routes[0].Mutate.Response.Add = []mesh.HeaderValue{{Name: "x-route", Value: "1"}}
+	s := start(t, cfg, Options{Concurrency: 1, HeadTimeout: 80 * time.Millisecond})
+	c := dial(t, s)
+	r := bufio.NewReader(c)
+	_, err := io.WriteString(c, get+"GET / HT")
+	require.NoError(t, err)
+	for _, want := range []struct {
+		status int
+		header string
+	}{{200, "1"}, {408, ""}} {
+		resp, err := http.ReadResponse(r, nil)
+		require.NoError(t, err)
+		_, err = io.ReadAll(resp.Body)
+		require.NoError(t, err)
+		require.Equal(t, want.status, resp.StatusCode)
+		require.Equal(t, want.header, resp.Header.Get("X-Route"))
+	}
+	eventually(t, s, "http.in.downstream_rq_4xx", 1)
+	require.Equal(t, uint64(1), stat(t, s, "cluster.app.upstream_rq_completed"))
+}
+
 // A head that comes byte by byte, for ever, ends with the head timeout although
 // the connection is never idle.
 func TestSlowloris(t *testing.T) {
