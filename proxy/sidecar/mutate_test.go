@@ -29,13 +29,9 @@ func TestMutations(t *testing.T) {
 	// The upstream answers with what the client asked it to, and with what it saw.
 	cfg := relay(0, mesh.Endpoint{Address: answer(t, func(c net.Conn, r *bufio.Reader) {
 		for {
-			head := ""
-			for !strings.HasSuffix(head, "\r\n\r\n") {
-				line, err := r.ReadString('\n')
-				if err != nil {
-					return
-				}
-				head += line
+			head, ok := readHead(r)
+			if !ok {
+				return
 			}
 			extra := ""
 			for _, line := range strings.Split(head, "\r\n") {

@@ -15,16 +15,24 @@ import (
 	"github.com/meshnic/meshnic/proxy/mesh"
 )
 
+// readHead reads a request's head; ok is false at the connection's end.
+func readHead(r *bufio.Reader) (head string, ok bool) {
+	for !strings.HasSuffix(head, "\r\n\r\n") {
+		line, err := r.ReadString('\n')
+		if err != nil {
+			return "", false
+		}
+		head += line
+	}
+	return head, true
+}
+
 // mirror answers each request with its own head.
 func mirror(c net.Conn, r *bufio.Reader) {
 	for {
-		head := ""
-		for !strings.HasSuffix(head, "\r\n\r\n") {
-			line, err := r.ReadString('\n')
-			if err != nil {
-				return
-			}
-			head += line
+		head, ok := readHead(r)
+		if !ok {
+			return
 		}
 		fmt.Fprintf(c, "HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%s", len(head), head)
 	}
