@@ -111,6 +111,12 @@ func checkSystem(s bench.System) string {
 	if s.Absent == nil && s.WallUS == nil {
 		return "has neither wall_us nor a reason in absent"
 	}
+	if s.EmuUS != nil && s.WallUS == nil {
+		return "has emu_us without the wall_us it is a part of"
+	}
+	if s.ProjectedUS != nil && (s.WallUS == nil || s.ModelNS == nil) {
+		return "has projected_us without the wall_us and model_ns it is derived from"
+	}
 	if q := s.WallUS; q != nil && q.Max > largest {
 		return fmt.Sprintf("wall_us max is %g, allowed is at most %g", q.Max, largest)
 	}

@@ -65,6 +65,8 @@ func TestDecodeSaysWhere(t *testing.T) {
 		"no name":            {system(`{"absent":"x"}`), "systems[0] (\"\"): name is empty"},
 		"neither":            {system(`{"name":"a"}`), "neither wall_us nor a reason"},
 		"negative":           {system(`{"name":"a","absent":"x","connections":-1}`), "must not be negative"},
+		"projected alone":    {system(`{"name":"a","wall_us":{"p50":1,"p90":1,"p99":1,"p999":1,"max":1},"emu_us":{"p50":1},"projected_us":{"p50":1}}`), "projected_us without the wall_us and model_ns"},
+		"emu alone":          {system(`{"name":"a","absent":"x","emu_us":{"p50":1}}`), "emu_us without the wall_us"},
 		"falling quantiles":  {system(`{"name":"a","wall_us":{"p50":2,"p90":1,"p99":3,"p999":3,"max":3}}`), "must rise"},
 		"absurd":             {system(`{"name":"a","wall_us":{"p50":2,"p90":2,"p99":3,"p999":3,"max":1e308}}`), "at most 1e+15"},
 		"cdf out of order":   {system(`{"name":"a","absent":"x","cdf":[{"wall_us":1,"share":0.5},{"wall_us":2,"share":0.4}]}`), "cdf[1] is out of order"},
