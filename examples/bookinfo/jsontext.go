@@ -17,6 +17,9 @@ import (
 // jsonDepthMax is how deep a document may nest; Python gives up near 1000.
 const jsonDepthMax = 500
 
+// pythonDigitsMax is CPython's sys.int_info.default_max_str_digits.
+const pythonDigitsMax = 4300
+
 // object is a JSON object that keeps its order. Of a key that comes twice the
 // first place and the last value count, as in Python and in JavaScript.
 type object struct {
@@ -89,7 +92,8 @@ func parseValue(d *json.Decoder, depth int) (any, error) {
 }
 
 // appendPython writes v as simplejson.dumps does: ", " and ": ", ASCII only.
-// It fails on a number no double can hold, as simplejson does.
+// It fails on a number that Python fails on: a double out of range, an integer of
+// more than pythonDigitsMax digits.
 func appendPython(b []byte, v any) ([]byte, error) {
 	var err error
 	switch v := v.(type) {
@@ -160,6 +164,9 @@ func pythonNumber(n json.Number) (string, error) {
 	if !strings.ContainsAny(s, ".eE") {
 		if s == "-0" {
 			return "0", nil
+		}
+		if len(strings.TrimPrefix(s, "-")) > pythonDigitsMax {
+			return "", errors.New("bookinfo: integer of too many digits")
 		}
 		return s, nil
 	}
