@@ -7,7 +7,6 @@ import "github.com/meshnic/meshnic/datapath/sim"
 func (f *AsyncFIFO) Flow(in, out []*sim.Chan) sim.Flow {
 	return newFIFOFlow(f.writer.c, &f.Losses, f.tail, in[0], out[0], &crossing{
 		frame: f.writer.c.Frame, in: f.in.Clock, out: f.out.Clock,
-		toIn: after{to: f.in.Clock}, toOut: after{to: f.out.Clock},
 	})
 }
 
@@ -21,8 +20,6 @@ func (f *AsyncFIFO) Flow(in, out []*sim.Chan) sim.Flow {
 type crossing struct {
 	frame   bool
 	in, out *sim.Domain
-	toIn    after
-	toOut   after
 
 	begun bool
 	at    sim.Cycle // edge at which the last commit crosses that is known
@@ -34,14 +31,14 @@ type crossing struct {
 // input can be read.
 func (x *crossing) commit(at sim.Cycle) sim.Cycle {
 	if !x.frame {
-		return x.toOut.edge(x.in.At(at)) + 2
+		return x.out.First(x.in.At(at)+1) + 2
 	}
 	if !x.begun || at > x.at {
 		if x.begun {
 			at = max(at, x.idle)
 		}
 		x.begun, x.at = true, at
-		seen := x.toOut.edge(x.in.At(at))
+		seen := x.out.First(x.in.At(at) + 1)
 		x.there = seen + 3
 		x.idle = x.in.First(x.out.At(seen+2)+1) + 2
 	}
@@ -50,26 +47,4 @@ func (x *crossing) commit(at sim.Cycle) sim.Cycle {
 
 // freed is the input's edge at which it knows that a word was read at an edge of
 // the output.
-func (x *crossing) freed(at sim.Cycle) sim.Cycle { return x.toIn.edge(x.out.At(at)) + 2 }
-
-// after finds the first edge of a clock after a time. Times that do not go back,
-// and go on by a few cycles, need no division.
-type after struct {
-	to   *sim.Domain
-	last sim.Picos // time asked for last
-	n    sim.Cycle // edge after it
-	at   sim.Picos // its time
-}
-
-func (a *after) edge(t sim.Picos) sim.Cycle {
-	if t < a.last || t > a.at+8*a.to.Period || a.at == 0 {
-		a.n = a.to.First(t + 1)
-		a.at = a.to.At(a.n)
-	}
-	a.last = t
-	for a.at <= t {
-		a.n++
-		a.at += a.to.Period
-	}
-	return a.n
-}
+func (x *crossing) freed(at sim.Cycle) sim.Cycle { return x.in.First(x.out.At(at)+1) + 2 }

@@ -39,8 +39,10 @@ func newFIFOFlow(c FIFOConfig, losses *sim.Losses, tail *tailFIFO, in, out *sim.
 // see crossing.
 //
 // The registers behind the RAM close up, so word w can be read once the output
-// has taken w-regs, at the same edge; with an output FIFO they always move, and
-// the RAM is read while a flop says that the output FIFO is less than half full.
+// has taken w-regs, at the same edge. That never makes it later at the output than
+// the word before it does, so a word is put before it is known. With an output FIFO
+// they always move, and the RAM is read while a flop says that the output FIFO is
+// less than half full.
 type fifoFlow struct {
 	FIFOConfig
 	losses  *sim.Losses
@@ -52,15 +54,17 @@ type fifoFlow struct {
 	late    sim.Cycle // edges by which the level is behind the writes
 
 	wr, commit, rd uint64
+	put            uint64 // words put on the output; the first are read by then, from rd on it is not known yet when
 	send, dropping bool
 	last           sim.Cycle // the cycle after the last read
+	early          sim.Cycle // the cycle after the last word put would be read, did the output never wait
 
 	beat  []sim.Beat  // by place
-	first []sim.Cycle // by place: first write of the word there, which a dropped frame may have made
+	first []sim.Cycle // by place: the cycle after the first write of the word there, which a dropped frame may have made
 	ready []sim.Cycle // by place: first cycle at which it may be read
 	free  []sim.Cycle // by place: first cycle of the input in which it may be written again
 
-	lately [64]sim.Cycle // by word: the cycle of the output after it was read, for the words on the way out
+	lately [64]sim.Cycle // with an output FIFO, by word: the cycle of the output after it was read, for the words on the way out
 
 	high  uint64 // words ever written
 	gone  uint64 // words read by the first write of word rd
@@ -107,7 +111,7 @@ func (f *fifoFlow) place(word uint64) uint64 { return word & uint64(len(f.beat)-
 // write accepts what there is known to be room for.
 func (f *fifoFlow) write() (moved bool) {
 	for f.in.Next() {
-		if f.in.Known() > 0 && f.fill() {
+		if f.fill() {
 			moved = true
 			continue
 		}
@@ -132,34 +136,52 @@ func (f *fifoFlow) write() (moved bool) {
 	return moved
 }
 
-// fill is write for the beats of which a promise has said when they are accepted.
+// fill is write for the beats of which a promise has said when they are accepted,
+// up to a frame's last where they are committed by frames.
 func (f *fifoFlow) fill() (moved bool) {
 	if f.dropping || f.send || f.DropWhenFull {
 		return false
 	}
-	n := min(f.in.Known(), f.words-(f.wr-f.rd))
+	done, beat := f.in.Known()
+	p := f.place(f.wr)
+	n := min(uint64(len(done)), f.words-(f.wr-f.rd), f.words-p)
 	if f.Frame {
 		n = min(n, f.words-(f.wr-f.commit))
-	}
-	k := f.in.Read()
-	for i := range n {
-		b, at := f.in.Beat(k+i), f.in.Done(k+i)-1
-		if f.DropBad && b.Last && b.Bad {
-			n = i
+		for i := range beat[:n] {
+			if !beat[i].Last {
+				continue
+			}
+			if n = uint64(i) + 1; f.DropBad && beat[i].Bad {
+				n--
+			}
 			break
 		}
-		p := f.place(f.wr)
-		f.beat[p] = *b
-		if f.wr == f.high {
-			f.first[p] = at
-			f.high++
+	}
+	if n == 0 {
+		return false
+	}
+	copy(f.beat[p:], beat[:n])
+	if more := f.wr + n - min(f.high, f.wr+n); more > 0 {
+		copy(f.first[p+n-more:], done[n-more:n])
+		f.high = f.wr + n
+	}
+	f.wr += n
+	switch {
+	case f.Frame && beat[n-1].Last:
+		f.commitAt(done[n-1] - 1)
+	case f.Frame:
+	case f.cross != nil:
+		ready := f.ready[p : p+n]
+		for i := range ready {
+			ready[i] = f.cross.commit(done[i] - 1)
 		}
-		if f.wr++; !f.Frame || b.Last {
-			f.commitAt(at)
-		}
+		f.commit = f.wr
+	default:
+		copy(f.ready[p:], done[:n])
+		f.commit = f.wr
 	}
 	f.in.Skip(n)
-	return n > 0
+	return true
 }
 
 // take accepts the next beat.
@@ -186,7 +208,7 @@ func (f *fifoFlow) take(at sim.Cycle, full, over bool) {
 		p := f.place(f.wr)
 		f.beat[p] = *b
 		if f.wr == f.high {
-			f.first[p] = at
+			f.first[p] = at + 1
 			f.high++
 		}
 		if f.wr++; !f.Frame || b.Last || f.send {
@@ -213,57 +235,90 @@ func (f *fifoFlow) commitAt(at sim.Cycle) {
 }
 
 func (f *fifoFlow) read() (moved bool) {
-	if f.half == 0 && f.drain() {
-		moved = true
+	if f.half > 0 {
+		return f.readPaused()
 	}
-	for f.rd < f.commit && f.out.Room() {
-		p := f.place(f.rd)
-		at := max(f.ready[p], f.last)
-		shown := sim.Cycle(f.regs)
-		if f.half > 0 {
-			var ok bool
-			if at, ok = f.pause(at); !ok {
-				return moved
-			}
-			shown += 2 // the output FIFO's RAM and register
-		} else {
-			if f.rd >= f.out.Taken()+f.regs {
-				return moved
-			}
-			at = max(at+1, f.out.Done(f.rd-f.regs)) - 1
-		}
-		f.out.Put(at+shown, &f.beat[p])
-		f.measure()
-		f.last, f.free[p], f.lately[f.rd%64] = at+1, at+1, at+1
-		if f.cross != nil {
-			f.free[p] = f.cross.freed(at)
-		}
-		f.rd++
+	for f.know() || f.show() {
 		moved = true
 	}
 	return moved
 }
 
-// drain is read for the beats of which a promise has said when they leave.
-func (f *fifoFlow) drain() (moved bool) {
-	if f.rd == f.commit {
+// show puts committed words: a read follows the one before it by an edge.
+func (f *fifoFlow) show() bool {
+	p := f.place(f.put)
+	most := min(f.commit-f.put, f.words-p)
+	if most == 0 {
 		return false
 	}
-	n := min(f.out.Open(), f.commit-f.rd)
-	k := f.out.Sent()
-	for i := range n {
-		p := f.place(f.rd)
-		at := max(max(f.ready[p], f.last)+1, f.out.Done(f.rd-f.regs)) - 1
-		f.out.Send(k+i, at+sim.Cycle(f.regs), &f.beat[p])
-		f.measure()
-		f.last, f.free[p] = at+1, at+1
-		if f.cross != nil {
-			f.free[p] = f.cross.freed(at)
+	regs, early := sim.Cycle(f.regs), f.early
+	if done, beat := f.out.Open(); len(done) > 0 {
+		n := min(most, uint64(len(done)))
+		last := f.out.Done(f.put - 1)
+		done = done[:n]
+		for i, ready := range f.ready[p : p+n] {
+			early = max(ready, early) + 1
+			last = max(early-1+regs, last) + 1
+			done[i] = last
 		}
-		f.rd++
+		copy(beat, f.beat[p:p+n])
+		f.out.Flush(n)
+		f.early, f.put = early, f.put+n
+		return true
 	}
-	f.out.Flush(n)
-	return n > 0
+	from, beat := f.out.Blank()
+	n := min(most, uint64(len(from)))
+	if n == 0 {
+		return false
+	}
+	from = from[:n]
+	for i, ready := range f.ready[p : p+n] {
+		early = max(ready, early) + 1
+		from[i] = early - 1 + regs
+	}
+	copy(beat, f.beat[p:p+n])
+	f.out.Fill(n)
+	f.early, f.put = early, f.put+n
+	return true
+}
+
+// know finds out when words were read that were put.
+func (f *fifoFlow) know() bool {
+	until := min(f.put, f.out.Taken()+f.regs)
+	if f.rd >= until {
+		return false
+	}
+	for f.rd < until {
+		f.readAt(max(max(f.ready[f.place(f.rd)], f.last)+1, f.out.Done(f.rd-f.regs)) - 1)
+	}
+	return true
+}
+
+// readAt notes when the next word was read.
+func (f *fifoFlow) readAt(at sim.Cycle) {
+	f.measure()
+	p := f.place(f.rd)
+	f.last, f.free[p] = at+1, at+1
+	if f.cross != nil {
+		f.free[p] = f.cross.freed(at)
+	}
+	f.rd++
+}
+
+// readPaused is read for a FIFO with an output FIFO.
+func (f *fifoFlow) readPaused() (moved bool) {
+	for f.rd < f.commit && f.out.Room() {
+		p := f.place(f.rd)
+		at, ok := f.pause(max(f.ready[p], f.last))
+		if !ok {
+			return moved
+		}
+		f.lately[f.rd%64] = at + 1
+		f.out.Put(at+sim.Cycle(f.regs)+2, &f.beat[p]) // the output FIFO's RAM and register
+		f.readAt(at)
+		f.put, moved = f.rd, true
+	}
+	return moved
 }
 
 // measure takes the level after word rd was first written, before it is read.
@@ -273,7 +328,7 @@ func (f *fifoFlow) measure() {
 	case f.level == 0:
 	case w < f.level:
 		return
-	case f.level == f.words, f.free[f.place(w-f.level)] <= f.first[f.place(w)]+f.late:
+	case f.level == f.words, f.free[f.place(w-f.level)] < f.first[f.place(w)]+f.late:
 		f.gone = max(f.gone, w-f.level+1)
 		return
 	}
@@ -284,7 +339,7 @@ func (f *fifoFlow) measure() {
 // word before it was read is known.
 func (f *fifoFlow) levelAt(w uint64) uint64 {
 	at := f.first[f.place(w)]
-	for f.gone < f.rd && f.free[f.place(f.gone)] <= at+f.late {
+	for f.gone < f.rd && f.free[f.place(f.gone)] < at+f.late {
 		f.gone++
 	}
 	return w + 1 - f.gone

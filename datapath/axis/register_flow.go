@@ -1,6 +1,10 @@
 package axis
 
-import "github.com/meshnic/meshnic/datapath/sim"
+import (
+	"math"
+
+	"github.com/meshnic/meshnic/datapath/sim"
+)
 
 // Flow: a beat is accepted once the beat two before it has left.
 func (r *Skid) Flow(in, out []*sim.Chan) sim.Flow { return &registerFlow{in[0], out[0], 2} }
@@ -17,8 +21,7 @@ type registerFlow struct {
 func (f *registerFlow) Run() bool {
 	moved := false
 	if f.places > 1 {
-		n, _ := f.in.Move(f.out, 1, false)
-		moved = n > 0
+		moved = f.in.Move(f.out, 1, math.MaxUint64) > 0
 	}
 	for f.in.Next() && f.out.Room() {
 		k := f.in.Read()

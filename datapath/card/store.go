@@ -19,17 +19,6 @@ type store struct {
 	level  int    // highest after an edge at which one of the known beats came
 	inside int    // bytes of the known beats when the last of them came
 	gone   uint64 // beats that had left by then
-
-	// Beats that came and were taken back, while those before them are not known
-	// to have left.
-	back []backed
-}
-
-// backed is the bytes that stood behind the beats before a number.
-type backed struct {
-	before uint64
-	came   sim.Cycle
-	bytes  int
 }
 
 // newStore is for a stage of so many places.
@@ -50,31 +39,6 @@ func (s *store) collect() {
 	for taken := s.out.Taken(); s.known < taken; s.known++ {
 		s.left[s.known&s.mask] = s.out.Done(s.known)
 		s.measure(s.known)
-	}
-	if len(s.back) > 0 {
-		s.measureBack()
-	}
-}
-
-// moved is add and collect for so many beats, of which it is known when they
-// came, by their numbers on the input, and left, by those on the output. There
-// are no others of which it is not known.
-func (s *store) moved(in *sim.Chan, came, left, beats uint64) {
-	inside, gone, k := s.inside, s.gone, s.pushed
-	for i := range beats {
-		at, b, n := in.Done(came+i), s.out.Beat(left+i).Bytes, k&s.mask
-		s.came[n], s.bytes[n], s.left[n] = at-1, b, s.out.Done(left+i)
-		inside += int(b)
-		for s.left[gone&s.mask] <= at && gone < k {
-			inside -= int(s.bytes[gone&s.mask])
-			gone++
-		}
-		s.level = max(s.level, inside)
-		k++
-	}
-	s.inside, s.gone, s.pushed, s.known = inside, gone, k, k
-	if len(s.back) > 0 {
-		s.measureBack()
 	}
 }
 
@@ -100,31 +64,11 @@ func (s *store) behind(k uint64, at sim.Cycle) (n int) {
 	return n
 }
 
-// takeBack notes beats that came and went again, so many bytes by an edge.
-func (s *store) takeBack(at sim.Cycle, bytes int) {
-	if n := len(s.back); n > 0 && s.back[n-1].before == s.pushed && s.back[n-1].bytes >= bytes {
-		return // there was more to count then
-	}
-	s.back = append(s.back, backed{s.pushed, at, bytes})
-}
-
-func (s *store) measureBack() {
-	n := 0
-	for ; n < len(s.back) && s.back[n].before <= s.known; n++ {
-		b := s.back[n]
-		s.level = max(s.level, b.bytes+s.behind(b.before, b.came))
-	}
-	s.back = append(s.back[:0], s.back[n:]...)
-}
-
 // Highest is the highest level, in bytes.
 func (s *store) Highest() int {
 	level := s.level
 	for k := s.known; k < s.pushed; k++ {
 		level = max(level, int(s.bytes[k&s.mask])+s.behind(k, s.came[k&s.mask]))
-	}
-	for _, b := range s.back {
-		level = max(level, b.bytes+s.behind(b.before, b.came))
 	}
 	return level
 }

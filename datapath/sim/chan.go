@@ -24,7 +24,7 @@ type Chan struct {
 	producer wake
 	consumer wake
 
-	from [places]Cycle // by beat: earliest cycle shown
+	from [places]Cycle // by beat, if it was not promised: earliest cycle shown
 	done [places]Cycle // by beat: the cycle after it was accepted
 	beat [places]Beat
 	see  Observer
@@ -32,10 +32,10 @@ type Chan struct {
 }
 
 const (
-	places = 64 // a power of two
+	places = 128 // a power of two
 	// Past is how many accepted beats a Chan remembers at least; counted from
-	// the last that was put, 63.
-	Past = 16
+	// the last that was put, 127.
+	Past = 64
 )
 
 // Sent is how many beats the producer is known to show.
@@ -65,6 +65,9 @@ func (c *Chan) Fits(beats uint64) bool {
 
 // Shown is the cycle at which the consumer's next beat is first offered.
 func (c *Chan) Shown() Cycle {
+	if c.read < c.taken {
+		return c.done[c.read%places] - 1
+	}
 	return max(c.from[c.read%places], c.done[(c.read-1)%places])
 }
 
@@ -86,11 +89,10 @@ func (c *Chan) Put(from Cycle, b *Beat) {
 		c.done[i] = max(from, c.done[(i-1)%places]) + 1
 		c.taken++
 		if c.slow {
-			c.show(i)
-			c.pass(i)
+			c.tell(c.taken - 1)
 		}
 	} else if c.slow && c.sent == c.taken+1 {
-		c.show(i)
+		c.show(i, max(from, c.done[(i-1)%places]))
 	}
 }
 
@@ -113,10 +115,7 @@ func (c *Chan) Accept(at Cycle) {
 	c.done[i] = at + 1
 	c.producer.wake()
 	if c.slow {
-		c.pass(i)
-		if c.taken < c.sent {
-			c.show(c.taken % places)
-		}
+		c.passed(i)
 	}
 }
 
@@ -135,99 +134,38 @@ func (c *Chan) Promise(until uint64) {
 	}
 }
 
-// Move accepts and puts on, delay cycles later, the beats of which it is already
-// known when they are accepted here and there, up to a frame's last if it is to
-// stop there. It returns how many they are, and whether it stopped.
-func (c *Chan) Move(to *Chan, delay Cycle, stop bool) (n uint64, last bool) {
-	if c.read >= c.taken {
-		return 0, false
-	}
-	if n = min(c.Known(), to.Open()); n == 0 {
-		return 0, false
-	}
-	k, r, done := to.sent, c.read, to.done[(to.sent-1)%places]
-	for i := range n {
-		b, from := &c.beat[(r+i)%places], c.done[(r+i)%places]-1+delay
-		done = max(from, done) + 1
-		p := (k + i) % places
-		to.from[p], to.done[p] = from, done
-		to.beat[p] = *b
-		if stop && b.Last {
-			n, last = i+1, true
-			break
-		}
-	}
-	c.Skip(n)
-	to.Flush(n)
-	return n, last
-}
-
-// Known is how many beats that the consumer has not accepted are known to be
-// accepted when shown: those from Read on, at the cycle before Done.
-func (c *Chan) Known() uint64 { return c.taken - min(c.read, c.taken) }
-
-// Skip accepts so many of the Known beats.
-func (c *Chan) Skip(beats uint64) {
-	c.read += beats
-	if c.full {
-		c.full = false
-		c.producer.wake()
-	}
-}
-
-// Open is how many Puts fit whose beats are known to be accepted when shown: so
-// many Sends before the next Flush.
-func (c *Chan) Open() uint64 {
-	if c.sent >= c.promised || !c.Room() {
-		return 0
-	}
-	return min(c.promised-c.sent, c.read+places-Past-c.sent)
-}
-
-// Send is Put for one of many beats; k is its number. None of them is there
-// before Flush.
-func (c *Chan) Send(k uint64, from Cycle, b *Beat) {
-	i := k % places
-	c.from[i], c.done[i] = from, max(from, c.done[(i-1)%places])+1
-	c.beat[i] = *b
-}
-
-// Flush puts the beats that were sent.
-func (c *Chan) Flush(beats uint64) {
-	k := c.sent
-	c.sent += beats
-	c.taken += beats
-	c.consumer.wake()
-	if c.slow {
-		for i := range beats {
-			c.show((k + i) % places)
-			c.pass((k + i) % places)
-		}
-	}
-}
-
-// Beat is beat k, one of the last 63 that were put.
+// Beat is beat k, one of the last 127 that were put.
 func (c *Chan) Beat(k uint64) *Beat { return &c.beat[k%places] }
 
-// skip goes past all beats, which were promised to be accepted.
-func (c *Chan) skip() {
-	c.Skip(c.sent - c.read)
-}
-
-// show and pass tell of the beat at a place.
-func (c *Chan) show(i uint64) {
+// show tells that the beat at a place stands on the wire, passed that it was
+// accepted and what stands there then, tell all of a beat that was promised to be
+// accepted.
+func (c *Chan) show(i uint64, at Cycle) {
 	if c.see != nil {
-		c.see.Offered(c.Wire, max(c.from[i], c.done[(i-1)%places]), c.beat[i])
+		c.see.Offered(c.Wire, at, c.beat[i])
 	}
 }
 
-func (c *Chan) pass(i uint64) {
-	at := c.done[i] - 1
-	if c.end != nil {
-		c.end.pass(max(c.from[i], c.done[(i-1)%places]), at, &c.beat[i])
+func (c *Chan) passed(i uint64) {
+	c.pass(i, max(c.from[i], c.done[(i-1)%places]))
+	if i = (i + 1) % places; c.taken < c.sent {
+		c.show(i, max(c.from[i], c.done[(i-1)%places]))
+	}
+}
+
+func (c *Chan) tell(k uint64) {
+	i := k % places
+	c.show(i, c.done[i]-1)
+	c.pass(i, c.done[i]-1)
+}
+
+func (c *Chan) pass(i uint64, shown Cycle) {
+	b := &c.beat[i]
+	if c.end != nil && (b.First || b.Last) {
+		c.end.pass(shown, c.done[i]-1, b)
 	}
 	if c.see != nil {
-		c.see.Accepted(c.Wire, at, c.beat[i])
+		c.see.Accepted(c.Wire, c.done[i]-1, *b)
 	}
 }
 

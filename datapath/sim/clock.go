@@ -44,7 +44,8 @@ type Domain struct {
 	// sampled. The engine advances it.
 	Now Cycle
 
-	index int
+	index   int
+	inverse uint64 // 2⁶⁴/Period, rounded down
 }
 
 // PeriodOf is the period of a clock of mhz megahertz, rounded to a picosecond.
@@ -55,6 +56,15 @@ func PeriodOf(mhz float64) (Picos, error) {
 	return Picos(math.Round(1e6 / mhz)), nil
 }
 
+// inverse is 2⁶⁴/period, or as much of it as fits.
+func inverse(period Picos) uint64 {
+	if period == 1 {
+		return math.MaxUint64
+	}
+	q, _ := bits.Div64(1, 0, uint64(period))
+	return q
+}
+
 // At is the time of edge n.
 func (d *Domain) At(n Cycle) Picos { return d.Phase + Picos(n)*d.Period }
 
@@ -63,7 +73,17 @@ func (d *Domain) First(t Picos) Cycle {
 	if t <= d.Phase {
 		return 0
 	}
-	return Cycle((t - d.Phase + d.Period - 1) / d.Period)
+	return d.after(uint64(t - d.Phase - 1))
+}
+
+// after is the first edge so long after edge 0 that it is later than t: a division,
+// by multiplication with the inverse, which may be one too low.
+func (d *Domain) after(t uint64) Cycle {
+	n, _ := bits.Mul64(t, d.inverse)
+	if t-n*uint64(d.Period) >= uint64(d.Period) {
+		n++
+	}
+	return Cycle(n + 1)
 }
 
 // Edges is a set of clock domains whose edges fall together.

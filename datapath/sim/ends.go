@@ -53,17 +53,29 @@ type sourceFlow struct {
 func (f *sourceFlow) Run() bool {
 	moved := false
 	for f.out.Room() && f.ready() {
-		b := BeatAt(f.s.frame, f.s.off, f.out.Wire.Width)
-		f.out.Put(f.s.from, &b)
-		for f.s.off += int(b.Bytes); !b.Last && f.out.Room(); f.s.off += int(b.Bytes) {
-			b = BeatAt(f.s.frame, f.s.off, f.out.Wire.Width)
+		from, beat := f.out.Blank()
+		if len(from) == 0 { // there is a promise
+			b := f.next()
 			f.out.Put(f.s.from, &b)
+		} else {
+			n := uint64(0)
+			for n < uint64(len(from)) && f.s.loaded {
+				from[n], beat[n] = f.s.from, f.next()
+				n++
+			}
+			f.out.Fill(n)
 		}
-		if moved = true; b.Last {
-			f.s.loaded = false
-		}
+		moved = true
 	}
 	return moved
+}
+
+// next is the next beat of the frame.
+func (f *sourceFlow) next() Beat {
+	b := BeatAt(f.s.frame, f.s.off, f.out.Wire.Width)
+	f.s.off += int(b.Bytes)
+	f.s.loaded = !b.Last
+	return b
 }
 
 // ready makes sure that there is a frame whose first cycle is known.

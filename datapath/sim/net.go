@@ -21,7 +21,7 @@ func (n *Net) Clock(name string, period, phase Picos) *Domain {
 	if period <= 0 || phase < 0 || len(n.Domains) == MaxDomains {
 		panic(fmt.Sprintf("sim: clock %s: period %d ps, phase %d ps, %d clocks before it", name, period, phase, len(n.Domains)))
 	}
-	d := &Domain{Name: name, Period: period, Phase: phase, index: len(n.Domains)}
+	d := &Domain{Name: name, Period: period, Phase: phase, index: len(n.Domains), inverse: inverse(period)}
 	n.Domains = append(n.Domains, d)
 	return d
 }

@@ -1,0 +1,94 @@
+package card
+
+import "github.com/meshnic/meshnic/datapath/sim"
+
+// inside is the level of a stage that has put on its output all beats that are in
+// its memory: the channel says when each left, and of how many bytes it is.
+// Channels remember more beats than such a stage has places.
+type inside struct {
+	out   *sim.Chan
+	came  [1 << 7]sim.Cycle // by beat, if it is not measured: the cycle after it came
+	known uint64            // beats whose level is measured
+	level int               // highest after an edge at which one of the known beats came
+	back  []backed
+}
+
+// backed is beats that came and were taken back, while those before a number were
+// not known to have left: so many bytes by an edge.
+type backed struct {
+	before uint64
+	came   sim.Cycle
+	bytes  int
+}
+
+// add notes when beat k came.
+func (s *inside) add(k uint64, came sim.Cycle) { s.came[k%uint64(len(s.came))] = came + 1 }
+
+// collect measures the level at the edges at which the beats before number k came,
+// as far as they have left.
+func (s *inside) collect(k uint64) {
+	for k = min(k, s.out.Taken()); s.known < k; s.known++ {
+		s.measure(s.known, s.came[s.known%uint64(len(s.came))])
+	}
+	if len(s.back) > 0 {
+		s.measureBack()
+	}
+}
+
+// moved measures so many beats, from the channel on which they came; none before
+// them is left to measure.
+func (s *inside) moved(in *sim.Chan, first, beats uint64) {
+	for k := first; k < first+beats; k++ {
+		s.measure(s.known, in.Done(k))
+		s.known++
+	}
+}
+
+// measure takes the level at the edge before cycle after, at which beat k came.
+// That it is no new height takes one look: the beat so many places before was gone.
+func (s *inside) measure(k uint64, after sim.Cycle) {
+	if s.out.Done(k-uint64(s.level/s.out.Wire.Width)) > after {
+		s.level = max(s.level, s.before(k+1, after))
+	}
+}
+
+// before is how many bytes of the beats before number k were there by a cycle and
+// had not left.
+func (s *inside) before(k uint64, after sim.Cycle) (n int) {
+	for k > 0 && (k-1 >= s.out.Taken() || s.out.Done(k-1) > after) {
+		k--
+		n += int(s.out.Beat(k).Bytes)
+	}
+	return n
+}
+
+// takeBack notes beats that came behind beat k and went again, so many bytes by an
+// edge.
+func (s *inside) takeBack(k uint64, came sim.Cycle, bytes int) {
+	if n := len(s.back); n > 0 && s.back[n-1].before == k && s.back[n-1].bytes >= bytes {
+		return // there was more to count then
+	}
+	s.back = append(s.back, backed{k, came + 1, bytes})
+}
+
+func (s *inside) measureBack() {
+	n := 0
+	for ; n < len(s.back) && s.back[n].before <= s.known; n++ {
+		b := s.back[n]
+		s.level = max(s.level, b.bytes+s.before(b.before, b.came))
+	}
+	s.back = append(s.back[:0], s.back[n:]...)
+}
+
+// highest is the highest level in bytes, with the beats before number k that have
+// come.
+func (s *inside) highest(k uint64) int {
+	level := s.level
+	for j := s.known; j < k; j++ {
+		level = max(level, s.before(j+1, s.came[j%uint64(len(s.came))]))
+	}
+	for _, b := range s.back {
+		level = max(level, b.bytes+s.before(b.before, b.came))
+	}
+	return level
+}
