@@ -64,6 +64,11 @@ func (l *line) take(d *sim.Domain, now sim.Cycle, b *sim.Beat, t sim.Picos) (lat
 		l.start += d.At(now) - max(t, d.At(l.edge))
 	}
 	late = late && l.inside
+	l.passed(now, b)
+	return late
+}
+
+func (l *line) passed(now sim.Cycle, b *sim.Beat) {
 	l.got += int(b.Bytes)
 	l.next = now + 1
 	l.edge = l.next
@@ -72,7 +77,12 @@ func (l *line) take(d *sim.Domain, now sim.Cycle, b *sim.Beat, t sim.Picos) (lat
 		l.begun, l.got = false, 0
 	}
 	l.inside = !b.Last
-	return late
+}
+
+// first is the first edge at which a beat that stands on the wire inside a frame
+// can move, if byte n of the frame is to have passed: the line waits for nothing.
+func (l *line) first(d *sim.Domain, n int) sim.Cycle {
+	return max(l.edge, d.First(l.start+sim.Picos(n)*l.byteTime))
 }
 
 // wake is the first edge at or after t that is still to come.

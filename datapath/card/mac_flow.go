@@ -27,6 +27,10 @@ func (f *macRxFlow) Run() bool {
 	moved := false
 	for f.in.Next() {
 		f.collect()
+		if f.body() {
+			moved = true
+			continue
+		}
 		at, due := f.next()
 		why, sure := f.admits(at)
 		if !sure {
@@ -37,6 +41,36 @@ func (f *macRxFlow) Run() bool {
 	}
 	f.collect()
 	return moved
+}
+
+// body takes beats behind a frame's first that have been waiting for the line, while
+// the output waits for nothing.
+func (f *macRxFlow) body() bool {
+	if !f.line.inside || f.rest == 0 || f.q.n > 0 {
+		return false
+	}
+	from, done, beat := f.in.Waiting(0)
+	left, put := f.out.Open()
+	last, n := f.out.Done(f.out.Sent()-1), 0
+	for n < min(len(from), len(left)) && f.line.inside {
+		b := &beat[n]
+		if from[n] > f.line.edge || b.First || f.rest == 1 && !b.Last {
+			break
+		}
+		at := f.line.first(f.in.Wire.Clock, preamble+f.line.got+int(b.Bytes))
+		f.line.passed(at, b)
+		last = max(at+f.latency, last) + 1
+		done[n], left[n], put[n] = at+1, last, *b
+		f.add(at, b.Bytes)
+		f.rest--
+		n++
+	}
+	if n == 0 {
+		return false
+	}
+	f.in.Take(uint64(n))
+	f.out.Flush(uint64(n))
+	return true
 }
 
 // next is the edge at which the beat that waits has passed on the line, and when
@@ -132,6 +166,10 @@ func (f *macTxFlow) Run() bool {
 	moved := false
 	d, places := f.in.Wire.Clock, uint64(len(f.q.place))
 	for f.in.Next() && f.out.Room() {
+		if f.body() {
+			moved = true
+			continue
+		}
 		k := f.in.Read()
 		if k >= f.out.Taken()+places {
 			break
@@ -150,4 +188,34 @@ func (f *macTxFlow) Run() bool {
 		moved = true
 	}
 	return moved
+}
+
+// body takes beats behind a frame's first that have been waiting for the line, while
+// the output waits for nothing.
+func (f *macTxFlow) body() bool {
+	if !f.line.inside {
+		return false
+	}
+	from, done, beat := f.in.Waiting(0)
+	left, put := f.out.Open()
+	k := f.out.Sent()
+	last, n, places := f.out.Done(k-1), 0, uint64(len(f.q.place))
+	for n < min(len(from), len(left)) && f.line.inside {
+		b := &beat[n]
+		at := f.line.first(f.in.Wire.Clock, f.line.got)
+		if from[n] > f.line.edge || f.out.Done(k-places) > at {
+			break
+		}
+		f.line.passed(at, b)
+		last = max(at+f.latency, last) + 1
+		done[n], left[n], put[n] = at+1, last, *b
+		k++
+		n++
+	}
+	if n == 0 {
+		return false
+	}
+	f.in.Take(uint64(n))
+	f.out.Flush(uint64(n))
+	return true
 }
