@@ -48,3 +48,26 @@ func (x *crossing) commit(at sim.Cycle) sim.Cycle {
 // freed is the input's edge at which it knows that a word was read at an edge of
 // the output.
 func (x *crossing) freed(at sim.Cycle) sim.Cycle { return x.in.First(x.out.At(at)+1) + 2 }
+
+// news is freed the other way round, without a division: cycle left of the output,
+// before which a word was read, is known of before cycle at of the input if
+// left·out < at·in + skew.
+type news struct{ out, in, skew sim.Picos }
+
+// sameClock is the news within one clock: at the next edge.
+var sameClock = news{1, 1, 0}
+
+func (x *crossing) news() news {
+	i, o := x.in.Period, x.out.Period
+	return news{o, i, x.in.Phase - 3*i - x.out.Phase + o}
+}
+
+// later is news that look so many cycles later.
+func (n news) later(cycles sim.Picos) news {
+	n.skew += cycles * n.in
+	return n
+}
+
+func (n *news) gone(left, at sim.Cycle) bool {
+	return sim.Picos(left)*n.out < sim.Picos(at)*n.in+n.skew
+}

@@ -17,13 +17,16 @@ func newFIFOFlow(c FIFOConfig, losses *sim.Losses, tail *tailFIFO, in, out *sim.
 		return nil
 	}
 	n := uint64(c.words(in.Wire.Width))
-	g := &fifoFlow{FIFOConfig: c, losses: losses, in: in, out: out, words: n, regs: uint64(c.Pipeline) + 1, cross: cross, late: 1,
-		beat: make([]sim.Beat, n), first: make([]sim.Cycle, n), ready: make([]sim.Cycle, n), free: make([]sim.Cycle, n)}
+	g := &fifoFlow{FIFOConfig: c, losses: losses, in: in, out: out, words: n, regs: uint64(c.Pipeline) + 1, cross: cross,
+		beat: make([]sim.Beat, n), first: make([]sim.Cycle, n), ready: make([]sim.Cycle, n), left: make([]sim.Cycle, n)}
 	if c.OutputFIFO {
 		g.half = uint64(len(tail.ring)) / 2
 	}
+	g.freed = sameClock
+	g.known = g.freed.later(1) // the level is behind the writes
 	if cross != nil {
-		g.late = 0
+		g.freed = cross.news()
+		g.known = g.freed
 	}
 	if c.DropWhenFull {
 		return &fifoDecider{fifoFlow: g}
@@ -51,7 +54,8 @@ type fifoFlow struct {
 	regs    uint64 // behind the RAM, with the one that reads it
 	half    uint64 // words in the output FIFO at which reading pauses; 0 is none
 	cross   *crossing
-	late    sim.Cycle // edges by which the level is behind the writes
+	known   news // of reads, to the level
+	freed   news // and to the writes
 
 	wr, commit, rd uint64
 	put            uint64 // words put on the output; the first are read by then, from rd on it is not known yet when
@@ -62,12 +66,11 @@ type fifoFlow struct {
 	beat  []sim.Beat  // by place
 	first []sim.Cycle // by place: the cycle after the first write of the word there, which a dropped frame may have made
 	ready []sim.Cycle // by place: first cycle at which it may be read
-	free  []sim.Cycle // by place: first cycle of the input in which it may be written again
+	left  []sim.Cycle // by place: the cycle of the output after it was read
 
 	lately [64]sim.Cycle // with an output FIFO, by word: the cycle of the output after it was read, for the words on the way out
 
 	high  uint64 // words ever written
-	gone  uint64 // words read by the first write of word rd
 	room  uint64 // words read by the last beat that was accepted, at least
 	level uint64 // highest
 }
@@ -100,10 +103,19 @@ func (f *fifoFlow) promise() {
 	}
 	now := f.in.Done(f.in.Read() - 1)
 	f.room = max(f.room, f.rd-min(f.rd, f.words))
-	for f.room < f.rd && f.free[f.place(f.room)] <= now {
+	for f.room < f.rd && f.freed.gone(f.left[f.place(f.room)], now+1) {
 		f.room++
 	}
 	f.in.Promise(f.in.Read() + f.room + f.words - f.wr)
+}
+
+// free is the first cycle of the input in which the next word can be written.
+func (f *fifoFlow) free() sim.Cycle {
+	left := f.left[f.place(f.wr)]
+	if f.cross == nil || f.wr < f.words {
+		return left
+	}
+	return f.cross.freed(left - 1)
 }
 
 func (f *fifoFlow) place(word uint64) uint64 { return word & uint64(len(f.beat)-1) }
@@ -126,9 +138,9 @@ func (f *fifoFlow) write() (moved bool) {
 		case f.wr == f.rd+f.words:
 			return moved
 		case f.DropWhenFull:
-			full = f.free[f.place(f.wr)] > at
+			full = f.wr >= f.words && !f.freed.gone(f.left[f.place(f.wr)], at+1)
 		default:
-			at = max(at, f.free[f.place(f.wr)])
+			at = max(at, f.free())
 		}
 		f.take(at, full, over)
 		moved = true
@@ -284,25 +296,25 @@ func (f *fifoFlow) show() bool {
 
 // know finds out when words were read that were put.
 func (f *fifoFlow) know() bool {
+	p := f.place(f.rd)
 	until := min(f.put, f.out.Taken()+f.regs)
 	if f.rd >= until {
 		return false
 	}
-	for f.rd < until {
-		f.readAt(max(max(f.ready[f.place(f.rd)], f.last)+1, f.out.Done(f.rd-f.regs)) - 1)
+	n := min(until-f.rd, f.words-p)
+	f.level = max(f.level, 1)
+	w, last, left, first := f.rd, f.last, f.left[p:p+n], f.first[p:p+n]
+	for i, ready := range f.ready[p : p+n] {
+		if f.level <= w && f.level < f.words && !f.known.gone(f.left[f.place(w-f.level)], first[i]) {
+			f.rd = w
+			f.level = f.higher(f.level, w)
+		}
+		last = max(max(ready, last)+1, f.out.Done(w-f.regs))
+		left[i] = last
+		w++
 	}
+	f.last, f.rd = last, w
 	return true
-}
-
-// readAt notes when the next word was read.
-func (f *fifoFlow) readAt(at sim.Cycle) {
-	f.measure()
-	p := f.place(f.rd)
-	f.last, f.free[p] = at+1, at+1
-	if f.cross != nil {
-		f.free[p] = f.cross.freed(at)
-	}
-	f.rd++
 }
 
 // readPaused is read for a FIFO with an output FIFO.
@@ -315,43 +327,34 @@ func (f *fifoFlow) readPaused() (moved bool) {
 		}
 		f.lately[f.rd%64] = at + 1
 		f.out.Put(at+sim.Cycle(f.regs)+2, &f.beat[p]) // the output FIFO's RAM and register
-		f.readAt(at)
+		f.level = f.higher(f.level, f.rd)
+		f.last, f.left[p] = at+1, at+1
+		f.rd++
 		f.put, moved = f.rd, true
 	}
 	return moved
 }
 
-// measure takes the level after word rd was first written, before it is read.
-// That it is no new height takes one look: the word so many before was gone.
-func (f *fifoFlow) measure() {
-	switch w := f.rd; {
-	case f.level == 0:
-	case w < f.level:
-		return
-	case f.level == f.words, f.free[f.place(w-f.level)] < f.first[f.place(w)]+f.late:
-		f.gone = max(f.gone, w-f.level+1)
-		return
+// higher is the level after word w, which is not read, was first written, if it is
+// higher than a level. That it is not takes one look: the word so many before was
+// gone.
+func (f *fifoFlow) higher(level, w uint64) uint64 {
+	for level <= w && level < f.words {
+		before := f.place(w - level)
+		if w-level < f.rd && f.known.gone(f.left[before], f.first[f.place(w)]) {
+			break
+		}
+		level++
 	}
-	f.level = max(f.level, f.levelAt(f.rd))
-}
-
-// levelAt is how many words were stored after word w was first written; that a
-// word before it was read is known.
-func (f *fifoFlow) levelAt(w uint64) uint64 {
-	at := f.first[f.place(w)]
-	for f.gone < f.rd && f.free[f.place(f.gone)] < at+f.late {
-		f.gone++
-	}
-	return w + 1 - f.gone
+	return level
 }
 
 // Highest is the highest level, in bytes.
 func (f *fifoFlow) Highest() int {
-	gone, level := f.gone, f.level
+	level := f.level
 	for w := f.rd; w < f.high; w++ {
-		level = max(level, f.levelAt(w))
+		level = f.higher(level, w)
 	}
-	f.gone = gone
 	return int(level) * f.in.Wire.Width
 }
 

@@ -10,6 +10,7 @@ type inside struct {
 	came  [1 << 7]sim.Cycle // by beat, if it is not measured: the cycle after it came
 	known uint64            // beats whose level is measured
 	level int               // highest after an edge at which one of the known beats came
+	full  uint64            // beats that make it
 	back  []backed
 }
 
@@ -38,17 +39,26 @@ func (s *inside) collect(k uint64) {
 // moved measures so many beats, from the channel on which they came; none before
 // them is left to measure.
 func (s *inside) moved(in *sim.Chan, first, beats uint64) {
-	for k := first; k < first+beats; k++ {
-		s.measure(s.known, in.Done(k))
-		s.known++
+	k := s.known
+	for i := range beats {
+		if after := in.Done(first + i); s.out.Done(k+i-s.full) > after {
+			s.rise(k+i, after)
+		}
 	}
+	s.known += beats
 }
 
 // measure takes the level at the edge before cycle after, at which beat k came.
 // That it is no new height takes one look: the beat so many places before was gone.
 func (s *inside) measure(k uint64, after sim.Cycle) {
-	if s.out.Done(k-uint64(s.level/s.out.Wire.Width)) > after {
-		s.level = max(s.level, s.before(k+1, after))
+	if s.out.Done(k-s.full) > after {
+		s.rise(k, after)
+	}
+}
+
+func (s *inside) rise(k uint64, after sim.Cycle) {
+	if n := s.before(k+1, after); n > s.level {
+		s.level, s.full = n, uint64(n/s.out.Wire.Width)
 	}
 }
 
@@ -76,6 +86,7 @@ func (s *inside) measureBack() {
 	for ; n < len(s.back) && s.back[n].before <= s.known; n++ {
 		b := s.back[n]
 		s.level = max(s.level, b.bytes+s.before(b.before, b.came))
+		s.full = uint64(s.level / s.out.Wire.Width)
 	}
 	s.back = append(s.back[:0], s.back[n:]...)
 }

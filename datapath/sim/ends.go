@@ -53,29 +53,39 @@ type sourceFlow struct {
 func (f *sourceFlow) Run() bool {
 	moved := false
 	for f.out.Room() && f.ready() {
-		from, beat := f.out.Blank()
-		if len(from) == 0 { // there is a promise
-			b := f.next()
-			f.out.Put(f.s.from, &b)
-		} else {
-			n := uint64(0)
-			for n < uint64(len(from)) && f.s.loaded {
-				from[n], beat[n] = f.s.from, f.next()
-				n++
+		if from, beat := f.out.Blank(); len(from) > 0 {
+			n := f.fill(beat)
+			for i := range from[:n] {
+				from[i] = f.s.from
 			}
-			f.out.Fill(n)
+			f.out.Fill(uint64(n))
+		} else { // there is a promise
+			var b [1]Beat
+			f.fill(b[:])
+			f.out.Put(f.s.from, &b[0])
 		}
 		moved = true
 	}
 	return moved
 }
 
-// next is the next beat of the frame.
-func (f *sourceFlow) next() Beat {
-	b := BeatAt(f.s.frame, f.s.off, f.out.Wire.Width)
-	f.s.off += int(b.Bytes)
-	f.s.loaded = !b.Last
-	return b
+// fill makes the next beats of the frame, and returns how many they are.
+func (f *sourceFlow) fill(beat []Beat) int {
+	x, width := &f.s.frame, f.out.Wire.Width
+	off := f.s.off
+	for i := range beat {
+		left := x.Bytes - off
+		beat[i] = Beat{Frame: x.ID, Off: int32(off), Bytes: uint16(width), Left: uint16(left), Dest: x.Dest, First: off == 0}
+		if left <= width {
+			b := &beat[i]
+			b.Bytes, b.Last, b.Bad = uint16(left), true, x.Bad
+			f.s.loaded = false
+			return i + 1
+		}
+		off += width
+	}
+	f.s.off = off
+	return len(beat)
 }
 
 // ready makes sure that there is a frame whose first cycle is known.
