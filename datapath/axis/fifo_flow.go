@@ -103,6 +103,9 @@ func (f *fifoFlow) promise() {
 	}
 	now := f.in.Done(f.in.Read() - 1)
 	f.room = max(f.room, f.rd-min(f.rd, f.words))
+	if f.rd > 0 && f.freed.gone(f.left[f.place(f.rd-1)], now+1) {
+		f.room = f.rd
+	}
 	for f.room < f.rd && f.freed.gone(f.left[f.place(f.room)], now+1) {
 		f.room++
 	}
@@ -183,10 +186,7 @@ func (f *fifoFlow) fill() (moved bool) {
 		f.commitAt(done[n-1] - 1)
 	case f.Frame:
 	case f.cross != nil:
-		ready := f.ready[p : p+n]
-		for i := range ready {
-			ready[i] = f.cross.commit(done[i] - 1)
-		}
+		f.cross.commits(f.ready[p:p+n], done)
 		f.commit = f.wr
 	default:
 		copy(f.ready[p:], done[:n])

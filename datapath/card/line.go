@@ -73,16 +73,40 @@ func (l *line) passed(now sim.Cycle, b *sim.Beat) {
 	l.next = now + 1
 	l.edge = l.next
 	if b.Last {
-		l.free = l.start + sim.Picos(preamble+max(l.got, minFrame)+fcs+gap)*l.byteTime
-		l.begun, l.got = false, 0
+		l.close()
 	}
 	l.inside = !b.Last
 }
 
-// first is the first edge at which a beat that stands on the wire inside a frame
-// can move, if byte n of the frame is to have passed: the line waits for nothing.
-func (l *line) first(d *sim.Domain, n int) sim.Cycle {
-	return max(l.edge, d.First(l.start+sim.Picos(n)*l.byteTime))
+func (l *line) close() {
+	l.free = l.start + sim.Picos(preamble+max(l.got, minFrame)+fcs+gap)*l.byteTime
+	l.begun, l.got = false, 0
+}
+
+// run takes beats of the frame inside which the line is, as long as they have been
+// waiting for the line, up to its last; each moves when byte due is there before it
+// or, with whole, when it has passed. It returns how many they are; done is the cycle
+// after each.
+func (l *line) run(d *sim.Domain, from, done []sim.Cycle, beat []sim.Beat, due int, whole bool) (n int) {
+	edge, got, ahead := l.edge, l.got, 0
+	for n < len(from) && l.inside && from[n] <= edge && !beat[n].First {
+		b := &beat[n]
+		if whole {
+			ahead = int(b.Bytes)
+		}
+		edge = max(edge, d.First(l.start+sim.Picos(due+got+ahead)*l.byteTime)) + 1
+		done[n] = edge
+		got += int(b.Bytes)
+		l.inside = !b.Last
+		n++
+	}
+	if l.edge, l.got = edge, got; n > 0 {
+		l.next = edge
+	}
+	if !l.inside {
+		l.close()
+	}
+	return n
 }
 
 // wake is the first edge at or after t that is still to come.

@@ -46,28 +46,25 @@ func (f *macRxFlow) Run() bool {
 // body takes beats behind a frame's first that have been waiting for the line, while
 // the output waits for nothing.
 func (f *macRxFlow) body() bool {
-	if !f.line.inside || f.rest == 0 || f.q.n > 0 {
+	if !f.line.inside || f.rest == 0 || f.q.n > 0 || f.out.Done(f.out.Sent()-1) > f.line.edge+f.latency {
 		return false
 	}
 	from, done, beat := f.in.Waiting(0)
 	left, put := f.out.Open()
-	last, n := f.out.Done(f.out.Sent()-1), 0
-	for n < min(len(from), len(left)) && f.line.inside {
-		b := &beat[n]
-		if from[n] > f.line.edge || b.First || f.rest == 1 && !b.Last {
-			break
-		}
-		at := f.line.first(f.in.Wire.Clock, preamble+f.line.got+int(b.Bytes))
-		f.line.passed(at, b)
-		last = max(at+f.latency, last) + 1
-		done[n], left[n], put[n] = at+1, last, *b
-		f.add(at, b.Bytes)
-		f.rest--
-		n++
+	n := min(len(from), len(left), f.rest)
+	if n == f.rest && !beat[n-1].Last {
+		n--
 	}
+	n = f.line.run(f.in.Wire.Clock, from[:n], done, beat, preamble, true)
 	if n == 0 {
 		return false
 	}
+	f.rest -= n
+	for i, at := range done[:n] {
+		left[i] = at + f.latency
+	}
+	copy(put, beat[:n])
+	f.moved(done[:n], left, beat)
 	f.in.Take(uint64(n))
 	f.out.Flush(uint64(n))
 	return true
@@ -191,30 +188,21 @@ func (f *macTxFlow) Run() bool {
 }
 
 // body takes beats behind a frame's first that have been waiting for the line, while
-// the output waits for nothing.
+// the output waits for nothing: then there is a place for each.
 func (f *macTxFlow) body() bool {
-	if !f.line.inside {
+	if !f.line.inside || f.out.Done(f.out.Sent()-1) > f.line.edge+f.latency {
 		return false
 	}
 	from, done, beat := f.in.Waiting(0)
 	left, put := f.out.Open()
-	k := f.out.Sent()
-	last, n, places := f.out.Done(k-1), 0, uint64(len(f.q.place))
-	for n < min(len(from), len(left)) && f.line.inside {
-		b := &beat[n]
-		at := f.line.first(f.in.Wire.Clock, f.line.got)
-		if from[n] > f.line.edge || f.out.Done(k-places) > at {
-			break
-		}
-		f.line.passed(at, b)
-		last = max(at+f.latency, last) + 1
-		done[n], left[n], put[n] = at+1, last, *b
-		k++
-		n++
-	}
+	n := f.line.run(f.in.Wire.Clock, from[:min(len(from), len(left))], done, beat, 0, false)
 	if n == 0 {
 		return false
 	}
+	for i, at := range done[:n] {
+		left[i] = at + f.latency
+	}
+	copy(put, beat[:n])
 	f.in.Take(uint64(n))
 	f.out.Flush(uint64(n))
 	return true

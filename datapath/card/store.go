@@ -42,6 +42,24 @@ func (s *store) collect() {
 	}
 }
 
+// moved is add and collect for beats of which it is known when they came and left:
+// the cycles after that. There are no others of which it is not known.
+func (s *store) moved(came, left []sim.Cycle, beat []sim.Beat) {
+	k, gone, inside, level := s.pushed, s.gone, s.inside, s.level
+	for i, after := range came {
+		n := k & s.mask
+		s.came[n], s.bytes[n], s.left[n] = after-1, beat[i].Bytes, left[i]
+		inside += int(beat[i].Bytes)
+		for s.left[gone&s.mask] <= after && gone < k {
+			inside -= int(s.bytes[gone&s.mask])
+			gone++
+		}
+		level = max(level, inside)
+		k++
+	}
+	s.pushed, s.known, s.gone, s.inside, s.level = k, k, gone, inside, level
+}
+
 // measure takes the level at the edge at which beat k, the next after those
 // measured, came.
 func (s *store) measure(k uint64) {

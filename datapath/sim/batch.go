@@ -45,8 +45,9 @@ func (c *Chan) Take(beats uint64) {
 	c.read += beats
 	c.full = false
 	c.producer.wake()
-	if !c.slow {
+	if c.see == nil {
 		c.taken += beats
+		c.passEnd(k, beats, false)
 		return
 	}
 	for range beats {
@@ -74,10 +75,12 @@ func (c *Chan) Flush(beats uint64) {
 	c.sent += beats
 	c.taken += beats
 	c.consumer.wake()
-	if c.slow {
-		for i := range beats {
-			c.tell(k + i)
-		}
+	if c.see == nil {
+		c.passEnd(k, beats, true)
+		return
+	}
+	for i := range beats {
+		c.tell(k + i)
 	}
 }
 

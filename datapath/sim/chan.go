@@ -159,6 +159,25 @@ func (c *Chan) tell(k uint64) {
 	c.pass(i, c.done[i]-1)
 }
 
+// passEnd tells of accepted beats at an end of the network, which were promised to
+// be accepted or not.
+func (c *Chan) passEnd(k, beats uint64, promised bool) {
+	if c.end == nil {
+		return
+	}
+	for ; beats > 0; beats-- {
+		i := k % places
+		if b := &c.beat[i]; b.Last || b.First {
+			shown := c.done[i] - 1
+			if !promised {
+				shown = max(c.from[i], c.done[(i-1)%places])
+			}
+			c.end.pass(shown, c.done[i]-1, b)
+		}
+		k++
+	}
+}
+
 func (c *Chan) pass(i uint64, shown Cycle) {
 	b := &c.beat[i]
 	if c.end != nil && (b.First || b.Last) {

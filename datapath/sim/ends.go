@@ -69,16 +69,18 @@ func (f *sourceFlow) Run() bool {
 	return moved
 }
 
-// fill makes the next beats of the frame, and returns how many they are.
+// fill makes the next beats of the frame, and returns how many they are. It writes
+// each field where it belongs: a beat made elsewhere and copied costs more than all
+// the rest.
 func (f *sourceFlow) fill(beat []Beat) int {
 	x, width := &f.s.frame, f.out.Wire.Width
 	off := f.s.off
 	for i := range beat {
-		left := x.Bytes - off
-		beat[i] = Beat{Frame: x.ID, Off: int32(off), Bytes: uint16(width), Left: uint16(left), Dest: x.Dest, First: off == 0}
+		b, left := &beat[i], x.Bytes-off
+		b.Frame, b.Off, b.Bytes, b.Left, b.Dest = x.ID, int32(off), uint16(min(left, width)), uint16(left), x.Dest
+		b.First, b.Last, b.Bad, b.Lane = off == 0, false, false, 0
 		if left <= width {
-			b := &beat[i]
-			b.Bytes, b.Last, b.Bad = uint16(left), true, x.Bad
+			b.Last, b.Bad = true, x.Bad
 			f.s.loaded = false
 			return i + 1
 		}

@@ -1,6 +1,7 @@
 package sim_test
 
 import (
+	"math"
 	"math/big"
 	"math/rand/v2"
 	"testing"
@@ -32,5 +33,28 @@ func TestDurationAgainstBigIntegers(t *testing.T) {
 			want.SetInt64(1<<63 - 1)
 		}
 		require.Equal(t, want.Int64(), int64(sim.Clock{Hz: hz}.Duration(sim.Cycle(n))), "%d cycles at %d Hz", n, hz)
+	}
+}
+
+// The first edge at or after a time is found without a division, for all periods
+// and times.
+func TestFirstEdge(t *testing.T) {
+	r := rand.New(rand.NewPCG(2, 1))
+	for range 20000 {
+		period := sim.Picos(1 + r.Int64N(math.MaxInt64)>>r.IntN(63))
+		if r.IntN(20) == 0 {
+			period = sim.Picos(1) << r.IntN(62)
+		}
+		d := (&sim.Net{}).Clock("clk", period, sim.Picos(r.Int64N(math.MaxInt64)>>r.IntN(63)))
+		at := sim.Picos(r.Int64N(math.MaxInt64) >> r.IntN(63))
+		if r.IntN(2) == 0 { // an edge, or next to one
+			n := r.Int64N(int64((math.MaxInt64-d.Phase)/(period+1)) + 1)
+			at = d.At(sim.Cycle(n)) - sim.Picos(r.IntN(2))
+		}
+		want := sim.Cycle(0)
+		if at > d.Phase {
+			want = sim.Cycle((at-d.Phase-1)/period) + 1
+		}
+		require.Equal(t, want, d.First(at), "period %d, phase %d, at %d", period, d.Phase, at)
 	}
 }
