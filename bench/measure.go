@@ -129,9 +129,7 @@ func row(c cell, samples, baseline []sample) System {
 		NIC:       median(at(func(x sample) float64 { return x.cpu.NIC })),
 		Services:  median(at(func(x sample) float64 { return x.cpu.Services })),
 	}
-	if len(samples) > 0 && samples[0].model != nil {
-		s.ModelNS = modelNS(samples)
-	}
+	s.ModelNS = modelNS(samples)
 	if samples, baseline = answeredBoth(samples, baseline); len(samples) == 0 {
 		why := "no request was answered, by it or by the baseline"
 		s.Absent = &why
@@ -151,6 +149,7 @@ func row(c cell, samples, baseline []sample) System {
 	return s
 }
 
+// modelNS is nil where no repeat has the model's time.
 func modelNS(samples []sample) *ModelNS {
 	var m ModelNS
 	var p50, request, frames []float64
@@ -160,6 +159,9 @@ func modelNS(samples []sample) *ModelNS {
 		}
 		p50, request, frames = append(p50, x.model.P50), append(request, x.model.PerRequest), append(frames, x.model.Frames)
 		m.Lost += x.model.Lost
+	}
+	if len(p50) == 0 {
+		return nil
 	}
 	m.P50, m.PerRequest, m.Frames = median(p50), median(request), median(frames)
 	return &m

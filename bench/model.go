@@ -21,26 +21,46 @@ import (
 // card is what the model has counted by some time; nil without one.
 type card nic.ModelTime
 
-// model asks the rig's NIC.
+// modelGrace is how long the NIC may take to count the cycles of frames that have
+// passed.
+const modelGrace = 20 * time.Second
+
+// model asks the rig's NIC, once it has counted what has passed.
 func (g *rig) model(ctx context.Context) (*card, error) {
 	if g.nic == nil {
 		return nil, nil
 	}
-	snap, err := control.Get(ctx, g.sock)
-	if err != nil {
-		return nil, err
+	for end := time.Now().Add(modelGrace); ; {
+		snap, err := control.Get(ctx, g.sock)
+		if err != nil {
+			return nil, err
+		}
+		if snap.ModelNS == nil || snap.ModelNS.Behind == 0 {
+			return (*card)(snap.ModelNS), nil
+		}
+		if time.Now().After(end) {
+			return nil, fmt.Errorf("bench: the NIC of %s has %d frames left to count after %v without traffic", g.lab.Spec().Name, snap.ModelNS.Behind, modelGrace)
+		}
+		select {
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		case <-time.After(5 * time.Millisecond):
+		}
 	}
-	return (*card)(snap.ModelNS), nil
 }
 
-// since is the card's time for so many requests, nil if there was none. The
-// median of a frame is that of all frames since the NIC began.
+// since is the card's time for so many requests, nil if there was none, or if it
+// is not known of all their frames. The median of a frame is that of all frames
+// since the NIC began.
 func (c *card) since(before *card, requests uint64) *ModelNS {
 	if c == nil || requests == 0 {
 		return nil
 	}
 	if before == nil {
 		before = &card{}
+	}
+	if c.Untimed > before.Untimed {
+		return nil
 	}
 	n := float64(requests)
 	return &ModelNS{P50: c.P50, PerRequest: (c.Sum - before.Sum) / n, Frames: float64(c.Frames-before.Frames) / n, Lost: c.Lost - before.Lost}

@@ -45,15 +45,15 @@ func differences(a, b []sample, of func(sample) float64) (d []float64) {
 // card, or if there is nothing to compare.
 func projected(samples, like []sample, to string) *Projected {
 	samples, like = answeredBoth(samples, like)
-	if len(samples) == 0 || samples[0].model == nil {
-		return nil
-	}
 	var wall, card []float64
 	for i, s := range samples {
-		if s.model == nil { // a repeat in which the model was not asked
+		if s.model == nil { // a repeat of which the model does not know all
 			continue
 		}
 		wall, card = append(wall, p50(like[i])), append(card, s.model.PerRequest/1e3)
+	}
+	if len(wall) == 0 {
+		return nil
 	}
 	return &Projected{
 		P50: median(wall) + median(card), Low: slices.Min(wall), High: slices.Max(wall) + slices.Max(card), To: to,

@@ -195,6 +195,10 @@ func (g *rig) measure(ctx context.Context, w work) (sample, error) {
 	if err != nil {
 		return sample{}, err
 	}
+	now, err := g.model(ctx) // before the CPU is read: the model's is the NIC's
+	if err != nil {
+		return sample{}, err
+	}
 	after, err := g.cpu()
 	if err != nil {
 		return sample{}, err
@@ -213,9 +217,10 @@ func (g *rig) measure(ctx context.Context, w work) (sample, error) {
 		NIC:       perRequest(after.nic-before.nic, all),
 		Services:  perRequest(after.services-before.services, all),
 	}}
-	now, err := g.model(ctx)
-	s.model = now.since(card, all)
-	return s, err
+	if s.model = now.since(card, all); s.model == nil && now != nil && now.Untimed > 0 {
+		g.run.note(fmt.Sprintf("%s: a repeat at %d connections is without model_ns: frames came faster than the model counts, for too long", g.lab.Spec().Name, res.Connections))
+	}
+	return s, nil
 }
 
 type cpuTimes struct{ proxy, nic, services time.Duration }

@@ -66,7 +66,11 @@ func NewRun(ctx context.Context, opt Options) (*Run, error) {
 	return r, nil
 }
 
-func (r *Run) note(text string) { r.Manifest.Notes = append(r.Manifest.Notes, text) }
+func (r *Run) note(text string) {
+	if !slices.Contains(r.Manifest.Notes, text) {
+		r.Manifest.Notes = append(r.Manifest.Notes, text)
+	}
+}
 
 // program returns a program's path, or why it is absent.
 func (r *Run) program(name string) (path, absent string) {

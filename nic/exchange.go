@@ -3,7 +3,6 @@ package nic
 import (
 	"math/bits"
 
-	"github.com/meshnic/meshnic/datapath"
 	"github.com/meshnic/meshnic/datapath/sim"
 	"github.com/meshnic/meshnic/datapath/wire"
 )
@@ -17,6 +16,7 @@ type exchange struct {
 	open     uint32    // copies of frames that have neither left nor got lost
 	answered bool
 	closed   bool
+	unknown  bool // frames of it are missing
 }
 
 // exchanges are those that are under way. Exchange 0 is nobody's.
@@ -32,17 +32,18 @@ func newExchanges(flows int) exchanges {
 }
 
 // frame returns the exchange that a frame on a flow is part of.
-func (x *exchanges) frame(place uint32, side int, h *datapath.PHV, to datapath.PortSet) uint32 {
-	cur := x.flow[place]
-	opens := side == 0 && (h.TCPFlags&wire.SYN != 0 || h.PayloadLen > 0 && x.all[cur].answered)
-	if cur == 0 || opens {
+func (x *exchanges) frame(a *arrival) uint32 {
+	cur := x.flow[a.flow]
+	asks := a.side == 0 && (a.flags&wire.SYN != 0 || a.payload)
+	if cur == 0 || asks && (a.flags&wire.SYN != 0 || x.all[cur].answered) {
 		x.end(cur)
 		cur = x.begin()
-		x.flow[place] = cur
+		x.all[cur].unknown = !asks
+		x.flow[a.flow] = cur
 	}
 	e := &x.all[cur]
-	e.answered = e.answered || side == 1 && h.PayloadLen > 0
-	e.open += uint32(max(1, bits.OnesCount64(uint64(to))))
+	e.answered = e.answered || a.side == 1 && a.payload
+	e.open += uint32(max(1, bits.OnesCount64(uint64(a.to))))
 	return cur
 }
 
@@ -72,6 +73,18 @@ func (x *exchanges) endAll() {
 	}
 }
 
+// forget says that frames are missing from here on: what is under way ends, and
+// its times with it.
+func (x *exchanges) forget() {
+	for place, n := range x.flow {
+		if n != 0 {
+			x.all[n].unknown = true
+			x.flow[place] = 0
+			x.end(n)
+		}
+	}
+}
+
 // over says that a copy of a frame has been on the card for d.
 func (x *exchanges) over(n uint32, d sim.Picos) {
 	if n != 0 {
@@ -86,7 +99,7 @@ func (x *exchanges) settle(n uint32) {
 	if !e.closed || e.open > 0 {
 		return
 	}
-	if e.answered {
+	if e.answered && !e.unknown {
 		x.done.add(e.sum)
 	}
 	x.free = append(x.free, n)

@@ -2,6 +2,7 @@ package nic
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
@@ -12,11 +13,15 @@ import (
 	"github.com/meshnic/meshnic/datapath/timing"
 )
 
-// The model runs behind the traffic: it is nobody's path, so its work is done for
-// many frames at once, or when there is nothing to carry.
+// The model runs behind the traffic: it is nobody's path. Its work is done when
+// there is nothing to carry. Where that does not come for very many frames, it
+// takes a small part of the time, some frames between two looks at the rings. What
+// it cannot keep up with is left out (see backlog).
 const (
-	modelBatch = 256
-	modelIdle  = time.Millisecond
+	modelIdle  = time.Millisecond // without a frame, from which on there is nothing to carry
+	modelMany  = maxBehind / 4    // segments that wait for that
+	modelSlice = 64               // segments between two looks at the rings
+	modelShare = 8                // parts of the time that are the traffic's, to one of the model's
 )
 
 // maxModel bounds the histograms; longer times count as this long.
@@ -26,17 +31,20 @@ const maxModel = sim.Picos(1e12) // a second
 // with the first frame, so that a capture which begins with it has the same
 // figures.
 type model struct {
-	card    *timing.Card
-	name    string
-	ports   []string
-	begun   bool
-	start   sim.Cycle
-	id      uint32
-	waiting int // frames that arrived since the last advance
-	lost    uint64
-	all     tally
-	asked   exchanges
-	pair    []*tally // by in·ports + out; nil: no frame yet
+	card   *timing.Card
+	name   string
+	ports  []string
+	begun  bool
+	start  sim.Cycle
+	id     uint32
+	latest sim.Cycle // of the last frame on the card
+	backlog
+	pause  time.Duration // until then the traffic has the time
+	stages []string      // that dropped frames
+	lost   uint64
+	all    tally
+	asked  exchanges
+	pair   []*tally // by in·ports + out; nil: no frame yet
 }
 
 // tally is the times of a number of frames.
@@ -74,45 +82,115 @@ const corePeriod = sim.Picos(1e12 / CoreHz)
 
 func (m *model) at(now sim.Cycle) sim.Picos { return sim.Picos(now-m.start) * corePeriod }
 
-// arrive queues a frame that the program has just had. One that stands for
-// several segments arrives as these, of segment bytes each behind the frame's
-// headers.
+// arrive notes a frame that the program has just had.
 func (m *model) arrive(now sim.Cycle, in datapath.Port, size int, segment uint16, l *Logic, o *Outcome) {
-	if !m.begun {
-		m.begun, m.start = true, now
+	h := &l.pkt.PHV
+	a := arrival{at: now, in: uint8(in), size: uint32(size), segment: segment, headers: h.PayloadOff, to: o.To, side: -1}
+	a.segments = uint32(segments(size, int(segment), int(h.PayloadOff)))
+	if o.To == 0 {
+		a.drop = m.stage(o.Stage)
 	}
-	d, at, headers := o.Decision(), m.at(now), int(l.pkt.PHV.PayloadOff)
-	for rest := size; rest > 0; {
+	if place, side, ok := l.tracker.Last(&l.pkt); ok {
+		a.flow, a.side, a.flags, a.payload = place, int8(side), h.TCPFlags, h.PayloadLen > 0
+	}
+	m.push(&a)
+}
+
+// stage is the place of a stage's name, from 1.
+func (m *model) stage(name string) uint8 {
+	i := slices.Index(m.stages, name)
+	if i < 0 {
+		i = len(m.stages)
+		m.stages = append(m.stages, name)
+	}
+	return uint8(i + 1)
+}
+
+// enter puts a frame on the card. One that stands for several segments enters as
+// these, each behind the frame's headers.
+func (m *model) enter(a *arrival) {
+	if !m.begun {
+		m.begun, m.start = true, a.at
+	}
+	if a.gap {
+		m.asked.forget()
+	}
+	m.latest = a.at
+	d, at := timing.Decision{To: a.to}, m.at(a.at)
+	if a.drop > 0 {
+		d.Drop = m.stages[a.drop-1]
+	}
+	for rest := int(a.size); rest > 0; {
 		n := rest
-		if most := int(segment) + headers; segment > 0 && rest > most {
+		if most := int(a.segment) + int(a.headers); a.segment > 0 && rest > most {
 			n = most
 		}
-		if place, side, ok := l.tracker.Last(&l.pkt); ok {
-			d.Tag = m.asked.frame(place, side, &l.pkt.PHV, o.To)
+		if a.side >= 0 {
+			d.Tag = m.asked.frame(a)
 		}
 		m.id++
-		m.waiting++
-		m.card.Arrive(m.id, int(in), at, n, d)
+		m.card.Arrive(m.id, int(a.in), at, n, d)
 		if rest -= n; rest > 0 {
-			rest += headers
+			rest += int(a.headers)
 		}
 	}
 }
 
-// advance counts what has happened by now.
-func (m *model) advance(now sim.Cycle) {
-	if m.begun {
-		m.card.Advance(m.at(now))
+// due reports whether it is the model's turn, when the last frame came idle ago.
+func (m *model) due(now, idle time.Duration) bool {
+	if idle > modelIdle {
+		return m.behind()
 	}
-	m.waiting = 0
+	return m.waiting >= modelMany && now >= m.pause
 }
 
-// settle counts what is still on the card when no more frames come.
+// behind reports whether frames wait, or are on the card.
+func (m *model) behind() bool { return m.waiting > 0 || m.card.InFlight() > 0 }
+
+// turn is the model's turn at a time.
+func (m *model) turn(now time.Duration) {
+	begin := time.Now()
+	m.slice(cycleAt(now))
+	m.pause = now + modelShare*time.Since(begin)
+}
+
+// slice counts some frames more, and, if they are the last, what has happened to
+// them by now.
+func (m *model) slice(now sim.Cycle) {
+	for left := modelSlice; left > 0 && m.waiting > 0; {
+		a := m.pop()
+		left -= int(a.segments)
+		m.enter(a)
+	}
+	if !m.begun {
+		return
+	}
+	if m.waiting == 0 {
+		m.latest = max(m.latest, now)
+	}
+	m.card.Advance(m.at(m.latest))
+}
+
+// advance counts all that has happened by now.
+func (m *model) advance(now sim.Cycle) {
+	for m.slice(now); m.waiting > 0; {
+		m.slice(now)
+	}
+}
+
+// settle counts what waits and what is still on the card when no more frames come.
 func (n *NIC) settle() {
 	if n.model != nil {
-		n.model.card.Finish(sim.Never - 1)
-		n.model.asked.endAll()
+		n.model.settle(sim.Never - 1)
 	}
+}
+
+// settle reports whether the card came to rest within limit.
+func (m *model) settle(limit sim.Picos) bool {
+	m.advance(m.latest)
+	rest := m.card.Finish(limit)
+	m.asked.endAll()
+	return rest
 }
 
 // Crossed and Lost make a model a timing.Observer.
@@ -137,12 +215,13 @@ func (m *model) Lost(id uint32, _ int, _ string, _ sim.Picos, why sim.Loss) {
 	}
 }
 
-// times is nil if no frame has left.
+// times is nil if no frame has come.
 func (m *model) times() *ModelTime {
-	if m.all.frames == 0 {
+	behind := uint64(m.waiting + m.card.InFlight())
+	if m.all.frames+behind+m.untimed == 0 {
 		return nil
 	}
-	s := &ModelTime{Pipeline: m.name, Frames: m.all.frames, Lost: m.lost, Times: m.all.times()}
+	s := &ModelTime{Pipeline: m.name, Frames: m.all.frames, Lost: m.lost, Behind: behind, Untimed: m.untimed, Times: m.all.times()}
 	if m.asked.done.frames > 0 {
 		s.Requests = &RequestTime{m.asked.done.frames, m.asked.done.times()}
 	}

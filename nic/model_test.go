@@ -76,8 +76,7 @@ func TestCaptureReplayedHasTheLiveFigures(t *testing.T) {
 		o := l.Process(now, datapath.Port(f.port), f.data, hostif.Offload{})
 		again.arrive(now, datapath.Port(f.port), size, 0, l, &o)
 	}
-	require.True(t, again.card.Finish(1e12))
-	again.asked.endAll()
+	require.True(t, again.settle(1e12))
 	require.Equal(t, live, again.times())
 }
 

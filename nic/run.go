@@ -48,7 +48,7 @@ func (n *NIC) Run(ctx context.Context, opt RunOptions) error {
 	defer n.settle()
 	for ctx.Err() == nil {
 		now := time.Since(start)
-		n.snap.answer(n, cycleAt(now))
+		n.snap.answer(n)
 		moved, err := n.Step(cycleAt(now))
 		if err != nil {
 			return err
@@ -63,8 +63,11 @@ func (n *NIC) Run(ctx context.Context, opt RunOptions) error {
 		if moved > 0 {
 			last = now
 		}
-		if n.model != nil && (n.model.waiting >= modelBatch || now-last > modelIdle) {
-			n.model.advance(cycleAt(now))
+		if n.model != nil && n.model.due(now, now-last) {
+			if n.model.turn(now); now-last > modelIdle {
+				yield() // somebody else may want the core more
+			}
+			continue
 		}
 		switch {
 		case moved > 1 || opt.Spin:
@@ -103,9 +106,13 @@ func cycleAt(d time.Duration) sim.Cycle {
 	return sim.Cycle(c)
 }
 
-// nextWait is idleWait, or less where a link holds frames back until a time.
+// nextWait is idleWait, or less where a link holds frames back until a time, or
+// the model has something to count when there is nothing to carry.
 func (n *NIC) nextWait(now time.Time) time.Duration {
 	wait := idleWait
+	if n.model != nil && n.model.behind() {
+		wait = 2 * modelIdle
+	}
 	for _, p := range n.ports {
 		if t, ok := p.link.(hostif.Timed); ok {
 			if due, ok := t.NextDue(now); ok {

@@ -4,7 +4,6 @@ import (
 	"context"
 
 	"github.com/meshnic/meshnic/datapath"
-	"github.com/meshnic/meshnic/datapath/sim"
 	"github.com/meshnic/meshnic/hostif"
 )
 
@@ -27,6 +26,10 @@ type ModelTime struct {
 	Pipeline string `json:"pipeline"`
 	Frames   uint64 `json:"frames"` // copies that left the card
 	Lost     uint64 `json:"lost"`   // that the program had passed and the card had no room for
+	// Frames that came in and whose cycles are not counted yet, and those whose never
+	// will be: they came faster than the model counts, for too long.
+	Behind  uint64 `json:"behind"`
+	Untimed uint64 `json:"untimed"`
 	Times
 	Requests  *RequestTime   `json:"requests,omitempty"` // nil if none is over
 	Crossings []CrossingTime `json:"crossings"`          // by port, those that there were
@@ -63,12 +66,9 @@ type snapshots struct{ ask chan chan Snapshot }
 
 func newSnapshots() snapshots { return snapshots{ask: make(chan chan Snapshot)} }
 
-func (s *snapshots) answer(n *NIC, now sim.Cycle) {
+func (s *snapshots) answer(n *NIC) {
 	select {
 	case reply := <-s.ask:
-		if n.model != nil {
-			n.model.advance(now)
-		}
 		reply <- n.Counters()
 	default:
 	}

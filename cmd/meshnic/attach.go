@@ -238,6 +238,9 @@ func printSnapshot(w io.Writer, s nic.Snapshot, mode, format string) error {
 		if m.Lost > 0 {
 			fmt.Fprintf(tw, "no room on the card\t%d\n", m.Lost)
 		}
+		if m.Untimed > 0 {
+			fmt.Fprintf(tw, "not timed: faster than the model counts\t%d\n", m.Untimed)
+		}
 	}
 	fmt.Fprintln(tw, "\nport\trx_frames\trx_bytes\ttx_frames\ttx_bytes\tlost_by_link")
 	for _, name := range sortedKeys(s.Ports) {
