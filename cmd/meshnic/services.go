@@ -6,24 +6,27 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/meshnic/meshnic/examples/bookinfo"
 	"github.com/meshnic/meshnic/internal/failure"
-	"github.com/meshnic/meshnic/proxy/envoyconf"
+	"github.com/meshnic/meshnic/proxy/mesh"
 	"github.com/meshnic/meshnic/proxy/sidecar"
 )
 
 func newSidecar() *cobra.Command {
 	var config string
 	var concurrency int
+	var drain time.Duration
 	cmd := &cobra.Command{
 		Use:   "sidecar --config BOOTSTRAP",
 		Short: "Run the host sidecar on an Envoy bootstrap file",
 		Long: `sidecar reads an Envoy bootstrap file (v3, YAML or JSON), listens, routes and balances as
 Envoy would, and drains when it is interrupted. What it does not carry of the file it refuses,
-by its path in the file.`,
+by its path in the file. On SIGHUP it reads the file again and changes over without dropping a
+request; a file that it refuses then changes nothing.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if config == "" {
@@ -32,23 +35,21 @@ by its path in the file.`,
 			if concurrency < 0 {
 				return failure.Usagef("--concurrency %d: want 0 (one a core) or more", concurrency)
 			}
-			b, err := os.ReadFile(config)
-			if err != nil {
-				return failure.Wrap(failure.BadFile, err, "read bootstrap file", "name an Envoy bootstrap file")
-			}
-			cfg, err := envoyconf.Read(b, config)
+			cfg, err := readBootstrap(config)
 			if err != nil {
 				return err
 			}
-			s, err := sidecar.New(cfg, sidecar.Options{Log: cmd.ErrOrStderr(), Concurrency: concurrency})
+			s, err := sidecar.New(cfg, sidecar.Options{Log: cmd.ErrOrStderr(), Concurrency: concurrency, DrainTime: drain})
 			if err != nil {
 				return err
 			}
+			defer reloadOnHangup(s, config, cmd.ErrOrStderr())()
 			return s.Run(cmd.Context())
 		},
 	}
 	cmd.Flags().StringVarP(&config, "config", "c", "", "Envoy bootstrap file")
 	cmd.Flags().IntVar(&concurrency, "concurrency", 0, "worker threads; 0 is one a core")
+	cmd.Flags().DurationVar(&drain, "drain-time", mesh.DrainTime, "how long connections of listeners that are drained have to finish")
 	return cmd
 }
 

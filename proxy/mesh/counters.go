@@ -6,7 +6,7 @@ type ListenerCounters struct {
 	CxTotal, CxActive, CxDestroy, CxDestroyRemote, CxDestroyLocal uint64
 	CxHTTP1Total, CxDestroyRemoteActiveRq, RqFailedPath           uint64
 	CxDestroyActiveRq, CxProtocolError, CxOverflow, CxIdleTimeout uint64
-	CxDelayedCloseTimeout, CxRxBytes, CxTxBytes                   uint64
+	CxDelayedCloseTimeout, CxDrainClose, CxRxBytes, CxTxBytes     uint64
 
 	RqTotal, RqActive, RqCompleted, RqRxReset, RqTxReset uint64
 	RqIdleTimeout, RqHeaderTimeout                       uint64
@@ -72,6 +72,7 @@ func (c *ListenerCounters) Stats(dst []Stat, prefix, address string) []Stat {
 		Stat{p + "downstream_cx_protocol_error", c.CxProtocolError, false},
 		Stat{p + "downstream_cx_idle_timeout", c.CxIdleTimeout, false},
 		Stat{p + "downstream_cx_delayed_close_timeout", c.CxDelayedCloseTimeout, false},
+		Stat{p + "downstream_cx_drain_close", c.CxDrainClose, false},
 		Stat{p + "downstream_cx_rx_bytes_total", c.CxRxBytes, false},
 		Stat{p + "downstream_cx_tx_bytes_total", c.CxTxBytes, false},
 		Stat{p + "downstream_rq_total", c.RqTotal, false},

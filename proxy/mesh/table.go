@@ -20,6 +20,7 @@ const (
 	StreamIdleTimeout     = 5 * time.Minute
 	ConnectionIdleTimeout = time.Hour
 	DelayedClose          = time.Second
+	DrainTime             = 10 * time.Minute
 )
 
 // Table is a Config made ready for look-ups. It never changes, so workers share

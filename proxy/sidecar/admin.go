@@ -103,7 +103,7 @@ func (a *admin) info(w http.ResponseWriter, _ *http.Request) {
 		"state":                "LIVE",
 		"version":              "meshnic",
 		"uptime_current_epoch": fmt.Sprintf("%ds", int(time.Since(a.s.started).Seconds())),
-		"node":                 map[string]string{"id": a.s.cfg.Node},
+		"node":                 map[string]string{"id": a.s.force.Load().cfg.Node},
 		"concurrency":          a.s.opt.Concurrency,
 	})
 }

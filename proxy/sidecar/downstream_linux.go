@@ -22,10 +22,10 @@ const (
 // or in in.
 type downstream struct {
 	sock
-	listener int
-	phase    phase
-	pumping  bool
-	spoke    bool // sent something
+	l       *chain
+	phase   phase
+	pumping bool
+	spoke   bool // sent something
 
 	in    []byte // input not dealt with
 	from  int    // where it begins
@@ -40,7 +40,7 @@ type downstream struct {
 	responded bool // the response's head is out
 	body      http1.Body
 	route     *mesh.RouteEntry
-	cluster   int // of the route, the request's
+	cluster   *cluster // of the route, the request's
 	up        *upstream
 	pool      *pool  // where it waits for a connection
 	pend      []byte // what to send once it has one
@@ -52,8 +52,8 @@ type downstream struct {
 	bury func()
 }
 
-// accept takes over fd, a client's connection.
-func (w *worker) accept(fd, listener int) {
+// accept takes over fd, a client's connection to l.
+func (w *worker) accept(fd int, l *chain) {
 	var d *downstream
 	if n := len(w.downstreams); n > 0 {
 		d = w.downstreams[n-1]
@@ -69,8 +69,8 @@ func (w *worker) accept(fd, listener int) {
 		}
 	}
 	d.sock = sock{w: w, h: d, fd: fd, t: timer{fire: d.t0}}
-	d.listener = listener
-	c := &w.lc[listener]
+	d.l = l
+	c := l.c
 	if w.register(&d.sock, edges) != nil {
 		unix.Close(fd)
 		c.CxOverflow++
@@ -146,7 +146,7 @@ func (d *downstream) step() bool {
 	if len(d.in) == 0 {
 		n, eof := d.read(w.in)
 		if n > 0 {
-			w.lc[d.listener].CxRxBytes += uint64(n)
+			d.l.c.CxRxBytes += uint64(n)
 			if m := d.consume(w.in[:n]); m < n && d.fd >= 0 {
 				d.in, d.from = append(w.buffer(), w.in[m:n]...), 0
 				d.fresh = d.head == nil
@@ -164,7 +164,7 @@ func (d *downstream) step() bool {
 	}
 	n, eof := d.read(d.in[len(d.in):cap(d.in)])
 	if n > 0 {
-		w.lc[d.listener].CxRxBytes += uint64(n)
+		d.l.c.CxRxBytes += uint64(n)
 		d.in = d.in[:len(d.in)+n]
 		d.stored()
 		return true
@@ -220,7 +220,7 @@ func (d *downstream) parse(b []byte) int {
 	n, err := h.Parse(b)
 	if !d.spoke {
 		d.spoke = true
-		w.lc[d.listener].CxHTTP1Total++
+		d.l.c.CxHTTP1Total++
 	}
 	switch {
 	case err != nil:
@@ -245,7 +245,7 @@ func (d *downstream) parse(b []byte) int {
 // malformed answers a request that cannot be read. The connection closes: where
 // the next request would begin is anybody's guess.
 func (d *downstream) malformed(err error) {
-	c := &d.w.lc[d.listener]
+	c := d.l.c
 	if !d.active {
 		d.start()
 	}
@@ -265,11 +265,11 @@ func (d *downstream) malformed(err error) {
 
 // start begins a request.
 func (d *downstream) start() {
-	c := &d.w.lc[d.listener]
+	c := d.l.c
 	c.RqTotal++
 	c.RqActive++
 	d.active, d.responded, d.isHead = true, false, false
-	d.close, d.asked = d.w.draining, false
+	d.close, d.asked = false, false
 	d.phase, d.routeEnd = phaseBody, 0
 }
 
@@ -277,7 +277,7 @@ func (d *downstream) start() {
 // how much of b belongs to the request.
 func (d *downstream) request(h *http1.Head, b []byte) int {
 	w := d.w
-	c := &w.lc[d.listener]
+	c := d.l.c
 	d.start()
 	d.isHead = h.Method == http1.MethodHead
 	d.close, d.asked = d.close || h.Close, h.Close
@@ -300,8 +300,7 @@ func (d *downstream) request(h *http1.Head, b []byte) int {
 		return 0
 	}
 	c.RouterTotal++
-	l := &w.s.table.Listeners[d.listener]
-	d.route = l.Route(h)
+	d.route = d.l.t.Route(h)
 	if d.route == nil {
 		c.NoRoute++
 		if h.Method == http1.MethodConnect {
@@ -315,14 +314,14 @@ func (d *downstream) request(h *http1.Head, b []byte) int {
 		d.reply(&r)
 		return 0
 	}
-	cluster := d.route.Cluster(w.draw)
-	d.cluster = cluster
+	cl := d.l.clusters[d.route.Cluster(w.draw)]
+	d.cluster = cl
 	hash, hashed := d.route.Hash(h)
-	i := w.balancers[cluster].Next(&w.s.limits[cluster], hash, hashed)
+	i := cl.balancer.Next(cl.limits, hash, hashed)
 	if i < 0 {
-		w.cc[cluster].CxNoneHealthy++
-		w.cc[cluster].Panics++ // with no host at all, none is healthy
-		w.cc[cluster].Count(mesh.ReplyNoHealthy.Status)
+		cl.c.CxNoneHealthy++
+		cl.c.Panics++ // with no host at all, none is healthy
+		cl.c.Count(mesh.ReplyNoHealthy.Status)
 		d.reply(&mesh.ReplyNoHealthy)
 		return 0
 	}
@@ -332,7 +331,7 @@ func (d *downstream) request(h *http1.Head, b []byte) int {
 		d.malformed(err)
 		return len(b)
 	}
-	p := w.pools[cluster][i]
+	p := cl.pools[i]
 	u, ok := p.give()
 	switch {
 	case u != nil:
@@ -341,7 +340,7 @@ func (d *downstream) request(h *http1.Head, b []byte) int {
 	case ok && p.wait(d):
 		d.pend = append(w.buffer(), w.out...)
 	default:
-		w.cc[cluster].Count(mesh.ReplyOverflow.Status)
+		cl.c.Count(mesh.ReplyOverflow.Status)
 		d.reply(&mesh.ReplyOverflow)
 		return n
 	}
@@ -381,7 +380,7 @@ func (d *downstream) forward(b []byte) int {
 	if d.up == nil {
 		return len(b)
 	}
-	c := d.up.p.counters()
+	c := d.up.p.c
 	if d.body.Chunked() {
 		w.out = w.out[:0]
 		n, err := d.takeBody(b)

@@ -19,17 +19,12 @@ type limits struct {
 	active      []atomic.Int64 // requests under way, by endpoint; nil where no policy asks for them
 }
 
-// newLimits returns those of each cluster.
-func newLimits(clusters []mesh.CompiledCluster) []limits {
-	all := make([]limits, len(clusters))
-	for i := range clusters {
-		c := &clusters[i]
-		all[i].max = c.Breakers
-		if c.Policy == mesh.LeastRequest {
-			all[i].active = make([]atomic.Int64, len(c.Endpoints))
-		}
+func newLimits(c *mesh.CompiledCluster) *limits {
+	l := &limits{max: c.Breakers}
+	if c.Policy == mesh.LeastRequest {
+		l.active = make([]atomic.Int64, len(c.Endpoints))
 	}
-	return all
+	return l
 }
 
 // Active makes it a mesh.Active.

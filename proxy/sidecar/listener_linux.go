@@ -8,46 +8,52 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/meshnic/meshnic/internal/failure"
-	"github.com/meshnic/meshnic/proxy/mesh"
 )
 
-// listener is one worker's share of a Listener.
+// backlog is how many connections may wait to be accepted.
+const backlog = 4096
+
+// listener is one worker's socket of a Listener.
 type listener struct {
 	sock
-	index int
-	name  string // its address as it stands in stat names
+	addr  netip.AddrPort
+	chain *chain
 }
 
-// listen binds listener i for w. With several workers each binds the address
-// with SO_REUSEPORT, and the kernel spreads the connections.
-func (w *worker) listen(i int, addr netip.AddrPort) (netip.AddrPort, error) {
-	what := fmt.Sprintf("sidecar: listen on %v for listener %s", addr, w.s.table.Listeners[i].Name)
-	shared := w.s.opt.Concurrency > 1
-	if shared && w.id == 0 && addr.Port() != 0 {
+// listen binds addr for one worker and returns the socket and the address it has.
+// With several workers each binds it with SO_REUSEPORT, and the kernel spreads the
+// connections.
+func listen(addr netip.AddrPort, name string, shared, first bool) (int, netip.AddrPort, error) {
+	what := fmt.Sprintf("sidecar: listen on %v for listener %s", addr, name)
+	if shared && first && addr.Port() != 0 {
 		// SO_REUSEPORT would join another process's listener without a word.
 		fd, err := bind(addr, false)
 		if err != nil {
-			return addr, listenError(what, addr, err)
+			return -1, addr, listenError(what, addr, err)
 		}
 		unix.Close(fd)
 	}
 	fd, err := bind(addr, shared)
 	if err != nil {
-		return addr, listenError(what, addr, err)
+		return -1, addr, listenError(what, addr, err)
 	}
 	bound, err := boundTo(fd)
 	if err != nil {
 		unix.Close(fd)
-		return addr, failure.Wrap(failure.Unexpected, err, what, "")
+		return -1, addr, failure.Wrap(failure.Unexpected, err, what, "")
 	}
-	l := &listener{index: i, name: addrOf(bound)}
+	return fd, bound, nil
+}
+
+// open makes fd l's.
+func (l *listener) open(w *worker, fd int) error {
 	l.sock = sock{w: w, h: l, fd: fd}
 	if err := w.register(&l.sock, unix.EPOLLIN); err != nil {
 		unix.Close(fd)
-		return addr, failure.Wrap(failure.Unexpected, err, what, "")
+		l.fd = -1
+		return failure.Wrap(failure.Unexpected, err, "sidecar: epoll_ctl", "raise the limit of open files (ulimit -n)")
 	}
-	w.listeners = append(w.listeners, l)
-	return bound, nil
+	return nil
 }
 
 func bind(addr netip.AddrPort, shared bool) (int, error) {
@@ -70,7 +76,7 @@ func bind(addr netip.AddrPort, shared bool) (int, error) {
 		unix.Close(fd)
 		return -1, err
 	}
-	if err := unix.Listen(fd, 4096); err != nil {
+	if err := unix.Listen(fd, backlog); err != nil {
 		unix.Close(fd)
 		return -1, err
 	}
@@ -99,9 +105,11 @@ func (l *listener) idle() bool { return false }
 func (l *listener) broken()    {}
 
 // ready accepts what waits, a few at a time: epoll says again if more is left.
-func (l *listener) ready() {
+func (l *listener) ready() { l.accept(16) }
+
+func (l *listener) accept(most int) {
 	w := l.w
-	for range 16 {
+	for range most {
 		if l.fd < 0 {
 			return
 		}
@@ -116,14 +124,13 @@ func (l *listener) ready() {
 		default:
 			return
 		}
-		c := &w.lc[l.index]
 		if len(w.open) >= w.s.opt.MaxConnections {
-			c.CxOverflow++
+			l.chain.c.CxOverflow++
 			unix.Close(fd)
 			continue
 		}
 		unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
-		w.accept(fd, l.index)
+		w.accept(fd, l.chain)
 	}
 }
 
@@ -131,7 +138,7 @@ func (l *listener) ready() {
 // waiting, epoll would report it without end.
 func (l *listener) refuse() {
 	w := l.w
-	w.lc[l.index].CxOverflow++
+	l.chain.c.CxOverflow++
 	if w.spare >= 0 {
 		unix.Close(w.spare)
 		if fd, _, err := unix.Accept4(l.fd, unix.SOCK_CLOEXEC); err == nil {
@@ -145,16 +152,4 @@ func (l *listener) shut() {
 	if l.fd >= 0 {
 		l.close()
 	}
-}
-
-// stats lists w's counters.
-func (w *worker) stats() (out []mesh.Stat) {
-	for i := range w.lc {
-		l := &w.s.table.Listeners[i]
-		out = w.lc[i].Stats(out, l.StatPrefix, addrOf(w.s.addrs[i]))
-	}
-	for i := range w.cc {
-		out = w.cc[i].Stats(out, w.s.table.Clusters[i].Name)
-	}
-	return out
 }

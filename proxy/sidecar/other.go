@@ -17,12 +17,18 @@ func newWorker(*Server, int) (*worker, error) {
 	return nil, failure.New(failure.Unsupported, "sidecar: event loop", "it is built on epoll", "run it on Linux")
 }
 
-func (w *worker) listen(int, netip.AddrPort) (netip.AddrPort, error) { return netip.AddrPort{}, nil }
-func (w *worker) live()                                              {}
-func (w *worker) run() error                                         { return nil }
-func (w *worker) post(f func())                                      { f() }
-func (w *worker) drain(time.Duration)                                {}
-func (w *worker) release()                                           {}
-func (w *worker) stats() []mesh.Stat                                 { return nil }
+func (w *worker) live()               {}
+func (w *worker) run() error          { return nil }
+func (w *worker) post(f func())       { f() }
+func (w *worker) drain(time.Duration) {}
+func (w *worker) release()            {}
+func (w *worker) stats() []mesh.Stat  { return nil }
+
+func (w *worker) adopt(*config, map[int]int) error { return nil }
+
+func listen(addr netip.AddrPort, _ string, _, _ bool) (int, netip.AddrPort, error) {
+	return -1, addr, nil
+}
+func closeAll([]map[int]int) {}
 
 func portOwner(netip.AddrPort) (int, string) { return 0, "" }

@@ -13,7 +13,8 @@ import (
 // while a new one connects, and takes whichever is free first.
 type pool struct {
 	w       *worker
-	cluster int
+	cl      *cluster
+	c       *mesh.ClusterCounters
 	index   int // of the endpoint
 	family  int
 	addr    unix.Sockaddr
@@ -26,13 +27,11 @@ type pool struct {
 	busy       int // connections with a request
 }
 
-func newPool(w *worker, cluster int, c *mesh.CompiledCluster, endpoint int) *pool {
-	p := &pool{w: w, cluster: cluster, index: endpoint, timeout: int64(c.ConnectTimeout), limits: &w.s.limits[cluster]}
-	p.family, p.addr = sockaddr(c.Endpoints[endpoint])
+func newPool(w *worker, cl *cluster, endpoint int) *pool {
+	p := &pool{w: w, cl: cl, c: cl.c, index: endpoint, timeout: int64(cl.t.ConnectTimeout), limits: cl.limits}
+	p.family, p.addr = sockaddr(cl.t.Endpoints[endpoint])
 	return p
 }
-
-func (p *pool) counters() *mesh.ClusterCounters { return &p.w.cc[p.cluster] }
 
 // take returns an idle connection, nil if there is none.
 func (p *pool) take() *upstream {
@@ -53,7 +52,7 @@ func (p *pool) give() (u *upstream, ok bool) {
 		return nil, true
 	}
 	if !p.limits.takeRequest() {
-		p.counters().RqPendingOverflow++
+		p.c.RqPendingOverflow++
 		return nil, false
 	}
 	return p.take(), true
@@ -68,8 +67,13 @@ func (p *pool) put(u *upstream) {
 			d.attach(u)
 			return
 		}
-		p.counters().RqPendingOverflow++
+		p.c.RqPendingOverflow++
 		d.upstreamFailed(&mesh.ReplyOverflow)
+	}
+	if p.cl.retired {
+		p.c.CxDestroyLocal++
+		u.shut()
+		return
 	}
 	u.pooled = true
 	p.free = append(p.free, u)
@@ -79,7 +83,7 @@ func (p *pool) put(u *upstream) {
 // wait puts d in line and sees to it that a connection is on its way. It reports
 // whether there was room.
 func (p *pool) wait(d *downstream) bool {
-	c := p.counters()
+	c := p.c
 	if !p.limits.takePending() {
 		c.RqPendingOverflow++
 		return false
@@ -106,14 +110,14 @@ func (p *pool) unwait(d *downstream) {
 	}
 	d.pool = nil
 	p.limits.pending.Add(-1)
-	p.counters().RqPendingActive--
+	p.c.RqPendingActive--
 }
 
 // connect opens a connection. At the circuit breaker's limit it opens none,
 // unless this endpoint has none at all, which would leave its line waiting for
 // ever.
 func (p *pool) connect() {
-	c := p.counters()
+	c := p.c
 	limited := !p.limits.takeConnection()
 	if limited {
 		c.CxOverflow++
@@ -168,7 +172,7 @@ func (p *pool) forget(u *upstream) {
 // connectFailed fails everybody in line, as Envoy does, so that none of them
 // waits for an endpoint that does not answer.
 func (p *pool) connectFailed(u *upstream, r *mesh.Reply) {
-	c := p.counters()
+	c := p.c
 	p.forget(u)
 	c.CxConnectFail++
 	if r == &mesh.ReplyConnectTimeout {
@@ -197,7 +201,7 @@ func (p *pool) gone(u *upstream) {
 		u.pooled = false
 	}
 	p.limits.connections.Add(-1)
-	c := p.counters()
+	c := p.c
 	c.CxActive--
 	c.CxDestroy++
 	if len(p.waiting) > len(p.connecting) && !p.w.stop {
@@ -205,15 +209,19 @@ func (p *pool) gone(u *upstream) {
 	}
 }
 
-func (p *pool) closeAll() {
+func (p *pool) closeIdle() {
 	for len(p.free) > 0 {
-		p.counters().CxDestroyLocal++
+		p.c.CxDestroyLocal++
 		p.free[len(p.free)-1].shut()
 	}
+}
+
+func (p *pool) closeAll() {
+	p.closeIdle()
 	for len(p.connecting) > 0 {
 		u := p.connecting[0]
 		p.forget(u)
-		p.counters().CxDestroyLocal++
+		p.c.CxDestroyLocal++
 		u.shut()
 	}
 }

@@ -1,6 +1,10 @@
 package sidecar
 
-import "github.com/meshnic/meshnic/proxy/mesh"
+import (
+	"cmp"
+
+	"github.com/meshnic/meshnic/proxy/mesh"
+)
 
 // attach gives d, which waited in line, the connection u.
 func (d *downstream) attach(u *upstream) {
@@ -18,7 +22,7 @@ func (d *downstream) attach(u *upstream) {
 
 // send writes b to the client.
 func (d *downstream) send(b []byte) {
-	d.w.lc[d.listener].CxTxBytes += uint64(len(b))
+	d.l.c.CxTxBytes += uint64(len(b))
 	d.write(b)
 }
 
@@ -26,12 +30,13 @@ func (d *downstream) send(b []byte) {
 func (d *downstream) reply(r *mesh.Reply) {
 	w := d.w
 	d.cancel()
-	c := &w.lc[d.listener]
+	c := d.l.c
 	if d.phase != phaseWait {
 		d.close, d.asked = true, false
 		c.RqResponseBeforeComplete++
 		c.RqRxReset++
 	}
+	d.leave()
 	d.responded = true
 	c.Count(r.Status)
 	w.out = mesh.AppendReply(w.out[:0], r, d.route, w.date, d.isHead, d.close)
@@ -39,10 +44,26 @@ func (d *downstream) reply(r *mesh.Reply) {
 	d.finish()
 }
 
+// leave has the response that is about to begin ask for the close, if the
+// connection's listener drains: all of them when the proxy is on its way out,
+// otherwise Envoy's gradual strategy, a part of them that grows with time.
+func (d *downstream) leave() {
+	w := d.w
+	leaving := w.draining || w.failing
+	if from := cmp.Or(d.l.drainFrom, w.drainFrom); from != 0 && !leaving {
+		elapsed, all := uint64(w.now-from), uint64(w.s.opt.DrainTime)
+		leaving = elapsed >= all || w.draw()%all < elapsed
+	}
+	if leaving && !d.close {
+		d.close = true
+		d.l.c.CxDrainClose++
+	}
+}
+
 // upstreamFailed is called when the request's connection is lost, with what to
 // say if it is not too late.
 func (d *downstream) upstreamFailed(r *mesh.Reply) {
-	cc := &d.w.cc[d.cluster]
+	cc := d.cluster.c
 	if d.pend != nil {
 		d.w.recycle(d.pend)
 		d.pend = nil
@@ -58,7 +79,7 @@ func (d *downstream) upstreamFailed(r *mesh.Reply) {
 // cut ends a response in the middle: what was sent goes out, and the missing end
 // is the client's sign.
 func (d *downstream) cut() {
-	d.w.lc[d.listener].RqTxReset++
+	d.l.c.RqTxReset++
 	d.close, d.asked = true, false
 	d.finish()
 }
@@ -66,7 +87,7 @@ func (d *downstream) cut() {
 // cancel takes the request off its upstream, or out of the line.
 func (d *downstream) cancel() {
 	if d.pool != nil {
-		d.pool.counters().RqCancelled++
+		d.pool.c.RqCancelled++
 		d.pool.unwait(d)
 	}
 	if d.pend != nil {
@@ -81,7 +102,7 @@ func (d *downstream) cancel() {
 // finish ends the request: its response is written, or kept to be.
 func (d *downstream) finish() {
 	w := d.w
-	w.lc[d.listener].RqActive--
+	d.l.c.RqActive--
 	d.active = false
 	complete := d.phase == phaseWait
 	d.route, d.routeEnd = nil, 0
@@ -113,7 +134,7 @@ func (d *downstream) abort(local bool) {
 	if d.fd < 0 {
 		return
 	}
-	c := &d.w.lc[d.listener]
+	c := d.l.c
 	if d.phase == phaseHead && d.head != nil {
 		d.start() // half a request is one
 	}
@@ -137,7 +158,7 @@ func (d *downstream) abort(local bool) {
 // shut closes the connection and gives back what it holds.
 func (d *downstream) shut(remote bool) {
 	w := d.w
-	c := &w.lc[d.listener]
+	c := d.l.c
 	c.CxActive--
 	c.CxDestroy++
 	if remote {
@@ -190,7 +211,7 @@ func (d *downstream) touch() {
 // expired is the timer's function.
 func (d *downstream) expired() {
 	w := d.w
-	c := &w.lc[d.listener]
+	c := d.l.c
 	switch {
 	case d.phase == phaseDrain:
 		c.CxDelayedCloseTimeout++
@@ -211,7 +232,7 @@ func (d *downstream) expired() {
 		d.start()
 		d.reply(r)
 	case d.routeEnd != 0 && w.now >= d.routeEnd:
-		cc := &w.cc[d.cluster]
+		cc := d.cluster.c
 		cc.RqTimeout++
 		d.late(&mesh.ReplyTimeout)
 	default:
@@ -232,7 +253,7 @@ func (d *downstream) late(r *mesh.Reply) {
 		return
 	}
 	if d.route != nil {
-		d.w.cc[d.cluster].Count(r.Status)
+		d.cluster.c.Count(r.Status)
 	}
 	d.reply(r)
 }

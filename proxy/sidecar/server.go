@@ -18,7 +18,9 @@ import (
 	"net"
 	"net/netip"
 	"runtime"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/meshnic/meshnic/internal/failure"
@@ -36,6 +38,7 @@ type Options struct {
 	StreamIdle     time.Duration // a request without progress; 0 means 5 min
 	ConnectionIdle time.Duration // a connection without a request, either side; 0 means 1 h
 	DrainTimeout   time.Duration // how long Run lets requests finish; 0 means 5 s
+	DrainTime      time.Duration // how long listeners that a reload or the admin drains have for it; 0 means 10 min
 	Seed           uint64        // of request IDs and first endpoints; 0 means from the system
 }
 
@@ -58,37 +61,39 @@ func (o Options) withDefaults() Options {
 	if o.DrainTimeout == 0 {
 		o.DrainTimeout = 5 * time.Second
 	}
+	if o.DrainTime == 0 {
+		o.DrainTime = mesh.DrainTime
+	}
 	return o
 }
 
 // Server is a proxy whose listeners are bound.
 type Server struct {
-	cfg     mesh.Config
 	opt     Options
-	table   *mesh.Table
 	workers []*worker
-	limits  []limits // by cluster, shared by the workers
-	addrs   []netip.AddrPort
-	admin   *admin
+	force   atomic.Pointer[config] // the configuration in force
+	admin   atomic.Pointer[admin]
+	state   atomic.Uint32 // what the admin answers
+	reloads atomic.Uint64
 	started time.Time
 
-	mu      sync.Mutex
+	mu      sync.Mutex // of a reload, the beginning and the end
 	running bool
+	ending  bool
 	closed  bool
 }
 
 // New validates cfg and binds its listeners. A listener's port that is taken is
 // a failure.Conflict. Call Run, or Close to give the ports back.
 func New(cfg mesh.Config, opt Options) (*Server, error) {
-	table, err := mesh.Compile(cfg)
+	next, err := compile(cfg, nil)
 	if err != nil {
-		return nil, failure.Wrap(failure.BadFile, err, "sidecar: configuration", "correct the named fields")
+		return nil, err
 	}
 	if opt.Concurrency < 0 || opt.Concurrency > 1024 {
 		return nil, failure.Usagef("sidecar: concurrency is %d, want 1 to 1024", opt.Concurrency)
 	}
-	s := &Server{cfg: cfg, opt: opt.withDefaults(), table: table, started: time.Now()}
-	s.limits = newLimits(table.Clusters)
+	s := &Server{opt: opt.withDefaults(), started: time.Now()}
 	if s.opt.Seed == 0 {
 		var b [8]byte
 		if _, err := rand.Read(b[:]); err != nil {
@@ -96,7 +101,7 @@ func New(cfg mesh.Config, opt Options) (*Server, error) {
 		}
 		s.opt.Seed = binary.LittleEndian.Uint64(b[:])
 	}
-	if err := s.open(); err != nil {
+	if err := s.open(next); err != nil {
 		s.release()
 		return nil, err
 	}
@@ -104,7 +109,7 @@ func New(cfg mesh.Config, opt Options) (*Server, error) {
 }
 
 // open binds the listeners once for every worker, and the admin listener.
-func (s *Server) open() error {
+func (s *Server) open(next *config) error {
 	for i := range s.opt.Concurrency {
 		w, err := newWorker(s, i)
 		if err != nil {
@@ -112,38 +117,29 @@ func (s *Server) open() error {
 		}
 		s.workers = append(s.workers, w)
 	}
-	for i := range s.table.Listeners {
-		l := &s.table.Listeners[i]
-		addr := l.Address
-		for _, w := range s.workers {
-			bound, err := w.listen(i, addr)
-			if err != nil {
-				return err
-			}
-			addr = bound
-		}
-		s.addrs = append(s.addrs, addr)
+	if err := s.install(next, nil); err != nil {
+		return err
 	}
-	if s.cfg.Admin != "" {
-		a, err := newAdmin(s, s.cfg.Admin)
+	if next.cfg.Admin != "" {
+		a, err := newAdmin(s, next.cfg.Admin)
 		if err != nil {
 			return err
 		}
-		s.admin = a
+		s.admin.Store(a)
 	}
 	return nil
 }
 
 // Addrs returns the addresses of the listeners in the configuration's order,
 // with the ports the system chose where it said 0.
-func (s *Server) Addrs() []netip.AddrPort { return append([]netip.AddrPort(nil), s.addrs...) }
+func (s *Server) Addrs() []netip.AddrPort { return slices.Clone(s.force.Load().addrs) }
 
 // AdminAddr returns the address of the admin listener, nil if there is none.
 func (s *Server) AdminAddr() net.Addr {
-	if s.admin == nil {
-		return nil
+	if a := s.admin.Load(); a != nil {
+		return a.addr()
 	}
-	return s.admin.addr()
+	return nil
 }
 
 // Run serves until ctx ends, then drains: it stops listening, closes idle
@@ -156,19 +152,16 @@ func (s *Server) Run(ctx context.Context) error {
 		return errors.New("sidecar: Run: already run or closed")
 	}
 	s.running = true
+	if a := s.admin.Load(); a != nil {
+		a.start()
+	}
 	s.mu.Unlock()
 	defer s.Close()
 
-	if s.admin != nil {
-		s.admin.start()
-	}
 	done := make(chan error, len(s.workers))
 	for _, w := range s.workers {
 		w.live()
 		go func() { done <- w.run() }()
-	}
-	for i, a := range s.addrs {
-		fmt.Fprintf(s.opt.Log, "sidecar: %s listens on %v\n", s.table.Listeners[i].Name, a)
 	}
 	var failed error
 	left := len(s.workers)
@@ -178,6 +171,9 @@ func (s *Server) Run(ctx context.Context) error {
 	case failed = <-done: // a worker only ends by itself when epoll fails
 		left--
 	}
+	s.mu.Lock()
+	s.ending = true
+	s.mu.Unlock()
 	for _, w := range s.workers {
 		w.post(func() { w.drain(s.opt.DrainTimeout) })
 	}
@@ -193,15 +189,15 @@ func (s *Server) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.closed {
-		s.closed = true
+		s.closed, s.ending = true, true
 		s.release()
 	}
 	return nil
 }
 
 func (s *Server) release() {
-	if s.admin != nil {
-		s.admin.close()
+	if a := s.admin.Load(); a != nil {
+		a.close()
 	}
 	for _, w := range s.workers {
 		w.release()

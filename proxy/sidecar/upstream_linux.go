@@ -63,7 +63,7 @@ func (u *upstream) finishConnect() {
 }
 
 func (u *upstream) expired() {
-	c := u.p.counters()
+	c := u.p.c
 	switch {
 	case u.unreachable:
 		u.p.connectFailed(u, &mesh.ReplyConnectFailed)
@@ -84,7 +84,7 @@ func (u *upstream) closedByPeer() {
 	if n == 0 && !eof {
 		return
 	}
-	c := u.p.counters()
+	c := u.p.c
 	if n > 0 {
 		c.CxProtocolError++
 		c.CxDestroyLocal++
@@ -115,7 +115,7 @@ func (u *upstream) begin(d *downstream, request []byte) {
 	u.p.busy++
 	u.p.limits.carry(u.p.index, 1)
 	u.inBody = false
-	c := u.p.counters()
+	c := u.p.c
 	c.RqTotal++
 	c.RqActive++
 	u.w.timers.set(&u.t, 0)
@@ -130,7 +130,7 @@ func (u *upstream) pump() {
 		n, eof := u.read(u.w.in)
 		switch {
 		case n > 0:
-			u.p.counters().CxRxBytes += uint64(n)
+			u.p.c.CxRxBytes += uint64(n)
 			u.consume(u.w.in[:n])
 		case eof:
 			u.eof()
@@ -211,13 +211,13 @@ func (u *upstream) respond(h *http1.Head, rest []byte) []byte {
 	} else {
 		// The request is still coming in and nobody will read the rest of it.
 		d.close = true
-		w.lc[d.listener].RqResponseBeforeComplete++
+		d.l.c.RqResponseBeforeComplete++
 	}
-	d.close = d.close || w.draining
+	d.leave()
 	info.Close = d.close
 	d.responded = true
-	w.lc[d.listener].Count(h.Status)
-	u.p.counters().Count(h.Status)
+	d.l.c.Count(h.Status)
+	u.p.c.Count(h.Status)
 	w.out = mesh.AppendResponse(w.out[:0], h, &info)
 	return rest
 }
@@ -263,7 +263,7 @@ func (u *upstream) forward(b, out []byte) {
 // done ends the response. extra says that the server sent more than that.
 func (u *upstream) done(extra bool) {
 	d := u.d
-	c := u.p.counters()
+	c := u.p.c
 	complete := d.phase == phaseWait
 	if u.rd { // the last read was full: is that really all?
 		n, eof := u.read(u.w.in[:1])
@@ -297,11 +297,11 @@ func (u *upstream) leave() {
 	u.p.busy--
 	u.p.limits.carry(u.p.index, -1)
 	u.p.limits.endRequest()
-	u.p.counters().RqActive--
+	u.p.c.RqActive--
 }
 
 func (u *upstream) eof() {
-	c := u.p.counters()
+	c := u.p.c
 	if u.inBody && u.body.EndsWithStream() {
 		if d := u.d; u.chunks {
 			d.send(lastChunk)
@@ -322,7 +322,7 @@ func (u *upstream) eof() {
 }
 
 func (u *upstream) malformed() {
-	c := u.p.counters()
+	c := u.p.c
 	c.CxProtocolError++
 	c.CxDestroyLocal++
 	c.CxDestroyLocalActiveRq++
@@ -341,7 +341,7 @@ func (u *upstream) failed(r *mesh.Reply) {
 
 // cancel closes u because its request is no longer wanted.
 func (u *upstream) cancel() {
-	c := u.p.counters()
+	c := u.p.c
 	c.CxDestroyLocal++
 	c.CxDestroyLocalActiveRq++
 	c.CxDestroyActiveRq++

@@ -55,17 +55,19 @@ type worker struct {
 	dead        []func() // puts structs back when the round is over
 
 	listeners []*listener
-	pools     [][]*pool // by cluster and endpoint
-	balancers []*mesh.Balancer
+	clusters  []*cluster
+	retired   []*chain   // by a reload, and still with connections
+	replaced  []*cluster // by a reload, and still with requests
 	ids       *mesh.RequestIDs
 	draw      func() uint64 // numbers by chance
-	lc        []mesh.ListenerCounters
-	cc        []mesh.ClusterCounters
+	seed      uint64
 
-	open     map[*downstream]struct{}
-	spare    int // a descriptor given up to accept and close when there is none left
-	draining bool
-	stop     bool
+	open      map[*downstream]struct{}
+	spare     int   // a descriptor given up to accept and close when there is none left
+	drainFrom int64 // when the listeners were told to drain, 0 if they were not
+	failing   bool  // the admin says that we are not healthy: responses ask for the close
+	draining  bool  // Run is about to end
+	stop      bool
 }
 
 type slot struct {
@@ -86,8 +88,6 @@ func newWorker(s *Server, id int) (*worker, error) {
 	w := &worker{
 		s: s, id: id, ep: ep, wake: wake, base: s.started, spare: -1, gone: true,
 		in: make([]byte, readSize), out: make([]byte, 0, 2*readSize), head: new(http1.Head),
-		lc:   make([]mesh.ListenerCounters, len(s.table.Listeners)),
-		cc:   make([]mesh.ClusterCounters, len(s.table.Clusters)),
 		open: map[*downstream]struct{}{},
 	}
 	seed := s.opt.Seed + uint64(id)*0x9e3779b97f4a7c15
@@ -95,19 +95,7 @@ func newWorker(s *Server, id int) (*worker, error) {
 	binary.LittleEndian.PutUint64(key[:], seed)
 	w.ids = mesh.NewRequestIDs(key)
 	w.draw = rand.NewPCG(seed, 1).Uint64
-	for i := range s.table.Clusters {
-		c := &s.table.Clusters[i]
-		w.balancers = append(w.balancers, mesh.NewBalancer(c, seed))
-		var pools []*pool
-		for j := range c.Endpoints {
-			pools = append(pools, newPool(w, i, c, j))
-		}
-		w.pools = append(w.pools, pools)
-		if id == 0 {
-			w.cc[i].MembershipTotal = uint64(len(c.Endpoints))
-			w.cc[i].MembershipHealthy = uint64(len(c.Endpoints))
-		}
-	}
+	w.seed = seed
 	w.spare, _ = unix.Open("/dev/null", unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	ev := unix.EpollEvent{Events: unix.EPOLLIN, Fd: -1}
 	if err := unix.EpollCtl(ep, unix.EPOLL_CTL_ADD, wake, &ev); err != nil {
@@ -303,9 +291,11 @@ func (w *worker) leave() {
 	for d := range w.open {
 		d.abort(true)
 	}
-	for _, pools := range w.pools {
-		for _, p := range pools {
-			p.closeAll()
+	for _, clusters := range [][]*cluster{w.clusters, w.replaced} {
+		for _, cl := range clusters {
+			for _, p := range cl.pools {
+				p.closeAll()
+			}
 		}
 	}
 	w.settle()

@@ -1,0 +1,49 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/meshnic/meshnic/internal/failure"
+	"github.com/meshnic/meshnic/proxy/envoyconf"
+	"github.com/meshnic/meshnic/proxy/mesh"
+	"github.com/meshnic/meshnic/proxy/sidecar"
+)
+
+// readBootstrap reads an Envoy bootstrap file.
+func readBootstrap(file string) (mesh.Config, error) {
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return mesh.Config{}, failure.Wrap(failure.BadFile, err, "read bootstrap file", "name an Envoy bootstrap file")
+	}
+	return envoyconf.Read(b, file)
+}
+
+// reloadOnHangup has s read file again whenever SIGHUP comes, until stop is called.
+// A file that is refused changes nothing; why goes to log.
+func reloadOnHangup(s *sidecar.Server, file string, log io.Writer) (stop func()) {
+	hup, done := make(chan os.Signal, 1), make(chan struct{})
+	signal.Notify(hup, syscall.SIGHUP)
+	go func() {
+		defer close(done)
+		for range hup {
+			cfg, err := readBootstrap(file)
+			if err == nil {
+				err = s.Reload(cfg)
+			}
+			if err != nil {
+				fmt.Fprintf(log, "meshnic: reload refused, the configuration so far stays in force: %v\n", err)
+			} else {
+				fmt.Fprintf(log, "meshnic: reloaded %s\n", file)
+			}
+		}
+	}()
+	return func() {
+		signal.Stop(hup)
+		close(hup)
+		<-done
+	}
+}

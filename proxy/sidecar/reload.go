@@ -1,0 +1,145 @@
+package sidecar
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"reflect"
+	"time"
+
+	"github.com/meshnic/meshnic/internal/failure"
+	"github.com/meshnic/meshnic/proxy/mesh"
+)
+
+// config is one version of the configuration: what all workers share of it.
+type config struct {
+	cfg    mesh.Config
+	table  *mesh.Table
+	limits []*limits        // by cluster; the very same as before if the cluster is
+	addrs  []netip.AddrPort // by listener, with the ports the system chose
+	since  time.Time
+}
+
+// bound returns the address of the sockets that l can take over from c.
+func (c *config) bound(l *mesh.CompiledListener) (netip.AddrPort, bool) {
+	if c == nil {
+		return l.Address, false
+	}
+	for i, addr := range c.addrs {
+		if was := &c.table.Listeners[i]; addr == l.Address || was.Address == l.Address && was.Name == l.Name {
+			return addr, true
+		}
+	}
+	return l.Address, false
+}
+
+// compile prepares cfg to follow old, which is nil at first.
+func compile(cfg mesh.Config, old *config) (*config, error) {
+	table, err := mesh.Compile(cfg)
+	if err != nil {
+		return nil, failure.Wrap(failure.BadFile, err, "sidecar: configuration", "correct the named fields")
+	}
+	c := &config{cfg: cfg, table: table, since: time.Now()}
+	for i := range table.Clusters {
+		l := newLimits(&table.Clusters[i])
+		if old != nil {
+			for j := range old.cfg.Clusters {
+				if reflect.DeepEqual(old.cfg.Clusters[j], cfg.Clusters[i]) {
+					l = old.limits[j]
+				}
+			}
+		}
+		c.limits = append(c.limits, l)
+	}
+	return c, nil
+}
+
+// Reload puts cfg in force instead of the configuration so far, without dropping
+// a request. Requests under way end by the routes they began with; the next ones,
+// on new connections and on old ones, go by the new. Listeners whose address is
+// the same keep their sockets, clusters that are the same their connections; a
+// listener that is gone drains for Options.DrainTime. Each worker changes over
+// between two of its rounds. If cfg is wrong or an address cannot be had, the
+// error says so and nothing has changed.
+func (s *Server) Reload(cfg mesh.Config) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ending {
+		return errors.New("sidecar: reload: is ending")
+	}
+	old := s.force.Load()
+	next, err := compile(cfg, old)
+	if err != nil {
+		return err
+	}
+	a := s.admin.Load()
+	if old.cfg.Admin != cfg.Admin {
+		if a = nil; cfg.Admin != "" {
+			if a, err = newAdmin(s, cfg.Admin); err != nil {
+				return err
+			}
+		}
+	}
+	if err := s.install(next, old); err != nil {
+		if a != nil && a != s.admin.Load() {
+			a.close()
+		}
+		return err
+	}
+	if was := s.admin.Swap(a); was != a {
+		if a != nil && s.running {
+			a.start()
+		}
+		if was != nil {
+			was.close()
+		}
+	}
+	s.reloads.Add(1)
+	return nil
+}
+
+// install opens the sockets that next needs and old had not, and has every worker
+// adopt next.
+func (s *Server) install(next, old *config) error {
+	fds := make([]map[int]int, len(s.workers))
+	for i := range fds {
+		fds[i] = map[int]int{}
+	}
+	for i := range next.table.Listeners {
+		l := &next.table.Listeners[i]
+		addr, kept := old.bound(l)
+		if !kept {
+			for j := range s.workers {
+				fd, bound, err := listen(addr, l.Name, len(s.workers) > 1, j == 0)
+				if err != nil {
+					closeAll(fds)
+					return err
+				}
+				addr, fds[j][i] = bound, fd
+			}
+		}
+		next.addrs = append(next.addrs, addr)
+	}
+	var failed error
+	s.each(func(i int, w *worker) error { return w.adopt(next, fds[i]) }, &failed)
+	s.force.Store(next)
+	for i, addr := range next.addrs {
+		if _, kept := old.bound(&next.table.Listeners[i]); !kept {
+			fmt.Fprintf(s.opt.Log, "sidecar: %s listens on %v\n", next.table.Listeners[i].Name, addr)
+		}
+	}
+	return failed
+}
+
+// each runs f for every worker, on the worker's thread, and waits.
+func (s *Server) each(f func(i int, w *worker) error, failed *error) {
+	done := make(chan error, len(s.workers))
+	for i, w := range s.workers {
+		w.post(func() { done <- f(i, w) })
+	}
+	for range s.workers {
+		if err := <-done; err != nil && failed != nil {
+			*failed = errors.Join(*failed, err)
+		}
+	}
+}

@@ -1,0 +1,206 @@
+package sidecar
+
+import (
+	"net/netip"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/meshnic/meshnic/proxy/mesh"
+)
+
+// cluster is one worker's share of a cluster: its connections, whose turn it is,
+// its counters. It outlives a reload that does not change it.
+type cluster struct {
+	t        *mesh.CompiledCluster
+	limits   *limits
+	balancer *mesh.Balancer
+	pools    []*pool // by endpoint
+	c        *mesh.ClusterCounters
+	retired  bool // a reload has replaced or removed it: connections close after their request
+}
+
+// chain is one worker's share of a Listener's filters: what its connections refer
+// to. A reload puts other routes under those it leaves in place; one that it takes
+// away keeps its own until the last of its connections is gone.
+type chain struct {
+	name      string // the listener's address as it stands in stat names
+	t         *mesh.CompiledListener
+	clusters  []*cluster // by the index that t's routes know
+	c         *mesh.ListenerCounters
+	drainFrom int64 // when it was taken away, 0 if it was not
+}
+
+// adopt puts next in force: the requests that begin from now on go by it. fds are
+// w's sockets for those of next's listeners that had none.
+func (w *worker) adopt(next *config, fds map[int]int) error {
+	var clusters []*cluster
+	for i := range next.table.Clusters {
+		clusters = append(clusters, w.cluster(&next.table.Clusters[i], next.limits[i]))
+	}
+	for _, cl := range w.clusters {
+		if !holds(clusters, cl) {
+			cl.retire()
+			w.replaced = append(w.replaced, cl)
+		}
+	}
+	w.clusters = clusters
+
+	had := map[netip.AddrPort]*listener{}
+	for _, l := range w.listeners {
+		had[l.addr] = l
+	}
+	w.listeners = nil
+	var failed error
+	for i := range next.table.Listeners {
+		t := &next.table.Listeners[i]
+		addr := next.addrs[i]
+		l := had[addr]
+		if delete(had, addr); l == nil {
+			l = &listener{addr: addr, chain: &chain{name: addrOf(addr), t: t, c: new(mesh.ListenerCounters)}}
+			if err := l.open(w, fds[i]); err != nil {
+				failed = err
+			}
+		} else if l.chain.t.StatPrefix != t.StatPrefix {
+			w.retire(l.chain)
+			l.chain = &chain{name: l.chain.name, t: t, c: new(mesh.ListenerCounters)}
+		}
+		l.chain.t, l.chain.clusters = t, clusters
+		w.listeners = append(w.listeners, l)
+	}
+	for _, l := range had {
+		l.accept(backlog) // what has connected is not sent away
+		l.shut()
+		w.retire(l.chain)
+	}
+	w.prune()
+	return failed
+}
+
+// cluster returns w's share of t: the one it has, if its limits say that t is the
+// same as before, or one that takes over the counters.
+func (w *worker) cluster(t *mesh.CompiledCluster, lim *limits) *cluster {
+	cl := &cluster{t: t, limits: lim, c: new(mesh.ClusterCounters)}
+	for _, old := range w.clusters {
+		if old.limits == lim {
+			return old
+		}
+		if old.t.Name == t.Name {
+			cl.c = old.c
+		}
+	}
+	for _, old := range w.replaced {
+		if old.t.Name == t.Name {
+			cl.c = old.c
+		}
+	}
+	cl.balancer = mesh.NewBalancer(t, w.seed)
+	for j := range t.Endpoints {
+		cl.pools = append(cl.pools, newPool(w, cl, j))
+	}
+	if w.id == 0 {
+		cl.c.MembershipTotal = uint64(len(t.Endpoints))
+		cl.c.MembershipHealthy = uint64(len(t.Endpoints))
+	}
+	return cl
+}
+
+func holds(all []*cluster, cl *cluster) bool {
+	for _, c := range all {
+		if c == cl {
+			return true
+		}
+	}
+	return false
+}
+
+// retire closes the connections that have no request; the others follow.
+func (cl *cluster) retire() {
+	cl.retired = true
+	for _, p := range cl.pools {
+		p.closeIdle()
+	}
+}
+
+// busy reports whether requests are under way in cl.
+func (cl *cluster) busy() bool {
+	for _, p := range cl.pools {
+		if p.busy+len(p.waiting)+len(p.connecting) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// retire lets the connections of l finish: their responses ask for the close, more
+// and more of them as the drain time passes, and what is left then is cut off.
+func (w *worker) retire(l *chain) {
+	l.drainFrom = w.now
+	if l.c.CxActive == 0 {
+		return
+	}
+	w.retired = append(w.retired, l)
+	t := &timer{fire: func() {
+		for d := range w.open {
+			if d.l == l {
+				d.abort(true)
+			}
+		}
+	}}
+	w.timers.set(t, w.now+int64(w.s.opt.DrainTime))
+}
+
+// prune forgets what nobody uses any more.
+func (w *worker) prune() {
+	w.retired = keep(w.retired, func(l *chain) bool { return l.c.CxActive > 0 })
+	w.replaced = keep(w.replaced, (*cluster).busy)
+}
+
+func keep[T any](all []T, wanted func(T) bool) []T {
+	left := all[:0]
+	for _, e := range all {
+		if wanted(e) {
+			left = append(left, e)
+		}
+	}
+	clear(all[len(left):])
+	return left
+}
+
+// stats lists w's counters.
+func (w *worker) stats() (out []mesh.Stat) {
+	w.prune()
+	for _, l := range w.listeners {
+		out = l.chain.c.Stats(out, l.chain.t.StatPrefix, l.chain.name)
+	}
+	for _, l := range w.retired {
+		out = l.c.Stats(out, l.t.StatPrefix, l.name)
+	}
+	for _, cl := range w.clusters {
+		out = cl.c.Stats(out, cl.t.Name)
+	}
+	for _, cl := range w.replaced {
+		if !w.counts(cl.c) {
+			out = cl.c.Stats(out, cl.t.Name)
+		}
+	}
+	return out
+}
+
+// counts reports whether c are the counters of a cluster in force.
+func (w *worker) counts(c *mesh.ClusterCounters) bool {
+	for _, cl := range w.clusters {
+		if cl.c == c {
+			return true
+		}
+	}
+	return false
+}
+
+// closeAll closes sockets that were opened in vain.
+func closeAll(fds []map[int]int) {
+	for _, m := range fds {
+		for _, fd := range m {
+			unix.Close(fd)
+		}
+	}
+}
