@@ -32,13 +32,13 @@ type muxReg struct {
 
 func (f *arbMuxFlow) Run() bool {
 	moved := false
+	for f.owner >= 0 && (f.body() || f.move() || f.accept(f.owner)) {
+		moved = true
+	}
 	for i := range f.in {
 		if f.accept(i) {
 			moved = true
 		}
-	}
-	for f.owner >= 0 && f.move() {
-		moved = true
 	}
 	return moved
 }
@@ -63,11 +63,44 @@ func (f *arbMuxFlow) move() bool {
 	at := max(r.came+1, f.since, f.out.Done(k-2))
 	f.out.Put(at+1, &r.beat)
 	r.full, r.moved = false, at
-	last := r.beat.Last
-	f.accept(f.owner)
+	f.ended(at, r.beat.Last)
+	return true
+}
+
+// ended ends the grant if what moved on at an edge was a frame's last beat.
+func (f *arbMuxFlow) ended(at sim.Cycle, last bool) {
 	if last {
 		f.owner, f.since = -1, at
 	}
+}
+
+// body moves on the owner's beats behind one that has gone, while neither the
+// register nor the output is waited for: the cycle after each is accepted.
+func (f *arbMuxFlow) body() bool {
+	r, in, k := &f.reg[f.owner], f.in[f.owner], f.out.Sent()
+	from, done, beat := in.Waiting(0)
+	left, put := f.out.Open()
+	last := in.Done(in.Read() - 1)
+	if r.full || r.moved != last || f.since > last || f.out.Done(k-1) > last+2 {
+		return false
+	}
+	n := min(len(from), len(left))
+	for i := range n {
+		last = max(from[i], last) + 1
+		done[i], left[i] = last, last+2
+		if beat[i].Last {
+			n = i + 1
+			break
+		}
+	}
+	if n == 0 {
+		return false
+	}
+	copy(put, beat[:n])
+	in.Take(uint64(n))
+	f.out.Flush(uint64(n))
+	r.moved = last
+	f.ended(last, beat[n-1].Last)
 	return true
 }
 

@@ -15,7 +15,8 @@ import (
 // 2 beats absorbed with a sink frozen.
 type Broadcast struct {
 	// Targets, if set, is the outputs that get a frame's beats, at least one: the
-	// others do not see it. Set it before the first cycle.
+	// others do not see it. It is the same for all beats of a frame, and asked for
+	// some of them. Set it before the first cycle.
 	Targets func(b sim.Beat) uint32
 
 	in     *sim.Wire

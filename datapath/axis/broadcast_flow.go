@@ -1,6 +1,7 @@
 package axis
 
 import (
+	"math"
 	"math/bits"
 
 	"github.com/meshnic/meshnic/datapath/sim"
@@ -33,8 +34,19 @@ type copies struct {
 }
 
 func (f *broadcastFlow) Run() bool {
-	moved := false
+	moved := f.run()
+	if f.in.Promised() < f.in.Sent()+ahead {
+		f.promise()
+	}
+	return moved
+}
+
+func (f *broadcastFlow) run() (moved bool) {
 	for {
+		if f.move() {
+			moved = true
+			continue
+		}
 		k := f.in.Read()
 		switch {
 		case f.put < k:
@@ -51,6 +63,67 @@ func (f *broadcastFlow) Run() bool {
 		}
 		moved = true
 	}
+}
+
+// move passes on beats of a frame that are known to wait for nothing: see promise.
+func (f *broadcastFlow) move() bool {
+	done, beat := f.in.Known()
+	k := f.in.Read()
+	if len(done) == 0 || f.put < k {
+		return false
+	}
+	n, all := len(done), f.targets(beat[0])
+	for to := all; to != 0; to &= to - 1 {
+		left, _ := f.out[bits.TrailingZeros32(to)].Open()
+		n = min(n, len(left))
+	}
+	for i := range n {
+		if beat[i].Last {
+			n = i + 1
+			break
+		}
+	}
+	if n == 0 {
+		return false
+	}
+	for to := all; to != 0; to &= to - 1 {
+		out := f.out[bits.TrailingZeros32(to)]
+		left, put := out.Open()
+		for i, at := range done[:n] {
+			left[i] = at + 1
+		}
+		copy(put, beat[:n])
+		out.Flush(uint64(n))
+	}
+	for i := max(0, n-2); i < n; i++ {
+		c := &f.held[(k+uint64(i))%2]
+		c.came, c.to, c.left, c.gone = done[i]-1, all, done[i]+1, true
+	}
+	f.put += uint64(n)
+	f.in.Skip(uint64(n))
+	return true
+}
+
+// promise passes on that no output waits for anything: then nor does the input,
+// once the two beats inside are on their way out in time.
+func (f *broadcastFlow) promise() {
+	k := f.in.Read()
+	if f.in.Next() || f.put < k {
+		return
+	}
+	now := f.in.Done(k - 1)
+	for i := k - min(k, 2); i < k; i++ {
+		if !f.over(i) || f.held[i%2].left > now+1-sim.Cycle(k-1-i) {
+			return
+		}
+	}
+	until := uint64(math.MaxUint64)
+	for _, out := range f.out {
+		if p := out.Promised(); p != math.MaxUint64 {
+			until = min(until, k+p-min(p, out.Sent()))
+		}
+	}
+	f.in.Promise(until)
 }
 
 // over reports whether all outputs are known to have taken beat k.

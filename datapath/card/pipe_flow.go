@@ -141,24 +141,25 @@ func (f *pipeFlow) pass() bool {
 		return false
 	}
 	from, _, beat := f.in.Waiting(f.ahead)
+	to, put := f.out.Blank()
 	if f.ahead == 0 {
 		f.early = f.in.Done(f.in.Read() - 1)
 	}
-	n := f.ahead
-	for i := range from {
-		if !f.out.Room() {
-			break
-		}
+	n := min(len(from), len(to))
+	for i := range n {
 		at := max(from[i], f.early)
-		f.out.Put(at+f.latency, &beat[i])
+		to[i] = at + f.latency
 		f.early = at + 1
-		f.ahead++
 		if beat[i].Last {
+			n = i + 1
 			f.close()
 			break
 		}
 	}
-	return f.ahead > n
+	copy(put, beat[:n])
+	f.out.Fill(uint64(n))
+	f.ahead += uint64(n)
+	return n > 0
 }
 
 // take accepts the next beat.

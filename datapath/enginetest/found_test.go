@@ -57,3 +57,20 @@ func TestFrameLongerThanItSays(t *testing.T) {
 	}
 	require.Empty(t, c.Diff())
 }
+
+// A replicator whose outputs wait for nothing gives frames that follow each other to
+// different ones.
+func TestFramesToDifferentOutputs(t *testing.T) {
+	c := enginetest.Case{
+		Pipeline: pipeline.Description{ClockMHz: 250, Stages: []pipeline.Stage{
+			{Module: "replicator", Name: "s0", From: []string{"in0"}, Params: module.Args{"DATA_WIDTH": 64}},
+		}},
+		Sources: []enginetest.Source{
+			{Name: "in0", Frames: []sim.Frame{
+				{ID: 1, Bytes: 1, Dest: 2},
+				{ID: 2, Bytes: 1},
+			}},
+		},
+	}
+	require.Empty(t, c.Diff())
+}
