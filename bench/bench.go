@@ -55,13 +55,16 @@ type System struct {
 	WallUS *Quantiles `json:"wall_us"` // measured here, the emulation's own cost included
 	// Ratio is to the first system of the experiment at the same connections:
 	// the median over repeats of the ratio within a repeat.
-	Ratio   *Ratio   `json:"ratio"`
-	Spread  *Spread  `json:"spread,omitempty"` // of p50 and p90 over the repeats
-	RPS     float64  `json:"requests_per_s"`
-	Gbps    float64  `json:"gbit_per_s,omitempty"` // link: bulk TCP payload, median over repeats
-	CPU     *CPU     `json:"cpu_us_per_request"`
-	ModelNS *ModelNS `json:"model_ns"` // cycles of the modelled card over its clock; nil if no card is in the path
-	EmuUS   *Emu     `json:"emu_us,omitempty"`
+	Ratio  *Ratio  `json:"ratio"`
+	Spread *Spread `json:"spread,omitempty"` // of p50 and p90 over the repeats
+	RPS    float64 `json:"requests_per_s"`
+	Gbps   float64 `json:"gbit_per_s,omitempty"` // link: bulk TCP payload, median over repeats
+	CPU    *CPU    `json:"cpu_us_per_request"`
+	// ProxyKiB is null where it was not looked at: hop looks in the rows of one
+	// proxy and its fewest connections.
+	ProxyKiB *ProxyMemory `json:"proxy_memory_kib,omitempty"`
+	ModelNS  *ModelNS     `json:"model_ns"` // cycles of the modelled card over its clock; nil if no card is in the path
+	EmuUS    *Emu         `json:"emu_us,omitempty"`
 	// ProjectedUS is nil without a card, or without its like-for-like system.
 	ProjectedUS *Projected `json:"projected_us,omitempty"`
 
@@ -98,6 +101,11 @@ type CPU struct {
 	Proxy     float64 `json:"proxy"`
 	NIC       float64 `json:"nic"`
 	Services  float64 `json:"services"`
+}
+
+// ProxyMemory is a proxy's resident memory, KiB.
+type ProxyMemory struct {
+	Idle1000 int64 `json:"idle_1000"` // with 1,000 idle connections, each of which had a request
 }
 
 // ModelNS is time on the modelled card, ns.

@@ -92,6 +92,9 @@ func hopCells(ctx context.Context, r *Run, s *rigs) ([]cell, error) {
 			for i := range group {
 				group[i].absent = absent
 			}
+			if hops == 0 {
+				group[0].measure = direct.withMemory(p.name, inbound, group[0].measure)
+			}
 			cells = append(cells, group...)
 		}
 	}

@@ -26,6 +26,7 @@ type sample struct {
 	result *load.Result
 	cpu    CPU      // microseconds a request, from the processes' scheduler times
 	model  *ModelNS // nil without a card in the path
+	memory int64    // of the proxy with idleConnections, KiB; 0 where it was not looked at
 	gbps   float64  // bulk throughput; 0 in repeats and experiments without it
 }
 
@@ -130,6 +131,11 @@ func row(c cell, samples, baseline []sample) System {
 		Services:  median(at(func(x sample) float64 { return x.cpu.Services })),
 	}
 	s.ModelNS = modelNS(samples)
+	for _, x := range samples {
+		if x.memory > 0 {
+			s.ProxyKiB = &ProxyMemory{Idle1000: x.memory}
+		}
+	}
 	if samples, baseline = answeredBoth(samples, baseline); len(samples) == 0 {
 		why := "no request was answered, by it or by the baseline"
 		s.Absent = &why

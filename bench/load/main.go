@@ -23,9 +23,9 @@ import (
 const memoryLimit = 512 << 20
 
 // Main runs one verb of this package as a process of its own: run, serve,
-// pingpong, echo, bulk, sink or curl. The verb's configuration is one JSON
+// pingpong, echo, bulk, sink, curl or idle. The verb's configuration is one JSON
 // document on stdin, its result one JSON document on stdout; the servers write
-// a Listening line first. SIGTERM and SIGINT end it in order, with what it has
+// a Listening line first, idle an IdleLine. SIGTERM and SIGINT end it in order, with what it has
 // measured so far. It also ends when its parent does. Main returns the
 // process's exit code.
 func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
@@ -115,9 +115,15 @@ func dispatch(ctx context.Context, args []string, stdin io.Reader, stdout io.Wri
 		"curl": func() (any, error) {
 			return with(stdin, func(c CurlConfig) (*Result, error) { return Curl(ctx, c) })
 		},
+		"idle": func() (any, error) {
+			return with(stdin, func(c IdleConfig) (*IdleResult, error) {
+				c.Ready = announceIdle(stdout, c.Connections)
+				return Idle(ctx, c)
+			})
+		},
 	}
 	if len(args) != 1 || verbs[args[0]] == nil {
-		return failure.Usagef("load: verb %q, want one of run, serve, pingpong, echo, bulk, sink, curl", strings.Join(args, " "))
+		return failure.Usagef("load: verb %q, want one of run, serve, pingpong, echo, bulk, sink, curl, idle", strings.Join(args, " "))
 	}
 	switch args[0] {
 	case "run", "serve", "pingpong": // see the package comment

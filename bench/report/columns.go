@@ -109,6 +109,8 @@ func columns(v *view) []column {
 		cpu("proxy", func(c *bench.CPU) float64 { return c.Proxy }),
 		cpu("nic", func(c *bench.CPU) float64 { return c.NIC }),
 		cpu("services", func(c *bench.CPU) float64 { return c.Services }),
+		{unit: "proxy MiB", name: "at 1000 idle", part: cost, cell: us, value: idleMiB,
+			when: func(v *view) bool { return v.any(func(r row) bool { return r.ProxyKiB != nil }) }},
 	}
 	return shown(v, append(list, modelColumns()...))
 }
@@ -159,6 +161,13 @@ func gbps(_ *view, r *row) float64 {
 		return math.NaN()
 	}
 	return r.Gbps
+}
+
+func idleMiB(_ *view, r *row) float64 {
+	if r.ProxyKiB == nil {
+		return math.NaN()
+	}
+	return float64(r.ProxyKiB.Idle1000) / 1024
 }
 
 func emuUS(_ *view, r *row) float64 {

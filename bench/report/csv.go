@@ -20,6 +20,7 @@ func CSVHeader() []string {
 		"model_ns_p50", "absent",
 		"model_ns_per_request", "frames_per_request", "model_lost_frames",
 		"like_for_like", "emu_us_p50", "emu_us_p90", "projected_us_p50", "projected_us_low", "projected_us_high",
+		"proxy_memory_kib_idle_1000",
 	}
 }
 
@@ -72,6 +73,7 @@ func csvRow(doc bench.Document, base string, s bench.System) []string {
 	out = append(out, e.To)
 	num(s.EmuUS != nil, e.P50, e.P90)
 	num(s.ProjectedUS != nil, p.P50, p.Low, p.High)
+	num(s.ProxyKiB != nil, float64(orZero(s.ProxyKiB).Idle1000))
 	return out
 }
 

@@ -69,6 +69,8 @@ func TestBenchHopContract(t *testing.T) {
 		if s.Name == "sidecar" {
 			require.NotZero(t, s.CPU.Proxy)
 		}
+		memory := s.Name == "sidecar" && s.Hops == 1 && s.Connections == 1
+		require.Equal(t, memory, s.ProxyKiB != nil && s.ProxyKiB.Idle1000 > 4096, "%s: memory with idle connections, once a proxy", s.Name)
 	}
 	require.Equal(t, map[string]int{"direct": 2, "nic_passthrough": 2, "sidecar": 4, "envoy": 4, "floor": 2, "nic_offload": 2}, seen)
 }
