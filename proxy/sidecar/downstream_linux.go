@@ -287,6 +287,7 @@ func (d *downstream) request(h *http1.Head, b []byte) int {
 	}
 	if h.Expect {
 		d.send(continued)
+		c.Count(100)
 	}
 	if h.ConnUpgrade && h.HasUpgrade {
 		c.RqWS++

@@ -79,7 +79,9 @@ func (d *downstream) upstreamFailed(r *mesh.Reply) {
 // cut ends a response in the middle: what was sent goes out, and the missing end
 // is the client's sign.
 func (d *downstream) cut() {
-	d.l.c.RqTxReset++
+	c := d.l.c
+	c.RqTxReset++
+	c.RqRxReset++
 	d.close, d.asked = true, false
 	d.finish()
 }

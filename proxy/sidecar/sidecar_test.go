@@ -341,10 +341,15 @@ func TestMalformedFlood(t *testing.T) {
 	})}), Options{Concurrency: 1})
 	rnd := rand.New(rand.NewPCG(1, 2))
 	var seeds [][]byte
-	for _, c := range conversations(t) {
+	for _, c := range testcases(t) {
 		for _, st := range c.steps {
-			if st.cmd == "client send" && len(st.data) < 4096 {
-				seeds = append(seeds, st.data)
+			if st.cmd != "client send" {
+				continue
+			}
+			b, err := st.data()
+			require.NoError(t, err)
+			if len(b) < 4096 {
+				seeds = append(seeds, b)
 			}
 		}
 	}

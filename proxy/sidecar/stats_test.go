@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/meshnic/meshnic/proxy/mesh"
 )
 
 // TestStatsWithEnvoy sends the same requests through both and compares every
@@ -49,8 +51,21 @@ func TestStatsWithEnvoy(t *testing.T) {
 			}
 		}
 	})
-	cfg := world(1, func(int) string { return listen }, func(int) string { return app })
-	cfg.Admin = admin
+	cfg := mesh.Config{Admin: admin, Node: "stats", Listeners: []mesh.Listener{{
+		Name: "l0", Address: listen, StatPrefix: "l0", VirtualHosts: []mesh.VirtualHost{
+			{Name: "only", Domains: []string{"only.example"}, Routes: []mesh.Route{{Prefix: "/x", Cluster: "up0"}}},
+			{Name: "any", Domains: []string{"*"}, Routes: []mesh.Route{
+				{Prefix: "/slow", Cluster: "up0", Timeout: 300 * time.Millisecond},
+				{Prefix: "/dead", Cluster: "dead"},
+				{Prefix: "/none", Cluster: "none"},
+				{Prefix: "/", Cluster: "up0"},
+			}},
+		}}},
+		Clusters: []mesh.Cluster{
+			{Name: "up0", Endpoints: []mesh.Endpoint{{Address: app}}},
+			{Name: "dead", Endpoints: []mesh.Endpoint{{Address: "127.0.0.1:1"}}},
+			{Name: "none"},
+		}}
 	startEnvoy(t, path, cfg, listen)
 	theirs := exercise(t, listen, admin)
 
@@ -128,8 +143,18 @@ func exercise(t *testing.T, addr, admin string) map[string]uint64 {
 		c.Close()
 	}
 	time.Sleep(1200 * time.Millisecond) // delayed closes
-	tr := &http.Transport{DisableKeepAlives: true}
-	resp, err := (&http.Client{Transport: tr}).Get("http://" + admin + "/stats")
+	stats := map[string]uint64{}
+	for name, n := range adminStats(t, admin) {
+		stats[listenerAddr.ReplaceAllString(name, "listener.ADDR.")] = n
+	}
+	return stats
+}
+
+// adminStats reads a proxy's counters.
+func adminStats(t *testing.T, admin string) map[string]uint64 {
+	t.Helper()
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	resp, err := client.Get("http://" + admin + "/stats")
 	require.NoError(t, err)
 	defer resp.Body.Close()
 	b, err := io.ReadAll(resp.Body)
@@ -137,7 +162,6 @@ func exercise(t *testing.T, addr, admin string) map[string]uint64 {
 	stats := map[string]uint64{}
 	for line := range strings.Lines(string(b)) {
 		name, v, _ := strings.Cut(strings.TrimSpace(line), ": ")
-		name = listenerAddr.ReplaceAllString(name, "listener.ADDR.")
 		if n, err := strconv.ParseUint(v, 10, 64); err == nil {
 			stats[name] = n
 		}

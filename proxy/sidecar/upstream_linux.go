@@ -18,11 +18,12 @@ type upstream struct {
 	pooled      bool
 	last        bool // closes after this response
 
-	head   *http1.Head // of a response head that is not complete
-	in     []byte      // what has come of it
-	inBody bool
-	body   http1.Body
-	chunks bool // the response goes out chunked
+	head    *http1.Head // of a response head that is not complete
+	in      []byte      // what has come of it
+	interim bool        // an interim response came before it
+	inBody  bool
+	body    http1.Body
+	chunks  bool // the response goes out chunked
 
 	t0   func() // the timer's function, made once
 	bury func() // puts the struct back, made once
@@ -86,7 +87,6 @@ func (u *upstream) closedByPeer() {
 	}
 	c := u.p.c
 	if n > 0 {
-		c.CxProtocolError++
 		c.CxDestroyLocal++
 	} else {
 		c.CxDestroyRemote++
@@ -114,7 +114,7 @@ func (u *upstream) begin(d *downstream, request []byte) {
 	u.d = d
 	u.p.busy++
 	u.p.limits.carry(u.p.index, 1)
-	u.inBody = false
+	u.inBody, u.interim = false, false
 	c := u.p.c
 	c.RqTotal++
 	c.RqActive++
@@ -179,7 +179,12 @@ func (u *upstream) consume(b []byte) {
 			u.malformed()
 			return
 		}
-		// RFC 9110 §15.2; Envoy answers Expect itself and passes none on.
+		// RFC 9110 §15.2; Envoy answers Expect itself and passes none on. It counts
+		// the first.
+		if !u.interim {
+			u.interim = true
+			u.p.c.Count(h.Status)
+		}
 		b = b[n:]
 		h.Reset(true)
 	}
@@ -280,6 +285,7 @@ func (u *upstream) done(extra bool) {
 		if !complete {
 			c.CxDestroyLocalActiveRq++
 			c.CxDestroyActiveRq++
+			d.l.c.RqRxReset++
 		}
 		u.shut()
 	case u.hup:
@@ -313,6 +319,8 @@ func (u *upstream) eof() {
 	r := &mesh.ReplyTerminated
 	if u.head != nil {
 		r = &mesh.ReplyProtocolError // half a head
+	}
+	if u.head != nil || u.inBody {
 		c.CxProtocolError++
 	}
 	c.CxDestroyRemote++
