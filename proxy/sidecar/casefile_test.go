@@ -153,7 +153,9 @@ func (c *testcase) seen(ours, envoys []string) *testcase {
 		s := &out.steps[i]
 		s.want = ours[i]
 		if envoys != nil {
-			s.envoy, s.two = envoys[i], envoys[i] != ours[i]
+			if s.envoy, s.two = "", envoys[i] != ours[i]; s.two {
+				s.envoy = envoys[i]
+			}
 		}
 	}
 	return &out
