@@ -63,7 +63,7 @@ func Inspect(name string) (*Info, error) {
 	}
 	if !st.Exists && len(info.Namespaces) == 0 {
 		names, _ := netns.Labs()
-		next := "meshnic lab up " + name
+		next := "there is no lab on this host; meshnic lab up FILE makes one"
 		if len(names) > 0 {
 			next = "choose one of " + strings.Join(names, ", ")
 		}

@@ -21,7 +21,7 @@ func TestMain(m *testing.M) {
 	if netns.Entered() == "" && os.Getenv("LAB_TEST_HERE") == "" {
 		enter := func() (int, error) { return netns.EnterPrivate(os.Args[1:]) }
 		if !netns.Privileged() {
-			enter = func() (int, error) { return netns.EnterUnprivileged(os.Args[1:], os.Stderr) }
+			enter = func() (int, error) { return netns.EnterUnprivileged(os.Args[1:]) }
 		}
 		code, err := enter()
 		if err == nil {

@@ -86,42 +86,42 @@ func Subnet(name string) netip.Prefix {
 // complete checks s and returns it with everything chosen that was left open.
 func (s Spec) complete() (Spec, error) {
 	if err := netns.CheckLab(s.Name); err != nil {
-		return s, err
+		return s, &fieldError{"name", err}
 	}
 	what := "lab " + s.Name
-	bad := func(format string, args ...any) (Spec, error) {
-		return s, failure.New(failure.Usage, what, fmt.Sprintf(format, args...), "")
+	bad := func(path, format string, args ...any) (Spec, error) {
+		return s, &fieldError{path, failure.New(failure.Usage, what, fmt.Sprintf(format, args...), "")}
 	}
 	if s.MTU == 0 {
 		s.MTU = 1500
 	}
 	if s.MTU < 68 || s.MTU > 65535 {
-		return bad("MTU is %d, want 68 to 65535", s.MTU)
+		return bad("mtu", "MTU is %d, want 68 to 65535", s.MTU)
 	}
 	switch s.Fabric {
 	case Direct:
 		if len(s.Hosts) != 2 {
-			return bad("a direct fabric joins two hosts, not %d", len(s.Hosts))
+			return bad("hosts", "a direct fabric joins two hosts, not %d", len(s.Hosts))
 		}
 	case Bridge, Ports, Taps:
 		if len(s.Hosts) == 0 {
-			return bad("it has no hosts")
+			return bad("hosts", "it has no hosts")
 		}
 	default:
-		return bad("fabric is %q, want %s, %s, %s or %s", s.Fabric, Direct, Bridge, Ports, Taps)
+		return bad("fabric", "fabric is %q, want %s, %s, %s or %s", s.Fabric, Direct, Bridge, Ports, Taps)
 	}
 	if len(s.Hosts) > 200 {
-		return bad("it has %d hosts, want at most 200", len(s.Hosts))
+		return bad("hosts", "it has %d hosts, want at most 200", len(s.Hosts))
 	}
 	names, ips := map[string]bool{SwitchHost: true}, map[string]string{}
 	s.Hosts = append([]Host(nil), s.Hosts...)
 	for i := range s.Hosts {
-		h := &s.Hosts[i]
+		h, at := &s.Hosts[i], fmt.Sprintf("hosts[%d]", i)
 		if err := netns.CheckHost(h.Name); err != nil {
-			return s, err
+			return s, &fieldError{at + ".name", err}
 		}
 		if names[h.Name] {
-			return bad("host name %q is taken", h.Name)
+			return bad(at+".name", "host name %q is taken", h.Name)
 		}
 		names[h.Name] = true
 		if h.IP == "" {
@@ -131,28 +131,37 @@ func (s Spec) complete() (Spec, error) {
 		}
 		ip, err := netip.ParseAddr(h.IP)
 		if err != nil || !ip.Is4() {
-			return bad("address %q of host %s is not IPv4", h.IP, h.Name)
+			return bad(at+".ip", "address %q of host %s is not IPv4", h.IP, h.Name)
 		}
 		if other := ips[h.IP]; other != "" {
-			return bad("hosts %s and %s have the same address %s", other, h.Name, h.IP)
+			return bad(at+".ip", "hosts %s and %s have the same address %s", other, h.Name, h.IP)
 		}
 		ips[h.IP] = h.Name
 		if !s.net().Contains(ip) {
-			return bad("address %s of host %s is not in %v, the network of %s", h.IP, h.Name, s.net(), s.Hosts[0].Name)
+			return bad(at+".ip", "address %s of host %s is not in %v, the network of %s", h.IP, h.Name, s.net(), s.Hosts[0].Name)
 		}
 		for name, ip := range h.Hosts {
 			if _, err := netip.ParseAddr(ip); err != nil || name == "" || strings.ContainsAny(name, " \t\n#") {
-				return bad("host %s: names: %q is %q, want a name and an address", h.Name, name, ip)
+				return bad(at+".hosts."+name, "host %s: names: %q is %q, want a name and an address", h.Name, name, ip)
 			}
 		}
-		for _, v := range h.Balance {
+		for j, v := range h.Balance {
 			if err := netns.CheckVIP(v); err != nil {
-				return s, err
+				return s, &fieldError{fmt.Sprintf("%s.balance[%d]", at, j), err}
 			}
 		}
 	}
 	return s, nil
 }
+
+// fieldError is what is wrong with a field of a Spec, by its path in a file.
+type fieldError struct {
+	path string
+	err  error
+}
+
+func (e *fieldError) Error() string { return e.err.Error() }
+func (e *fieldError) Unwrap() error { return e.err }
 
 // net is the /24 of the first host.
 func (s Spec) net() netip.Prefix {

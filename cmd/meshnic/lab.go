@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -10,7 +9,6 @@ import (
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
-	yaml "go.yaml.in/yaml/v3"
 
 	"github.com/meshnic/meshnic/bench/lab"
 	"github.com/meshnic/meshnic/hostif/attach"
@@ -75,22 +73,12 @@ Run programs in it with: ip netns exec mnic-two-client curl http://server:8000/`
 	return cmd
 }
 
-func readSpec(file string) (spec lab.Spec, err error) {
+func readSpec(file string) (lab.Spec, error) {
 	b, err := os.ReadFile(file)
 	if err != nil {
-		return spec, failure.Wrap(failure.BadFile, err, "read lab description "+file, "meshnic lab up --help shows one")
+		return lab.Spec{}, failure.Wrap(failure.BadFile, err, "read lab description "+file, "meshnic lab up --help shows one")
 	}
-	var any any
-	err = yaml.Unmarshal(b, &any)
-	if err == nil {
-		b, err = json.Marshal(any)
-	}
-	if err == nil {
-		d := json.NewDecoder(bytes.NewReader(b))
-		d.DisallowUnknownFields()
-		err = d.Decode(&spec)
-	}
-	return spec, failure.Wrap(failure.BadFile, err, "read lab description "+file, "meshnic lab up --help shows one")
+	return lab.Parse(b, file)
 }
 
 func labUp(cmd *cobra.Command, args []string) error {
