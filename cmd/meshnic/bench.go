@@ -17,6 +17,7 @@ import (
 
 	"github.com/meshnic/meshnic/bench"
 	"github.com/meshnic/meshnic/bench/report"
+	"github.com/meshnic/meshnic/hostif/fault"
 	"github.com/meshnic/meshnic/hostif/netns"
 	"github.com/meshnic/meshnic/internal/failure"
 )
@@ -110,6 +111,9 @@ func (f benchFlags) check(args []string) error {
 			return failure.Usagef("--connections %d: want 1 to 1024", c)
 		}
 	}
+	if _, err := fault.Parse(f.fault); err != nil {
+		return err
+	}
 	if err := bench.CheckPlacement(f.placement); err != nil {
 		return err
 	}
@@ -121,7 +125,7 @@ func runBench(cmd *cobra.Command, args []string, f benchFlags) error {
 		return err
 	}
 	if !netns.Privileged() {
-		return reenter(cmd)
+		return reenter()
 	}
 	if f.repeats == 0 {
 		f.repeats = 5
@@ -133,6 +137,7 @@ func runBench(cmd *cobra.Command, args []string, f benchFlags) error {
 	if err != nil {
 		return err
 	}
+	defer dropEmpty(dir)
 	opt, err := f.options(cmd, dir)
 	if err != nil {
 		return err
@@ -227,6 +232,16 @@ func runFolder(dir string) (string, error) {
 		return "", failure.New(failure.Conflict, "use run folder "+dir, "it is not empty", "name another one with --dir")
 	}
 	return dir, failure.Wrap(failure.Usage, os.MkdirAll(dir, 0o755), "make run folder", "name a folder that can be written with --dir")
+}
+
+// dropEmpty removes the folder of a run that ended before it wrote anything.
+func dropEmpty(dir string) {
+	// Remove fails where there is anything in it.
+	os.Remove(filepath.Join(dir, "logs"))
+	os.Remove(dir)
+	if runs := filepath.Dir(dir); filepath.Base(runs) == "runs" {
+		os.Remove(runs)
+	}
 }
 
 func writeReport(dir string) error {

@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"os"
 
-	"github.com/spf13/cobra"
-
 	"github.com/meshnic/meshnic/hostif/netns"
 	"github.com/meshnic/meshnic/internal/failure"
 )
@@ -17,11 +15,11 @@ type exitStatus int
 func (e exitStatus) Error() string { return fmt.Sprintf("exit status %d", int(e)) }
 
 // reenter runs this command again inside a user and network namespace.
-func reenter(cmd *cobra.Command) error {
+func reenter() error {
 	if netns.Entered() != "" {
 		return failure.New(failure.Privilege, "make network namespaces", "a user namespace did not give the capabilities CAP_SYS_ADMIN and CAP_NET_ADMIN", "run it as root (sudo)")
 	}
-	code, err := netns.EnterUnprivileged(os.Args[1:], cmd.ErrOrStderr())
+	code, err := netns.EnterUnprivileged(os.Args[1:])
 	if err != nil || code == 0 {
 		return err
 	}

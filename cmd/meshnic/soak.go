@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/meshnic/meshnic/bench"
+	"github.com/meshnic/meshnic/hostif/fault"
 	"github.com/meshnic/meshnic/hostif/netns"
 	"github.com/meshnic/meshnic/internal/failure"
 )
@@ -25,13 +26,20 @@ func newSoak() *cobra.Command {
 			if f.duration <= 0 || connections < 1 {
 				return failure.Usagef("--duration and --connections must be above 0")
 			}
+			if err := oneOf("work", f.work, "polyglot", "native", "paper"); err != nil {
+				return err
+			}
+			if _, err := fault.Parse(f.fault); err != nil {
+				return err
+			}
 			if !netns.Privileged() {
-				return reenter(cmd)
+				return reenter()
 			}
 			dir, err := runFolder(f.dir)
 			if err != nil {
 				return err
 			}
+			defer dropEmpty(dir)
 			opt, err := f.options(cmd, dir)
 			if err != nil {
 				return err

@@ -30,17 +30,16 @@ func Privileged() bool {
 
 // EnterUnprivileged runs this program again, with args, as root of a user
 // namespace with a network, mount and pid namespace of its own, so that a user
-// without rights can make labs in it. It says so in one line on say, passes
+// without rights can make labs in it. It says so in one line on stderr, passes
 // signals on, waits, and returns the program's exit code. The program's main
 // must call spawn.Dispatch first.
 //
 // Everything in there ends with it, also by kill -9: nothing is left to clean.
-func EnterUnprivileged(args []string, say io.Writer) (code int, err error) {
+func EnterUnprivileged(args []string) (code int, err error) {
 	if err := userNamespaces(); err != nil {
 		return 0, err
 	}
-	fmt.Fprintln(say, "meshnic: not root: running in a user and network namespace of its own, over AF_PACKET instead of AF_XDP")
-	return enter("unprivileged", args, &syscall.SysProcAttr{
+	return enter(unprivileged, args, &syscall.SysProcAttr{
 		Cloneflags:  unix.CLONE_NEWUSER | unix.CLONE_NEWNET | unix.CLONE_NEWNS | unix.CLONE_NEWPID,
 		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Geteuid(), Size: 1}},
 		GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getegid(), Size: 1}},
@@ -83,6 +82,9 @@ func denied(switches []userNSSwitch) error {
 	return nil
 }
 
+// unprivileged is how a program was entered by EnterUnprivileged.
+const unprivileged = "unprivileged"
+
 func enter(how string, args []string, attr *syscall.SysProcAttr) (int, error) {
 	// The init is killed when the thread that started it ends.
 	runtime.LockOSThread()
@@ -106,7 +108,7 @@ func enter(how string, args []string, attr *syscall.SysProcAttr) (int, error) {
 	err = cmd.Start()
 	statusW.Close()
 	if err != nil {
-		return 0, enterFailed(err.Error(), errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES))
+		return 0, enterDenied(how, err)
 	}
 	stop := make(chan struct{})
 	defer close(stop)
@@ -131,6 +133,24 @@ func enter(how string, args []string, attr *syscall.SysProcAttr) (int, error) {
 		return 0, fmt.Errorf("netns: %w", err)
 	}
 	return exitCode(cmd.ProcessState.Sys().(syscall.WaitStatus)), nil
+}
+
+// enterDenied is the failure of the clone itself.
+func enterDenied(how string, err error) error {
+	var errno syscall.Errno
+	if how != unprivileged || !errors.As(err, &errno) {
+		return enterFailed(err.Error(), errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES))
+	}
+	switch errno {
+	case unix.EPERM, unix.EACCES: // a container's seccomp filter, a security module, a chroot
+		return enterFailed("user namespaces are denied to this user here: "+errno.Error(), true)
+	case unix.ENOSPC, unix.EUSERS:
+		return failure.New(failure.Privilege, "make namespaces of its own", "the number of user namespaces is limited, and all are in use",
+			"run it as root, or: sudo sysctl user.max_user_namespaces=10000")
+	case unix.EINVAL, unix.ENOSYS:
+		return enterFailed("this kernel has no user namespaces (CONFIG_USER_NS): "+errno.Error(), false)
+	}
+	return enterFailed(err.Error(), false)
 }
 
 func enterFailed(why string, rights bool) error {
@@ -161,6 +181,9 @@ func InitMain(args []string) {
 		}
 		fmt.Fprint(status, err)
 		os.Exit(int(failure.Unexpected))
+	}
+	if Entered() == unprivileged {
+		fmt.Fprintln(os.Stderr, "meshnic: not root: running in a user and network namespace of its own, over AF_PACKET instead of AF_XDP")
 	}
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, unix.SIGINT, unix.SIGTERM, unix.SIGHUP, unix.SIGQUIT)

@@ -146,4 +146,18 @@ func TestEnterDenied(t *testing.T) {
 	require.Equal(t, failure.Privilege, failure.KindOf(err))
 	require.ErrorContains(t, err, "--privileged")
 	require.Equal(t, failure.Unsupported, failure.KindOf(enterFailed("no such thing", false)))
+	for errno, want := range map[syscall.Errno]struct {
+		kind failure.Kind
+		says string
+	}{
+		syscall.EPERM:  {failure.Privilege, "user namespaces are denied to this user here"},
+		syscall.ENOSPC: {failure.Privilege, "user.max_user_namespaces=10000"},
+		syscall.EINVAL: {failure.Unsupported, "CONFIG_USER_NS"},
+		syscall.EIO:    {failure.Unsupported, "input/output error"},
+	} {
+		err := enterDenied(unprivileged, &os.PathError{Op: "fork/exec", Path: "/proc/self/exe", Err: errno})
+		require.Equal(t, want.kind, failure.KindOf(err), errno)
+		require.ErrorContains(t, err, want.says)
+		require.ErrorContains(t, err, "next: run it as root")
+	}
 }

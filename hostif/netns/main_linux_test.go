@@ -34,7 +34,7 @@ func TestMain(m *testing.M) {
 	if Entered() == "" {
 		enter := func() (int, error) { return EnterPrivate(os.Args[1:]) }
 		if !Privileged() {
-			enter = func() (int, error) { return EnterUnprivileged(os.Args[1:], os.Stderr) }
+			enter = func() (int, error) { return EnterUnprivileged(os.Args[1:]) }
 		}
 		code, err := enter()
 		if err == nil {
@@ -49,7 +49,7 @@ func TestMain(m *testing.M) {
 // removes it.
 func user() {
 	if Entered() == "" {
-		code, err := EnterUnprivileged(os.Args[1:], os.Stderr)
+		code, err := EnterUnprivileged(os.Args[1:])
 		if err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			code = 1

@@ -135,10 +135,11 @@ func privilege(err error, what string) error {
 	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):
 		return &failure.Error{Kind: failure.Privilege, What: what,
 			Why:  "network namespaces need CAP_SYS_ADMIN and CAP_NET_ADMIN",
-			Next: "run it as root (sudo), or let meshnic enter a user namespace",
+			Next: "run it as root (sudo); of all verbs only bench can do without, in a user namespace of its own",
 			Err:  fmt.Errorf("%w: %w", hostif.ErrPrivilege, err)}
 	case errors.Is(err, unix.ENOSYS), errors.Is(err, unix.EOPNOTSUPP), errors.Is(err, unix.EINVAL):
-		return &failure.Error{Kind: failure.Unsupported, What: what, Err: fmt.Errorf("%w: %w", hostif.ErrNotSupported, err)}
+		return &failure.Error{Kind: failure.Unsupported, What: what, Err: fmt.Errorf("%w: %w", hostif.ErrNotSupported, err),
+			Next: "use a kernel with network namespaces, veth, bridge and nf_tables; meshnic doctor says what else is missing"}
 	case errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EMFILE), errors.Is(err, unix.ENOMEM):
 		return &failure.Error{Kind: failure.Unsupported, What: what, Err: err,
 			Next: "meshnic clean, or raise user.max_net_namespaces (sysctl) and the number of open files (ulimit -n)"}

@@ -3,7 +3,6 @@
 package netns
 
 import (
-	"io"
 	"io/fs"
 	"maps"
 	"net/netip"
@@ -60,7 +59,7 @@ func StartTime(int) (uint64, error)                           { return 0, unsupp
 func ProcessesIn([]string) ([]Proc, error)                    { return nil, unsupported() }
 func Snapshot() (string, error)                               { return "", unsupported() }
 func Privileged() bool                                        { return false }
-func EnterUnprivileged([]string, io.Writer) (int, error)      { return 0, unsupported() }
+func EnterUnprivileged([]string) (int, error)                 { return 0, unsupported() }
 func EnterPrivate([]string) (int, error)                      { return 0, unsupported() }
 func InitMain([]string)                                       { os.Exit(int(failure.Unsupported)) }
 

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 
 	"github.com/meshnic/meshnic/hostif"
 	"github.com/meshnic/meshnic/internal/failure"
@@ -60,6 +61,9 @@ func Undo(lab string, opt UndoOptions) (found bool, err error) {
 		return true, failure.New(failure.Conflict, "remove lab "+quote(lab),
 			fmt.Sprintf("it is in use by process %d (%s)", st.Owner.Pid, commandOf(st.Owner.Pid)),
 			fmt.Sprintf("end process %d, or force it", st.Owner.Pid))
+	}
+	if len(names) > 0 && !Privileged() {
+		return true, privilege(unix.EPERM, "remove lab "+quote(lab))
 	}
 	u := undoer{lab: lab, opt: opt, samePids: st.Owner.Pid == 0 || st.Owner.PidNS == pidNamespace() && st.Owner.Boot == bootID()}
 	u.killInside()
