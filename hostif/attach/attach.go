@@ -92,8 +92,12 @@ func (s *Set) Close() error {
 }
 
 func checkPorts(ports []PortSpec) error {
-	seen := map[string]string{}
+	seen, names := map[string]string{}, map[string]bool{}
 	for _, p := range ports {
+		if names[p.Name] {
+			return failure.Usagef("two ports are named %s: a name stands for one interface", p.Name)
+		}
+		names[p.Name] = true
 		key := p.Iface + "@" + p.NS
 		if other, ok := seen[key]; ok {
 			return failure.Usagef("ports %s and %s are the same interface, %s", other, p.Name, p.Iface)
@@ -101,7 +105,7 @@ func checkPorts(ports []PortSpec) error {
 		seen[key] = p.Name
 	}
 	if len(ports) < 2 {
-		return failure.Usagef("%d ports: a NIC needs at least two, --port a=IF --port b=IF", len(ports))
+		return failure.Usagef("a NIC needs at least two ports, and has %d: --port a=IF --port b=IF", len(ports))
 	}
 	return nil
 }

@@ -70,11 +70,11 @@ func Open(ports []PortSpec, opt Options) (_ *Set, err error) {
 		err = s.openXDP(ports, spaces, opt)
 	case TAP:
 		err = s.openEach(ports, spaces, func(p PortSpec, ns int) (hostif.Link, error) {
-			return tap.Open(tap.Config{Name: p.Iface, NS: ns})
+			return tap.Open(tap.Config{Name: p.Iface, NS: ns, Logf: opt.Log})
 		})
 	case Packet:
 		err = s.openEach(ports, spaces, func(p PortSpec, ns int) (hostif.Link, error) {
-			return packet.Open(packet.Config{Name: p.Iface, NS: ns})
+			return packet.Open(packet.Config{Name: p.Iface, NS: ns, Logf: opt.Log})
 		})
 	default:
 		err = failure.Usagef("mode %q: want auto, xdp, tap or packet", s.Mode)

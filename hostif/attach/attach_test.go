@@ -42,5 +42,6 @@ func TestCheckPorts(t *testing.T) {
 	require.NoError(t, checkPorts([]PortSpec{{"a", "x", ""}, {"b", "y", ""}}))
 	require.NoError(t, checkPorts([]PortSpec{{"a", "eth0", "/run/netns/blue"}, {"b", "eth0", "/run/netns/green"}}), "same name, other namespaces")
 	require.ErrorContains(t, checkPorts([]PortSpec{{"a", "x", ""}, {"b", "x", ""}}), "a and b are the same interface, x")
+	require.ErrorContains(t, checkPorts([]PortSpec{{"a", "x", ""}, {"a", "y", ""}}), "two ports are named a")
 	require.ErrorContains(t, checkPorts([]PortSpec{{"a", "x", ""}}), "at least two")
 }

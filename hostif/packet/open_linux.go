@@ -104,8 +104,7 @@ func (l *Link) lookUp() error {
 		return l.fail("read the flags of", err)
 	}
 	if ifr.Uint16()&unix.IFF_UP == 0 {
-		return &failure.Error{Kind: failure.Usage, What: "packet: open " + l.name, Why: "the interface is down",
-			Next: "ip link set " + l.name + " up", Err: &hostif.OpError{Op: "open", Iface: l.name, Err: unix.ENETDOWN}}
+		return failure.Wrap(failure.Usage, fmt.Errorf("the interface is down: %w", unix.ENETDOWN), "packet: open "+l.name, "ip link set "+l.name+" up")
 	}
 	return nil
 }
@@ -142,25 +141,22 @@ func (l *Link) setBuffers(cfg Config) {
 }
 
 func (l *Link) missing(err error) error {
-	return &failure.Error{Kind: failure.Usage, What: "packet: open " + l.name, Why: "there is no such interface in this network namespace",
-		Next: "ip link show; check the name and the namespace",
-		Err:  &hostif.OpError{Op: "open", Iface: l.name, Err: fmt.Errorf("%w: %w", hostif.ErrNoInterface, err)}}
+	return failure.Wrap(failure.Usage, fmt.Errorf("%w in this network namespace: %w", hostif.ErrNoInterface, err), "packet: open "+l.name,
+		"ip link show; check the name and the namespace")
 }
 
 func (l *Link) fail(op string, err error) error {
 	what := "packet: " + op + " " + l.name
 	switch {
 	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):
-		return &failure.Error{Kind: failure.Privilege, What: what, Why: "CAP_NET_RAW is missing",
-			Next: "run as root, setcap cap_net_raw+ep the binary, or run inside `unshare -Urn`",
-			Err:  &hostif.OpError{Op: op, Iface: l.name, Err: fmt.Errorf("%w: %w", hostif.ErrPrivilege, err)}}
+		return failure.Wrap(failure.Privilege, fmt.Errorf("%w: CAP_NET_RAW: %w", hostif.ErrPrivilege, err), what,
+			"run as root (sudo), grant it (setcap cap_net_raw+ep meshnic), or run inside unshare -Urn")
 	case errors.Is(err, unix.ENOPROTOOPT), errors.Is(err, unix.EAFNOSUPPORT), errors.Is(err, hostif.ErrNotSupported):
-		return &failure.Error{Kind: failure.Unsupported, What: what, Next: "use --mode tap or xdp, or a newer kernel",
-			Err: &hostif.OpError{Op: op, Iface: l.name, Err: fmt.Errorf("%w: %w", hostif.ErrNotSupported, err)}}
+		return failure.Wrap(failure.Unsupported, fmt.Errorf("%w: %w", hostif.ErrNotSupported, err), what, "use --mode tap or xdp, or a newer kernel")
 	case errors.Is(err, unix.ENODEV), errors.Is(err, unix.ENXIO):
 		return l.missing(err)
 	}
-	return failure.Wrap(failure.Unexpected, &hostif.OpError{Op: op, Iface: l.name, Err: err}, what, "")
+	return failure.Wrap(failure.Unexpected, err, what, "")
 }
 
 func htons(v uint16) uint16 { return v<<8 | v>>8 }

@@ -31,6 +31,7 @@ type Link struct {
 	prog    *program
 	changes []ethtool.Change // settings of the peer, in the order they were made
 	finish  bool             // finish checksums on receive
+	tso     bool             // the peer did TSO before
 	wake    *waker
 
 	slots    []slot // backing of the frames that Recv returns
@@ -40,6 +41,7 @@ type Link struct {
 	unreaped int    // chunks in the tx and completion rings
 	idle     uint32 // Recv calls that found nothing
 	down     bool   // the last sendto said that the interface is down
+	partial  bool   // a sendto took only a part, and that was said
 	closed   bool
 
 	st      hostif.Stats

@@ -20,6 +20,9 @@ func (l *Link) settlePeer(p *port) error {
 	cfg := &l.g.cfg
 	peer, err := ethtool.FindPeer(-1, l.iface.Name) // we are in its namespace
 	p.peer, p.hasPeer = peer, err == nil
+	if f, err := peer.Features(); p.hasPeer && err == nil {
+		l.tso = f["tx-tcp-segmentation"].Active
+	}
 	if cfg.RecomputeChecksums {
 		l.finish = true
 		cfg.logf("xdp: %s: unfinished checksums are finished on receive, as asked", l.iface.Name)
@@ -69,6 +72,9 @@ func (l *Link) verifyPeer(p *port) error {
 				name+" of its peer "+p.peer.Name+" is still on: segments of 64 KB would be lost",
 				"ethtool -K "+p.peer.Name+" tso off")
 		}
+	}
+	if l.tso {
+		l.g.cfg.logf("xdp: %s: TSO of its peer %s is off while attached: bulk TCP comes in frames of its MTU", l.iface.Name, p.peer.Name)
 	}
 	return nil
 }

@@ -139,6 +139,10 @@ func (l *Link) push() (refused uint64) {
 		now := s.tx.pending()
 		if now < left {
 			stuck = 0
+			if now > 0 && !l.partial {
+				l.partial = true
+				l.g.cfg.logf("xdp: %s: one sendto took %d of %d frames: it is repeated until none is left", l.iface.Name, left-now, left)
+			}
 		} else {
 			stuck++
 			l.reap() // the completion ring may be full
