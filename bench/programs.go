@@ -22,7 +22,7 @@ func Programs(ctx context.Context, envoy string) []probe.Finding {
 		if b, ok := found[p.name]; ok {
 			f.OK, f.Name = true, p.name+" "+b.Version
 		} else {
-			f.Why = absentReason(p.name)
+			f.Why, f.Next = absentReason(p.name, envoy)
 		}
 		out = append(out, f)
 	}

@@ -61,7 +61,7 @@ func NewRun(ctx context.Context, opt Options) (*Run, error) {
 	r.Manifest.Binaries = findPrograms(ctx, opt)
 	r.Manifest.Binaries["meshnic"] = Binary{Path: filepath.Base(opt.Exe), Version: opt.Version, SHA256: hashFile(opt.Exe)}
 	if opt.Unprivileged {
-		r.note("without root: inside a user and network namespace; the NIC's ports are AF_PACKET, AF_XDP and TAP are absent")
+		r.note("without root: inside a user and network namespace; the NIC's ports are AF_PACKET (or TAP, where an experiment names it); AF_XDP is absent")
 	}
 	return r, nil
 }
@@ -77,7 +77,8 @@ func (r *Run) program(name string) (path, absent string) {
 	if b, ok := r.Manifest.Binaries[name]; ok {
 		return b.Path, ""
 	}
-	return "", absentReason(name)
+	why, next := absentReason(name, r.Envoy)
+	return "", why + "; " + next
 }
 
 // file writes a configuration file into the run folder, enters it into the

@@ -46,8 +46,9 @@ func (r *Run) modeAbsent(mode string) string {
 	var err error
 	switch mode {
 	case "xdp":
-		if err = probe.XDP(); err == nil && r.Unprivileged {
-			err = errors.New("not tried inside a user namespace")
+		err = errors.New("without root: it needs CAP_BPF outside any user namespace")
+		if !r.Unprivileged {
+			err = probe.XDP()
 		}
 	case "tap":
 		err = probe.TAP()
