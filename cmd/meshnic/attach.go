@@ -66,7 +66,7 @@ In mode tap the interfaces are made, and are gone when attach ends.`,
 	fl.StringVar(&f.mode, "mode", "auto", "auto, xdp, tap or packet; auto is xdp where this host can, else packet")
 	fl.StringVar(&f.program, "program", string(nic.Passthrough), "null (a wire) or passthrough (learning switch, TCP tracker)")
 	fl.StringVar(&f.pipeline, "pipeline", nic.DefaultPipeline, "the card whose cycles are counted: a built-in pipeline, a YAML file, or none")
-	fl.StringVar(&f.capture, "capture", "", "write every frame that arrives to this pcapng file, an interface a port; `meshnic replay` gives it the live figures")
+	fl.StringVar(&f.capture, "capture", "", "write every frame that arrives to this pcapng file, an interface a port; meshnic replay gives it the live figures")
 	fl.StringVar(&f.fault, "fault", "", "faults injected on every port: loss=1%,dup=1%,reorder=1%,corrupt=0.1%,delay=2ms")
 	fl.Uint64Var(&f.seed, "seed", 1, "seed of the faults")
 	fl.StringArrayVar(&f.static, "static", nil, "an eSwitch entry that is never learned over: MAC=PORT, or MAC@VLAN=PORT")
@@ -83,6 +83,9 @@ In mode tap the interfaces are made, and are gone when attach ends.`,
 
 func runAttach(cmd *cobra.Command, f attachFlags) error {
 	if err := oneOf("output", f.output, "table", "json"); err != nil {
+		return err
+	}
+	if err := oneOf("program", f.program, string(nic.Null), string(nic.Passthrough)); err != nil {
 		return err
 	}
 	mode, err := attach.ParseMode(f.mode)
@@ -158,7 +161,8 @@ func openCapture(path string, specs []attach.PortSpec) (c *pcap.Capture, end fun
 	return c, func() error { return errors.Join(c.Close(), buffered.Flush(), file.Close()) }, err
 }
 
-// carry builds the NIC on the open links and runs it until ctx ends.
+// carry builds the NIC on the open links and runs it until ctx ends. That the
+// control socket is there means that the ports are open.
 func carry(ctx context.Context, set *attach.Set, specs []attach.PortSpec, cfg nic.Config, f attachFlags, stdout io.Writer, log func(string, ...any)) (failed error) {
 	var ports []nic.Port
 	for i, l := range set.Links {
@@ -185,8 +189,12 @@ func carry(ctx context.Context, set *attach.Set, specs []attach.PortSpec, cfg ni
 	defer stop()
 	served := make(chan error, 1)
 	if f.control != "" {
+		ctl, err := control.Listen(f.control)
+		if err != nil {
+			return err
+		}
 		go func() {
-			err := control.Serve(inner, f.control, n)
+			err := control.Serve(inner, ctl, n)
 			stop() // a control socket that cannot be served ends the NIC
 			served <- err
 		}()

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -35,13 +36,16 @@ func run(args []string, stdout, stderr io.Writer) int {
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	err := root.ExecuteContext(ctx)
+	cmd, err := root.ExecuteContextC(ctx)
 	var status exitStatus
 	if errors.As(err, &status) {
 		return int(status)
 	}
 	if err != nil {
 		fmt.Fprintf(stderr, "meshnic: %v\n", err)
+		if failure.KindOf(err) == failure.Usage && !strings.Contains(err.Error(), "\n  next: ") {
+			fmt.Fprintf(stderr, "  next: %s --help\n", cmd.CommandPath())
+		}
 	}
 	if sig := interrupted(); sig != 0 {
 		return 128 + int(sig)
@@ -136,7 +140,7 @@ func wrapArgs(cmd *cobra.Command) {
 	if check := cmd.Args; check != nil {
 		cmd.Args = func(c *cobra.Command, args []string) error {
 			if err := check(c, args); err != nil {
-				return &failure.Error{Kind: failure.Usage, What: err.Error(), Next: c.CommandPath() + " --help"}
+				return &failure.Error{Kind: failure.Usage, What: err.Error(), Why: "usage is " + c.UseLine()}
 			}
 			return nil
 		}

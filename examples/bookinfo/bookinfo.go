@@ -107,7 +107,7 @@ func New(o Options) (*Server, error) {
 	}
 	if _, port, err := net.SplitHostPort(o.Listen); err != nil || !validPort(port, 0) {
 		return nil, failure.New(failure.Usage, fmt.Sprintf("bookinfo: listen on %q", o.Listen),
-			"not an address:port", "write it like 127.0.0.1:9080, [::1]:9080 or :9080.")
+			"not an address:port", "write it like 127.0.0.1:9080, [::1]:9080 or :9080")
 	}
 	if err := o.Work.check(); err != nil {
 		return nil, err
@@ -137,7 +137,7 @@ func (o Options) image() (string, image, error) {
 	}
 	if !slices.Contains(Services(), name) {
 		return "", image{}, failure.New(failure.Usage, fmt.Sprintf("bookinfo: unknown service %q", o.Service), "",
-			"name one of "+strings.Join(Services(), ", ")+".")
+			"name one of "+strings.Join(Services(), ", "))
 	}
 	list := images(name)
 	if version == "" {
@@ -149,7 +149,7 @@ func (o Options) image() (string, image, error) {
 		}
 	}
 	return "", image{}, failure.New(failure.Usage, fmt.Sprintf("bookinfo: unknown version %q of %s", version, name), "",
-		"name one of "+strings.Join(Versions(name), ", ")+".")
+		"name one of "+strings.Join(Versions(name), ", "))
 }
 
 func build(name string, e env, burn func(time.Duration), l *log.Logger) (service, style, error) {
@@ -177,14 +177,14 @@ func (s *Server) Run(ctx context.Context) error {
 	case errors.Is(err, syscall.EADDRINUSE):
 		return &failure.Error{
 			Kind: failure.Conflict, What: "bookinfo: listen on " + s.listen,
-			Why: "in use" + portOwner(s.listen), Next: "stop it, or choose another --listen address:port.",
+			Why: "in use" + portOwner(s.listen), Next: "stop it, or choose another --listen address:port",
 		}
 	case errors.Is(err, syscall.EACCES):
 		return failure.Wrap(failure.Privilege, err, "bookinfo: listen on "+s.listen,
-			"choose a port from 1024 on, or grant CAP_NET_BIND_SERVICE.")
+			"choose a port from 1024 on, or grant CAP_NET_BIND_SERVICE")
 	case err != nil:
 		return failure.Wrap(failure.Usage, err, "bookinfo: listen on "+s.listen,
-			"choose an address of this host (ip address show).")
+			"choose an address of this host (ip address show)")
 	}
 	return s.Serve(ctx, ln)
 }
@@ -225,11 +225,11 @@ func (e env) upstream(service string) (authority, error) {
 	}
 	if !validPort(a.port, 1) {
 		return a, failure.New(failure.Usage, fmt.Sprintf("bookinfo: %s_SERVICE_PORT is %q", upper, a.port),
-			"not a port", "set it to a number from 1 to 65535, or unset it for 9080.")
+			"not a port", "set it to a number from 1 to 65535, or unset it for 9080")
 	}
 	if strings.ContainsAny(a.host, " \t\r\n/?#@") {
 		return a, failure.New(failure.Usage, fmt.Sprintf("bookinfo: %s_HOSTNAME and SERVICES_DOMAIN give %q", upper, a.host),
-			"not a host name", "set them to a name or an address.")
+			"not a host name", "set them to a name or an address")
 	}
 	return a, nil
 }

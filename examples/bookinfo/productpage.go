@@ -45,7 +45,7 @@ func newProductpage(e env, burn func(time.Duration), l *log.Logger) (*productpag
 	flood := e.get("FLOOD_FACTOR", "0")
 	if p.flood, err = strconv.Atoi(flood); err != nil {
 		return nil, failure.New(failure.Usage, fmt.Sprintf("bookinfo: FLOOD_FACTOR is %q", flood), "not a number",
-			"set it to how many extra requests to reviews a page shall make, or unset it.")
+			"set it to how many extra requests to reviews a page shall make, or unset it")
 	}
 	p.pages = newPages()
 	p.assets = newAssets(time.Now())

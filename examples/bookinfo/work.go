@@ -27,7 +27,7 @@ func ParseWork(s string) (Work, error) {
 		}
 	}
 	return Native, failure.New(failure.Usage, fmt.Sprintf("bookinfo: unknown work %q", s), "",
-		"name one of "+strings.Join([]string{Native.String(), Polyglot.String(), Paper.String()}, ", ")+".")
+		"name one of "+strings.Join([]string{Native.String(), Polyglot.String(), Paper.String()}, ", "))
 }
 
 // String returns the name that ParseWork reads.

@@ -20,13 +20,8 @@ import (
 // patience bounds one question and its answer.
 const patience = 2 * time.Second
 
-// Serve answers on the Unix socket at path until ctx ends, and removes it. A
-// socket that a dead process left behind is replaced.
-func Serve(ctx context.Context, path string, n *nic.NIC) error {
-	l, err := listen(path)
-	if err != nil {
-		return err
-	}
+// Serve answers on l until ctx ends, and closes it, which removes its socket.
+func Serve(ctx context.Context, l net.Listener, n *nic.NIC) error {
 	stop := context.AfterFunc(ctx, func() { l.Close() })
 	defer stop()
 	for {
@@ -53,7 +48,9 @@ func answer(ctx context.Context, conn net.Conn, n *nic.NIC) {
 	json.NewEncoder(conn).Encode(s)
 }
 
-func listen(path string) (net.Listener, error) {
+// Listen makes the Unix socket at path. A socket that a dead process left behind
+// is replaced.
+func Listen(path string) (net.Listener, error) {
 	l, err := net.Listen("unix", path)
 	if !errors.Is(err, syscall.EADDRINUSE) {
 		return l, failure.Wrap(failure.Usage, err, "listen on control socket "+path, "choose a path that can be written, shorter than 108 bytes")
@@ -68,7 +65,8 @@ func listen(path string) (net.Listener, error) {
 	if err := os.Remove(path); err != nil {
 		return nil, fmt.Errorf("control: remove the socket that a dead process left: %w", err)
 	}
-	return net.Listen("unix", path)
+	l, err = net.Listen("unix", path)
+	return l, failure.Wrap(failure.Usage, err, "listen on control socket "+path, "choose another path with --control")
 }
 
 // Get asks the NIC behind the socket at path for its counters.

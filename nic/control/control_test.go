@@ -37,9 +37,11 @@ func running(t *testing.T) *nic.NIC {
 // serve serves until stop, which waits for its end.
 func serve(t *testing.T, path string, n *nic.NIC) (stop func() error) {
 	t.Helper()
+	l, err := Listen(path)
+	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
-	go func() { ended <- Serve(ctx, path, n) }()
+	go func() { ended <- Serve(ctx, l, n) }()
 	return func() error { cancel(); return <-ended }
 }
 
@@ -71,8 +73,9 @@ func TestASocketInUseIsAConflict(t *testing.T) {
 	n := running(t)
 	stop := serve(t, path, n)
 	require.Eventually(t, func() bool { _, err := Get(t.Context(), path); return err == nil }, 5*time.Second, time.Millisecond)
-	err := Serve(t.Context(), path, n)
+	_, err := Listen(path)
 	require.Equal(t, failure.Conflict, failure.KindOf(err))
+	require.ErrorContains(t, err, "another meshnic answers on it")
 	_, err = Get(t.Context(), path)
 	require.NoError(t, err, "the first one goes on answering")
 	require.NoError(t, stop())
@@ -81,9 +84,12 @@ func TestASocketInUseIsAConflict(t *testing.T) {
 func TestAFileIsNotRemoved(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "precious")
 	require.NoError(t, os.WriteFile(path, []byte("x"), 0o600))
-	err := Serve(t.Context(), path, running(t))
+	_, err := Listen(path)
 	require.Equal(t, failure.Conflict, failure.KindOf(err))
 	require.FileExists(t, path)
+	_, err = Listen(filepath.Join(path, "below.sock"))
+	require.Equal(t, failure.Usage, failure.KindOf(err), "%v", err)
+	require.ErrorContains(t, err, "choose a path that can be written")
 }
 
 func TestNobodyAnswers(t *testing.T) {

@@ -1,0 +1,132 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"github.com/vishvananda/netlink"
+
+	"github.com/meshnic/meshnic/hostif/ethtool"
+	"github.com/meshnic/meshnic/hostif/hostiftest"
+	"github.com/meshnic/meshnic/hostif/netns"
+)
+
+// hostState is what there is on this host: namespaces, labs, links, addresses,
+// routes, nft tables, the offload settings of every interface, and, of all
+// processes, how many there are.
+func hostState(t *testing.T) string {
+	t.Helper()
+	text, err := netns.Snapshot()
+	require.NoError(t, err)
+	var b strings.Builder
+	b.WriteString(text)
+	links, err := netlink.LinkList()
+	require.NoError(t, err)
+	for _, l := range links {
+		f, err := ethtool.Get(-1, l.Attrs().Name)
+		require.NoError(t, err)
+		var on []string
+		for name, x := range f {
+			if x.Requested || x.Active {
+				on = append(on, fmt.Sprintf("%s=%t/%t", name, x.Requested, x.Active))
+			}
+		}
+		slices.Sort(on)
+		fmt.Fprintln(&b, l.Attrs().Name, "xdp", l.Attrs().Xdp != nil && l.Attrs().Xdp.Attached, on)
+	}
+	n := 0
+	stats, err := filepath.Glob("/proc/[0-9]*/stat")
+	require.NoError(t, err)
+	for _, s := range stats {
+		if text, err := os.ReadFile(s); err == nil && !strings.Contains(string(text), ") Z ") {
+			n++
+		}
+	}
+	fmt.Fprintln(&b, n, "processes")
+	return b.String()
+}
+
+// cleaned cleans and waits for the state of before.
+func cleaned(t *testing.T, before, when string) {
+	t.Helper()
+	code, _, stderr := result(t, meshnic(t, "clean"))
+	require.Zero(t, code, "%s: %s", when, stderr)
+	now := ""
+	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		if now = hostState(t); now == before {
+			return
+		}
+	}
+	require.Equal(t, before, now, when)
+}
+
+// kill9After starts a bench of args and kills it after d.
+func kill9After(t *testing.T, d time.Duration, args ...string) {
+	t.Helper()
+	cmd := meshnic(t, append([]string{"bench", "--quick", "--dir", filepath.Join(t.TempDir(), "run")}, args...)...)
+	require.NoError(t, cmd.Start())
+	time.Sleep(d)
+	require.NoError(t, cmd.Process.Kill())
+	cmd.Wait()
+}
+
+// kill -9 of a bench at any moment leaves what the next clean restores exactly:
+// while it looks around, makes its labs, starts programs, measures, and takes
+// labs away. Bookinfo's labs balance by nftables, curl's and link's make TAPs.
+func TestKilledBenchIsCleaned(t *testing.T) {
+	hostiftest.NeedNet(t, netns.Probe)
+	before := hostState(t)
+	dirty := 0
+	for exp, moments := range map[string][]time.Duration{
+		"hop": {30, 100, 250, 500, 900, 1500}, "curl": {400, 1100}, "link": {600, 1300}, "bookinfo": {500, 900, 2000},
+	} {
+		for _, ms := range moments {
+			kill9After(t, ms*time.Millisecond, exp)
+			if hostState(t) != before {
+				dirty++
+			}
+			cleaned(t, before, fmt.Sprintf("%s killed after %d ms", exp, ms))
+		}
+	}
+	require.Greater(t, dirty, 5, "there was something to clean")
+}
+
+// kill -9 of an attach on interfaces that were there before it, and stay: the
+// settings of their peers are restored.
+func TestKilledAttachIsCleaned(t *testing.T) {
+	twoVeths(t)
+	before := hostState(t)
+	changed := 0
+	for _, mode := range []string{"xdp", "packet", "tap"} {
+		for _, ms := range []time.Duration{5, 15, 30, 60, 200} {
+			args := []string{"attach", "--mode", mode, "--port", "a=port-a", "--port", "b=port-b"}
+			if mode == "tap" {
+				args = []string{"attach", "--mode", mode, "--port", "a=tap-a", "--port", "b=tap-b"}
+			}
+			cmd := meshnic(t, args...)
+			require.NoError(t, cmd.Start())
+			time.Sleep(ms * time.Millisecond)
+			require.NoError(t, cmd.Process.Kill())
+			cmd.Wait()
+			if mode == "xdp" && hostState(t) != before {
+				changed++
+			}
+			cleaned(t, before, fmt.Sprintf("%s killed after %d ms", mode, ms))
+		}
+	}
+	if netns.Entered() != "unprivileged" {
+		require.NotZero(t, changed, "an offload was turned off, and stayed so until the clean")
+	}
+}
+
+// await waits until an attach carries frames: its control socket is there.
+func await(t *testing.T, sock string) {
+	t.Helper()
+	require.Eventually(t, func() bool { _, err := os.Stat(sock); return err == nil }, 10*time.Second, 10*time.Millisecond)
+}
