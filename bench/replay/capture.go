@@ -18,7 +18,7 @@ const (
 	maxBlock    = 1 << 24   // of a pcapng block that is believed
 	buffered    = 1 << 20   // of the file at a time; more than a record
 	maxFrame    = 1<<16 - 1 // that the model can carry
-	jumbo       = 9216      // a longer frame is one that few networks carry
+	jumbo       = 1518      // a longer frame is more than 1500 bytes behind a header with a VLAN tag
 	listed      = 20        // problems that are described, and not only counted
 )
 
@@ -28,7 +28,7 @@ type Counts struct {
 	Records     uint64 `json:"records"`
 	Frames      uint64 `json:"frames"`               // that can be replayed
 	Truncated   uint64 `json:"truncated_records"`    // captured in part; replayed at their length on the wire
-	Jumbo       uint64 `json:"jumbo_records"`        // longer than 9216 bytes, replayed
+	Jumbo       uint64 `json:"jumbo_records"`        // longer than 1518 bytes, replayed
 	OutOfOrder  uint64 `json:"out_of_order_records"` // earlier than one before; replayed at the latest time seen
 	BadTime     uint64 `json:"bad_time_records"`     // a time that cannot be; replayed at the latest time seen
 	NoTime      uint64 `json:"no_time_records"`      // without a time; replayed at the latest time seen

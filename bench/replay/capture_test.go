@@ -119,7 +119,7 @@ func TestCapture(t *testing.T) {
 		{"no records", little().pcap(magicMicro, 1), Counts{}, nil, nil},
 		{"zero length", little().pcap(magicMicro, 1).record(1, 0, 0, nil).record(2, 0, 60, f60), Counts{Records: 2, Frames: 1, ZeroLength: 1}, []int64{2e9}, []uint32{2}},
 		{"truncated", little().pcap(magicMicro, 1).record(1, 0, 1514, f60).record(1, 0, 60, nil), Counts{Records: 2, Frames: 2, Truncated: 2}, []int64{1e9, 1e9}, []uint32{1, 2}},
-		{"jumbo", little().pcap(magicMicro, 1).record(1, 0, 9217, bytesOf(9217)).record(1, 0, 65535, f60).record(1, 0, 65536, f60), Counts{Records: 3, Frames: 2, Jumbo: 2, Truncated: 1, TooLong: 1}, []int64{1e9, 1e9}, []uint32{1, 2}},
+		{"jumbo", little().pcap(magicMicro, 1).record(1, 0, 1518, bytesOf(1518)).record(1, 0, 1519, bytesOf(1519)).record(1, 0, 65535, f60).record(1, 0, 65536, f60), Counts{Records: 4, Frames: 3, Jumbo: 2, Truncated: 1, TooLong: 1}, []int64{1e9, 1e9, 1e9}, []uint32{1, 2, 3}},
 		{"more captured than there was", little().pcap(magicMicro, 1).record(1, 0, 59, f60).record(1, 0, 60, f60), Counts{Records: 2, Frames: 1, Malformed: 1}, []int64{1e9}, []uint32{2}},
 		{"a time that cannot be", little().pcap(magicMicro, 1).record(1, 1e6, 60, f60), Counts{Records: 1, Frames: 1, BadTime: 1}, []int64{0}, []uint32{1}},
 		{"cut in a record", &file{b: little().pcap(magicMicro, 1).record(1, 0, 60, f60).record(1, 0, 60, f60).b[:24+76+40]}, Counts{Records: 2, Frames: 1, CutOff: 1, UnreadBytes: 40}, []int64{1e9}, []uint32{1}},
