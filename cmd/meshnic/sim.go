@@ -133,6 +133,13 @@ func printModules(out io.Writer) error {
 			}
 			fmt.Fprintf(w, "  %s\t%s; %s\n", p.Name, p.Doc, def)
 		}
+		var beside []string
+		for _, p := range m.Beside {
+			beside = append(beside, p.Name)
+		}
+		if len(beside) > 0 {
+			fmt.Fprintf(w, "  \twithout effect on the cycles: %s\n", strings.Join(beside, ", "))
+		}
 		fmt.Fprintf(w, "  \tsource: %s\n", m.Source)
 	}
 	return w.Flush()

@@ -1,6 +1,8 @@
 package axis
 
 import (
+	"slices"
+
 	"github.com/meshnic/meshnic/datapath/module"
 	"github.com/meshnic/meshnic/datapath/sim"
 )
@@ -137,6 +139,7 @@ var adapter = module.Module{
 	Source: source + "axis_adapter.v",
 	Doc:    "bus width adapter",
 	Params: twoWidths(),
+	Beside: slices.Concat(twoKeeps, sides),
 	Ports: func(a module.Args) (in, out []module.Port) {
 		return []module.Port{{Width: a.Int("S_DATA_WIDTH") / 8}}, []module.Port{{Width: a.Int("M_DATA_WIDTH") / 8}}
 	},

@@ -2,6 +2,7 @@ package axis
 
 import (
 	"math/bits"
+	"slices"
 
 	"github.com/meshnic/meshnic/datapath/module"
 )
@@ -73,14 +74,23 @@ func arbitration(a module.Args) Arbitration {
 	return Arbitration{RoundRobin: a.Bool("ARB_TYPE_ROUND_ROBIN"), LSBFirst: a.Bool("ARB_LSB_HIGH_PRIORITY")}
 }
 
-// sidebands are parameters that widen a stream without changing its cycles.
-func sidebands(names ...string) []module.Param {
-	var ps []module.Param
-	for _, n := range names {
-		ps = append(ps, module.Param{Name: n, Max: 1024, Whole: true, Doc: "sideband: no effect on the cycles"})
+// The parameters of a stream's sides: they widen it, and change no cycle.
+var (
+	keeps    = module.Beside("KEEP_ENABLE", "KEEP_WIDTH")
+	twoKeeps = append(module.Beside("S_KEEP_WIDTH", "M_KEEP_WIDTH"),
+		module.Always("S_KEEP_ENABLE", 1, "beats that are not full have their tkeep"),
+		module.Always("M_KEEP_ENABLE", 1, "beats that are not full have their tkeep"))
+	users  = module.Beside("USER_ENABLE", "USER_WIDTH")
+	ids    = module.Beside("ID_ENABLE", "ID_WIDTH")
+	newIDs = module.Beside("ID_ENABLE", "S_ID_WIDTH", "M_ID_WIDTH", "UPDATE_TID")
+	dests  = module.Beside("DEST_ENABLE", "DEST_WIDTH")
+	lasts  = []module.Param{module.Always("LAST_ENABLE", 1, "every frame has its tlast")}
+	marks  = []module.Param{
+		module.Always("USER_BAD_FRAME_VALUE", 1, "tuser of a bad frame"),
+		module.Always("USER_BAD_FRAME_MASK", 1, "bits of tuser that mark a bad frame"),
 	}
-	return ps
-}
+	sides = slices.Concat(ids, dests, users)
+)
 
 // ports are n equal ports.
 func ports(n, bits int) []module.Port {

@@ -81,8 +81,8 @@ var arbMux = module.Module{
 		module.Count("S_COUNT", 4, 1, maxPorts, "inputs"),
 		module.Width("DATA_WIDTH"),
 	}, arbParams(0),
-		[]module.Param{{Name: "LAST_ENABLE", Default: 1, Allowed: []float64{1}, Doc: "arbitrate by frame"}},
-		sidebands("ID_ENABLE", "S_ID_WIDTH", "M_ID_WIDTH", "UPDATE_TID", "DEST_ENABLE", "DEST_WIDTH", "USER_ENABLE", "USER_WIDTH")),
+		[]module.Param{{Name: "LAST_ENABLE", Default: 1, Allowed: []float64{1}, Doc: "arbitrate by frame"}}),
+	Beside: slices.Concat(keeps, newIDs, dests, users),
 	Ports: func(a module.Args) (in, out []module.Port) {
 		return ports(a.Int("S_COUNT"), a.Int("DATA_WIDTH")), ports(1, a.Int("DATA_WIDTH"))
 	},

@@ -1,6 +1,8 @@
 package axis
 
 import (
+	"slices"
+
 	"github.com/meshnic/meshnic/datapath/module"
 	"github.com/meshnic/meshnic/datapath/sim"
 )
@@ -121,6 +123,7 @@ var asyncFIFO = module.Module{
 	Source: source + "axis_async_fifo.v",
 	Doc:    "FIFO between two clocks, cut-through or by frames",
 	Params: append(fifoParams(module.Width("DATA_WIDTH"), keepEnable("KEEP_ENABLE", "DATA_WIDTH")), twoClocks()...),
+	Beside: slices.Concat(module.Beside("KEEP_WIDTH", "FRAME_PAUSE"), lasts, sides, marks),
 	Stores: true,
 	Ports: func(a module.Args) (in, out []module.Port) {
 		width := a.Int("DATA_WIDTH") / 8

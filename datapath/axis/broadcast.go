@@ -80,7 +80,8 @@ var broadcast = module.Module{
 	Params: slices.Concat([]module.Param{
 		module.Count("M_COUNT", 4, 1, maxPorts, "outputs"),
 		module.Width("DATA_WIDTH"),
-	}, sidebands("ID_ENABLE", "ID_WIDTH", "DEST_ENABLE", "DEST_WIDTH", "USER_ENABLE", "USER_WIDTH")),
+	}),
+	Beside: slices.Concat(keeps, lasts, sides),
 	Ports: func(a module.Args) (in, out []module.Port) {
 		return ports(1, a.Int("DATA_WIDTH")), ports(a.Int("M_COUNT"), a.Int("DATA_WIDTH"))
 	},

@@ -128,7 +128,8 @@ var demux = module.Module{
 		module.Count("select", 0, 0, maxPorts-1, "output of every frame without TDEST_ROUTE"),
 		module.Count("M_DEST_WIDTH", 8, 0, 8, "bits of the outputs' tdest"),
 		sDestWidth,
-	}, sidebands("ID_ENABLE", "ID_WIDTH", "DEST_ENABLE", "USER_ENABLE", "USER_WIDTH")),
+	}),
+	Beside: slices.Concat(keeps, ids, users, module.Beside("DEST_ENABLE")),
 	Check: func(a module.Args) error {
 		n := a.Int("M_COUNT")
 		if s := a.Int("select"); s >= 1<<clog2(n) {

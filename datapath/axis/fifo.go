@@ -1,6 +1,8 @@
 package axis
 
 import (
+	"slices"
+
 	"github.com/meshnic/meshnic/datapath/module"
 	"github.com/meshnic/meshnic/datapath/sim"
 )
@@ -101,6 +103,7 @@ var fifo = module.Module{
 	Source: source + "axis_fifo.v",
 	Doc:    "FIFO, cut-through or by frames",
 	Params: fifoParams(module.Width("DATA_WIDTH"), keepEnable("KEEP_ENABLE", "DATA_WIDTH")),
+	Beside: slices.Concat(module.Beside("KEEP_WIDTH", "FRAME_PAUSE"), lasts, sides, marks),
 	Stores: true,
 	Ports:  same,
 	Check:  checkFIFO,

@@ -1,6 +1,8 @@
 package axis
 
 import (
+	"slices"
+
 	"github.com/meshnic/meshnic/datapath/module"
 	"github.com/meshnic/meshnic/datapath/sim"
 )
@@ -40,6 +42,7 @@ var fifoAdapter = module.Module{
 	Source: source + "axis_fifo_adapter.v",
 	Doc:    "FIFO with a bus width adapter",
 	Params: fifoParams(twoWidths()...),
+	Beside: slices.Concat(twoKeeps, module.Beside("FRAME_PAUSE"), sides, marks),
 	Stores: true,
 	Ports:  adapter.Ports,
 	Check:  checkAdapter,
@@ -53,6 +56,7 @@ var asyncFIFOAdapter = module.Module{
 	Source: source + "axis_async_fifo_adapter.v",
 	Doc:    "FIFO between two clocks with a bus width adapter",
 	Params: append(fifoParams(twoWidths()...), twoClocks()...),
+	Beside: slices.Concat(twoKeeps, module.Beside("FRAME_PAUSE"), sides, marks),
 	Stores: true,
 	Ports: func(a module.Args) (in, out []module.Port) {
 		in, out = adapter.Ports(a)

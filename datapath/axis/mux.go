@@ -83,7 +83,8 @@ var mux = module.Module{
 		module.Count("S_COUNT", 4, 1, maxPorts, "inputs"),
 		module.Width("DATA_WIDTH"),
 		module.Count("select", 0, 0, maxPorts-1, "input that is passed"),
-	}, sidebands("ID_ENABLE", "ID_WIDTH", "DEST_ENABLE", "DEST_WIDTH", "USER_ENABLE", "USER_WIDTH")),
+	}),
+	Beside: slices.Concat(keeps, sides),
 	Check: func(a module.Args) error {
 		if s, n := a.Int("select"), a.Int("S_COUNT"); s >= n {
 			return &module.ParamError{Param: "select", Why: fmt.Sprintf("select is %d, axis_mux has inputs 0 to %d", s, n-1)}

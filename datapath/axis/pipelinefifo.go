@@ -2,6 +2,7 @@ package axis
 
 import (
 	"math/bits"
+	"slices"
 
 	"github.com/meshnic/meshnic/datapath/module"
 	"github.com/meshnic/meshnic/datapath/sim"
@@ -64,6 +65,7 @@ var pipelineFIFO = module.Module{
 	Source: source + "axis_pipeline_fifo.v",
 	Doc:    "LENGTH registers that never stop and a FIFO behind them",
 	Params: []module.Param{module.Width("DATA_WIDTH"), module.Count("LENGTH", 2, 0, maxStages, "registers")},
+	Beside: slices.Concat(keeps, lasts, sides),
 	Stores: true,
 	Ports:  same,
 	Build: func(s *module.Site) {

@@ -37,7 +37,8 @@ var ramSwitch = module.Module{
 		module.Flag("DROP_BAD_FRAME", 0, "drop frames marked bad"),
 		module.Flag("DROP_WHEN_FULL", 0, "always ready: drop frames that do not fit"),
 		module.Count("RAM_PIPELINE", 2, 1, 16, "registers behind the memory"),
-	}, arbParams(1), sidebands("ID_ENABLE", "S_ID_WIDTH", "M_ID_WIDTH", "UPDATE_TID", "USER_ENABLE", "USER_WIDTH")),
+	}, arbParams(1)),
+	Beside: slices.Concat(twoKeeps, newIDs, users, marks),
 	Check: func(a module.Args) error {
 		if w := ramWord(a); a.Int("FIFO_DEPTH") < 2*w {
 			return &module.ParamError{Param: "FIFO_DEPTH", Why: fmt.Sprintf("FIFO_DEPTH is %d bytes, want two words of the memory, which are %d bytes each", a.Int("FIFO_DEPTH"), w)}

@@ -1,6 +1,8 @@
 package axis
 
 import (
+	"slices"
+
 	"github.com/meshnic/meshnic/datapath/module"
 	"github.com/meshnic/meshnic/datapath/sim"
 )
@@ -104,6 +106,7 @@ var register = module.Module{
 	Source: source + "axis_register.v",
 	Doc:    "register slice",
 	Params: []module.Param{module.Width("DATA_WIDTH"), regType},
+	Beside: slices.Concat(keeps, lasts, sides),
 	Ports:  same,
 	Build: func(s *module.Site) {
 		s.Add("", newRegister(s.Args.Int("REG_TYPE"), s.In[0], s.Out[0]))
@@ -116,6 +119,7 @@ var pipelineRegister = module.Module{
 	Source: source + "axis_pipeline_register.v",
 	Doc:    "LENGTH register slices in a row",
 	Params: []module.Param{module.Width("DATA_WIDTH"), regType, module.Count("LENGTH", 2, 1, 64, "registers")},
+	Beside: slices.Concat(keeps, lasts, sides),
 	Ports:  same,
 	Build: func(s *module.Site) {
 		in, n := s.In[0], s.Args.Int("LENGTH")

@@ -1,6 +1,8 @@
 package axis
 
 import (
+	"slices"
+
 	"github.com/meshnic/meshnic/datapath/module"
 	"github.com/meshnic/meshnic/datapath/sim"
 )
@@ -47,6 +49,7 @@ var srlFIFO = module.Module{
 	Doc:    "FIFO of shift registers",
 	// With DEPTH 1 the hardware's counter wraps and beats are lost.
 	Params: []module.Param{module.Width("DATA_WIDTH"), module.Count("DEPTH", 16, 2, 65536, "beats")},
+	Beside: slices.Concat(keeps, lasts, sides),
 	Stores: true,
 	Ports:  same,
 	Build: func(s *module.Site) {

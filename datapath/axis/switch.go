@@ -121,7 +121,8 @@ var switchModule = module.Module{
 		sDestWidth,
 		{Name: "S_REG_TYPE", Default: 0, Allowed: regType.Allowed, Doc: "register at each input: " + regType.Doc},
 		{Name: "M_REG_TYPE", Default: 2, Allowed: regType.Allowed, Doc: "register at each output: " + regType.Doc},
-	}, arbParams(1), sidebands("ID_ENABLE", "S_ID_WIDTH", "M_ID_WIDTH", "UPDATE_TID", "USER_ENABLE", "USER_WIDTH")),
+	}, arbParams(1)),
+	Beside: slices.Concat(keeps, newIDs, users),
 	Check: func(a module.Args) error {
 		_, err := routeOf("axis_switch", a)
 		return err

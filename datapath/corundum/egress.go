@@ -57,8 +57,9 @@ var egress = module.Module{
 		module.Flag("TX_CHECKSUM_ENABLE", 1, "0: a wire, which takes commands and ignores them"),
 		module.Count("MAX_TX_SIZE", 2048, 8, 1<<20, "bytes in the data FIFO, rounded up to a power of two beats"),
 	},
-	Check: fifoHolds("MAX_TX_SIZE", "AXIS_DATA_WIDTH"),
-	Ports: command("AXIS_DATA_WIDTH"),
+	Beside: module.Beside("AXIS_KEEP_WIDTH", "AXIS_ID_WIDTH", "AXIS_DEST_WIDTH", "AXIS_USER_WIDTH"),
+	Check:  fifoHolds("MAX_TX_SIZE", "AXIS_DATA_WIDTH"),
+	Ports:  command("AXIS_DATA_WIDTH"),
 	Build: func(s *module.Site) {
 		if !s.Args.Bool("TX_CHECKSUM_ENABLE") {
 			s.Add("", axis.NewThrough(s.In[0], s.Out[0]))

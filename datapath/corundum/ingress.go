@@ -87,7 +87,8 @@ var ingress = module.Module{
 		module.Flag("RX_CHECKSUM_ENABLE", 1, "checksums on a side channel; does not change the timing"),
 		module.Count("MAX_RX_SIZE", 2048, 1, 1<<20, "bytes of the longest frame; not used by the RTL"),
 	},
-	Ports: width("AXIS_DATA_WIDTH"),
+	Beside: module.Beside("REQ_TAG_WIDTH", "RX_QUEUE_INDEX_WIDTH", "AXIS_KEEP_WIDTH", "AXIS_ID_WIDTH", "AXIS_DEST_WIDTH", "S_AXIS_USER_WIDTH", "M_AXIS_USER_WIDTH"),
+	Ports:  width("AXIS_DATA_WIDTH"),
 	Build: func(s *module.Site) {
 		if !s.Args.Bool("RX_HASH_ENABLE") {
 			s.Add("", axis.NewThrough(s.In[0], s.Out[0]))

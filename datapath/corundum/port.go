@@ -100,6 +100,7 @@ var portRx = module.Module{
 	Source: source + "mqnic_port_rx.v",
 	Doc:    "receive side of a port: FIFO from the MAC's clock to the core's, which ignores ready and cuts frames when full",
 	Params: portParams("RX", module.Flag("AXIS_RX_USE_READY", 0, "1: the MAC waits when the FIFO is full; 0: frames are cut and marked, or lost")),
+	Beside: module.Beside("PTP_TS_WIDTH", "AXIS_KEEP_WIDTH", "AXIS_RX_USER_WIDTH", "AXIS_SYNC_KEEP_WIDTH", "AXIS_SYNC_RX_USER_WIDTH"),
 	Stores: true,
 	Ports: func(a module.Args) (in, out []module.Port) {
 		mac, core := portWidths(a)
@@ -126,6 +127,7 @@ var portTx = module.Module{
 	Source: source + "mqnic_port_tx.v",
 	Doc:    "transmit side of a port: FIFO of whole frames from the core's clock to the MAC's",
 	Params: portParams("TX", module.Flag("TX_CPL_ENABLE", 1, "completions beside the stream; does not change the timing")),
+	Beside: module.Beside("PTP_TS_WIDTH", "TX_TAG_WIDTH", "AXIS_KEEP_WIDTH", "AXIS_TX_USER_WIDTH", "AXIS_SYNC_KEEP_WIDTH", "AXIS_SYNC_TX_USER_WIDTH"),
 	Stores: true,
 	Ports: func(a module.Args) (in, out []module.Port) {
 		mac, core := portWidths(a)

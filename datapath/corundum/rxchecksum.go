@@ -36,7 +36,8 @@ var rxChecksum = module.Module{
 		module.Count("START_OFFSET", 14, 0, 1024, "bytes that do not count; does not change the timing"),
 		passThrough,
 	},
-	Ports: tapPorts(2),
+	Beside: module.Beside("KEEP_WIDTH"),
+	Ports:  tapPorts(2),
 	Build: func(s *module.Site) {
 		s.Add("", NewRxChecksum(TapConfig{Pass: s.Args.Bool("PASS_THROUGH")}, s.In[0], s.Out[0]))
 	},

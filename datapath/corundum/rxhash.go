@@ -79,6 +79,7 @@ var rxHash = module.Module{
 	Source: source + "rx_hash.v",
 	Doc:    "Toeplitz hash of received frames: watches a stream, one result a frame",
 	Params: []module.Param{module.Width("DATA_WIDTH"), passThrough},
+	Beside: module.Beside("KEEP_WIDTH"),
 	Ports:  tapPorts(4),
 	Build: func(s *module.Site) {
 		s.Add("", NewRxHash(TapConfig{Pass: s.Args.Bool("PASS_THROUGH")}, s.In[0], s.Out[0]))

@@ -147,8 +147,9 @@ var txChecksum = module.Module{
 		module.Count("DATA_FIFO_DEPTH", 4096, 8, 1<<20, "bytes in the data FIFO, rounded up to a power of two beats"),
 		module.Count("CHECKSUM_FIFO_DEPTH", sumDepth, 2, 1<<16, "sums in the checksum FIFO, rounded up to a power of two"),
 	},
-	Check: fifoHolds("DATA_FIFO_DEPTH", "DATA_WIDTH"),
-	Ports: command("DATA_WIDTH"),
+	Beside: module.Beside("KEEP_WIDTH", "ID_ENABLE", "ID_WIDTH", "DEST_ENABLE", "DEST_WIDTH", "USER_ENABLE", "USER_WIDTH"),
+	Check:  fifoHolds("DATA_FIFO_DEPTH", "DATA_WIDTH"),
+	Ports:  command("DATA_WIDTH"),
 	Build: func(s *module.Site) {
 		cfg := TxChecksumConfig{DataDepth: s.Args.Int("DATA_FIFO_DEPTH"), SumDepth: s.Args.Int("CHECKSUM_FIFO_DEPTH")}
 		s.Add("", NewTxChecksum(cfg, s.In[0], s.Out[0]))

@@ -36,7 +36,6 @@ func (d *drawer) args(m *module.Module, width int, mhz float64) module.Args {
 			if a[p.Name] = mhz; d.chance(50) {
 				a[p.Name] = pick(d.dice, clocks...)
 			}
-		case strings.HasPrefix(p.Doc, "sideband"):
 		case !p.Required && !bounded && d.chance(40):
 		case len(p.Allowed) > 0:
 			a[p.Name] = pick(d.dice, p.Allowed...)

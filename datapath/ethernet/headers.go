@@ -1,6 +1,8 @@
 package ethernet
 
 import (
+	"slices"
+
 	"github.com/meshnic/meshnic/datapath/module"
 	"github.com/meshnic/meshnic/datapath/sim"
 )
@@ -37,8 +39,12 @@ var anyWidth = []module.Param{module.Width("DATA_WIDTH")}
 // width, 64 bit unless it has a parameter for it; inner bytes of the Ethernet
 // frame are not on its input.
 func headerStage(name, doc string, inner int, params []module.Param, hdrIn, hdrOut bool, build func(*module.Site) sim.Stage) module.Module {
+	var beside []module.Param
+	if slices.ContainsFunc(params, func(p module.Param) bool { return p.Name == "DATA_WIDTH" }) {
+		beside = append(module.Beside("KEEP_WIDTH"), module.Always("KEEP_ENABLE", 1, "beats that are not full have their tkeep"))
+	}
 	return module.Module{
-		Name: name, Source: source + name + ".v", Doc: doc, Params: params, Inner: inner,
+		Name: name, Source: source + name + ".v", Doc: doc, Params: params, Beside: beside, Inner: inner,
 		Ports: func(a module.Args) (in, out []module.Port) {
 			width := wide
 			if _, ok := a["DATA_WIDTH"]; ok {

@@ -123,11 +123,22 @@ var lineModules = []module.Module{
 // lineStage describes a MAC of DATA_WIDTH; rx: XGMII is its input.
 func lineStage(name, file, doc string, rx bool, params []module.Param, build func(*module.Site)) module.Module {
 	return module.Module{
-		Name: name, Source: source + file, Doc: doc, Params: params,
+		Name: name, Source: source + file, Doc: doc, Params: params, Beside: besideLine(name),
 		Ports: func(a module.Args) (in, out []module.Port) {
 			width := a.Int("DATA_WIDTH") / 8
 			return []module.Port{{Width: width, XGMII: rx}}, []module.Port{{Width: width, XGMII: !rx}}
 		},
 		Build: build,
 	}
+}
+
+// besideLine are a MAC's parameters that change no cycle of the half of that name.
+func besideLine(name string) []module.Param {
+	switch name {
+	case "eth_mac_10g(rx)":
+		return append(module.Beside("KEEP_WIDTH", "CTRL_WIDTH", "TX_USER_WIDTH", "RX_USER_WIDTH"), dic, padding, ifg, minFrame)
+	case "eth_mac_10g(tx)":
+		return module.Beside("KEEP_WIDTH", "CTRL_WIDTH", "TX_USER_WIDTH", "RX_USER_WIDTH")
+	}
+	return module.Beside("KEEP_WIDTH", "CTRL_WIDTH", "USER_WIDTH")
 }

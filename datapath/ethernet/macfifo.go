@@ -78,12 +78,14 @@ func fifoConfig(a module.Args, side string) axis.FIFOConfig {
 	}
 }
 
-// fifoStage describes a MAC with a FIFO, 64 bit wide on the line's side.
-func fifoStage(name, doc, side string, rx bool, params []module.Param, build func(*module.Site)) module.Module {
+// fifoStage describes a MAC with a FIFO, 64 bit wide on the line's side; other are
+// the parameters of its other half.
+func fifoStage(name, doc, side string, rx bool, params, other []module.Param, build func(*module.Site)) module.Module {
 	width := module.Param{Name: "AXIS_DATA_WIDTH", Default: 64, Min: 8, Max: 1024, Power: true, Doc: "bus width in bits"}
 	return module.Module{
 		Name: name, Source: source + "eth_mac_10g_fifo.v", Doc: doc, Stores: true,
 		Params: append([]module.Param{onlyWidth(64), width, module.MHz("MAC_MHZ"), module.MHz("LOGIC_MHZ")}, params...),
+		Beside: append(module.Beside("CTRL_WIDTH", "AXIS_KEEP_ENABLE", "AXIS_KEEP_WIDTH", "TX_USER_WIDTH", "RX_USER_WIDTH"), other...),
 		Ports: func(a module.Args) (in, out []module.Port) {
 			line := []module.Port{{Width: wide, MHz: a.Float("MAC_MHZ"), XGMII: true}}
 			logic := []module.Port{{Width: a.Int("AXIS_DATA_WIDTH") / 8, MHz: a.Float("LOGIC_MHZ")}}
@@ -99,14 +101,17 @@ func fifoStage(name, doc, side string, rx bool, params []module.Param, build fun
 	}
 }
 
+var (
+	rxFIFO = fifoParams("RX_", func(a module.Args) float64 { return a.Float("RX_DROP_OVERSIZE_FRAME") })
+	txFIFO = append(fifoParams("TX_", nil), dic, padding, ifg, minFrame)
+)
+
 var fifoModules = []module.Module{
-	fifoStage("eth_mac_10g_fifo(rx)", "receive side of a 10G MAC with a FIFO between two clocks", "RX_", true,
-		fifoParams("RX_", func(a module.Args) float64 { return a.Float("RX_DROP_OVERSIZE_FRAME") }),
+	fifoStage("eth_mac_10g_fifo(rx)", "receive side of a 10G MAC with a FIFO between two clocks", "RX_", true, rxFIFO, txFIFO,
 		func(s *module.Site) {
 			NewMACFIFORx(s, s.In[0], s.Out[0], MACFIFOConfig{FIFO: fifoConfig(s.Args, "RX_")})
 		}),
-	fifoStage("eth_mac_10g_fifo(tx)", "transmit side of a 10G MAC with a FIFO between two clocks", "TX_", false,
-		append(fifoParams("TX_", nil), dic, padding, ifg, minFrame),
+	fifoStage("eth_mac_10g_fifo(tx)", "transmit side of a 10G MAC with a FIFO between two clocks", "TX_", false, txFIFO, rxFIFO,
 		func(s *module.Site) {
 			NewMACFIFOTx(s, s.In[0], s.Out[0], MACFIFOConfig{Tx: txConfig(s.Args), FIFO: fifoConfig(s.Args, "TX_")})
 		}),

@@ -62,7 +62,10 @@ type Module struct {
 	Doc    string // one line
 	Params []Param
 	Stores bool // a FIFO: cuts combinational paths, and a loop of stages needs one
-	Inner  int  // bytes of an Ethernet frame that are not on the first input: headers beside it or taken off before (14, 34, 42)
+	// Beside are parameters of the RTL that change no cycle, such as the widths of
+	// what stands beside the data. A description may give them; Args do not hold them.
+	Beside []Param
+	Inner  int // bytes of an Ethernet frame that are not on the first input: headers beside it or taken off before (14, 34, 42)
 
 	// Ports returns the module's inputs and outputs.
 	Ports func(Args) (in, out []Port)
@@ -118,13 +121,20 @@ func (m *Module) Fill(given Args) (Args, error) {
 		}
 		a[p.Name] = v
 	}
-	for name := range given {
-		if _, ok := a[name]; !ok {
+	for name, v := range given {
+		if _, ok := a[name]; ok {
+			continue
+		}
+		i := slices.IndexFunc(m.Beside, func(p Param) bool { return p.Name == name })
+		if i < 0 {
 			var names []string
 			for _, p := range m.Params {
 				names = append(names, p.Name)
 			}
 			return nil, &ParamError{name, fmt.Sprintf("%s has no parameter %s, it has %s", m.Name, name, strings.Join(names, ", "))}
+		}
+		if err := m.Beside[i].check(v); err != nil {
+			return nil, &ParamError{name, err.Error()}
 		}
 	}
 	if m.Check != nil {
@@ -187,6 +197,19 @@ func Count(name string, def, min, max float64, doc string) Param {
 // Power is a parameter that is a power of two between min and max.
 func Power(name string, def, min, max float64, doc string) Param {
 	return Param{Name: name, Default: def, Min: min, Max: max, Power: true, Doc: doc}
+}
+
+// Beside are whole parameters that change no cycle, for Module.Beside.
+func Beside(names ...string) (ps []Param) {
+	for _, n := range names {
+		ps = append(ps, Param{Name: n, Max: 1 << 20, Whole: true, Doc: "changes no cycle"})
+	}
+	return ps
+}
+
+// Always is a parameter whose default alone is modelled, for Module.Beside.
+func Always(name string, v float64, doc string) Param {
+	return Param{Name: name, Default: v, Allowed: []float64{v}, Doc: doc}
 }
 
 // MHz is a parameter that gives a clock.

@@ -92,7 +92,7 @@ type builder struct {
 	all      []*place
 	mhz      []float64            // of each domain
 	ends     map[string]end       // outputs nobody has taken yet
-	asked    map[string]bool      // stages without headers whose stream goes on to one with
+	asked    map[string]*place    // stages without headers whose stream goes on to one with, and that one
 	early    map[string]*sim.Wire // wires made before their producer: what closes a loop
 }
 
@@ -119,7 +119,7 @@ func (d *Description) Build(setup Setup) (*Built, error) {
 	if setup.Inputs < 1 {
 		setup.Inputs = 1
 	}
-	b := &builder{setup: setup, b: &Built{Net: &sim.Net{}}, ends: map[string]end{}, early: map[string]*sim.Wire{}, asked: map[string]bool{}}
+	b := &builder{setup: setup, b: &Built{Net: &sim.Net{}}, ends: map[string]end{}, early: map[string]*sim.Wire{}, asked: map[string]*place{}}
 	b.graph(d)
 	if len(b.problems) > 0 {
 		return nil, b.problems
@@ -317,8 +317,12 @@ func (b *builder) place(p *place, clock float64) bool {
 				w.Name = "idle." + w.Name
 			}
 			if e.stage != -2 {
-				header := port.Header || len(p.in) == 1 && b.asked[p.name]
-				b.b.In = append(b.b.In, Port{Wire: w, Stage: index, Header: header, XGMII: port.XGMII, Inner: p.m.Inner})
+				by := b.asked[p.name]
+				header, inner := port.Header || len(p.in) == 1 && by != nil, p.m.Inner
+				if header && !port.Header {
+					inner = by.m.Inner // what its header says is beside the stream already here
+				}
+				b.b.In = append(b.b.In, Port{Wire: w, Stage: index, Header: header, XGMII: port.XGMII, Inner: inner})
 				if header && !port.Header {
 					w, beside = b.beside(p, w)
 				}

@@ -20,10 +20,10 @@ func (b *builder) ask(places []*place, producer map[string]*place) {
 		for at := p; len(at.from) == 1; {
 			stage, _, _ := split(at.from[0])
 			before := producer[stage]
-			if before == nil || len(before.in) != 1 || before.in[0].Header || before.in[0].XGMII || len(before.out) > 0 && before.out[0].Header || b.asked[before.name] {
+			if before == nil || len(before.in) != 1 || before.in[0].Header || before.in[0].XGMII || len(before.out) > 0 && before.out[0].Header || b.asked[before.name] != nil {
 				break
 			}
-			b.asked[before.name] = true
+			b.asked[before.name] = p
 			at = before
 		}
 	}
@@ -46,7 +46,7 @@ func (b *builder) headers(p *place, e end, port module.Port) (w, beside *sim.Wir
 		w := b.b.Net.Wire(p.name+".header", e.wire.Clock, e.wire.Width)
 		b.b.Net.Add(p.name+".header", &headed{in: e.wire, out: w})
 		return w, nil
-	case e.port.Header && b.asked[p.name]:
+	case e.port.Header && b.asked[p.name] != nil:
 		return b.beside(p, e.wire)
 	}
 	return e.wire, e.hdr

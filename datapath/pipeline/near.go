@@ -37,6 +37,9 @@ func (p *parser) parameter(k *yaml.Node, m *module.Module) bool {
 		}
 		all = append(all, x.Name)
 	}
+	if slices.ContainsFunc(m.Beside, func(x module.Param) bool { return x.Name == k.Value }) {
+		return true
+	}
 	switch some := nearest(k.Value, all); {
 	case k.Value == "<<":
 		p.add(k, "merge keys (<<) are not read: write the stage's parameters out")

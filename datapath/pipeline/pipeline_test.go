@@ -89,6 +89,52 @@ func TestHeadersGoRound(t *testing.T) {
 	require.Equal(t, plain.OutBeats, with.OutBeats)
 }
 
+// In front of a stage that takes a header the stream is what the header is not:
+// stages before it have the payload alone, and every frame keeps its header, also
+// when a FIFO takes several frames before the first header is taken. The figures
+// are those of the Verilog in the same row.
+func TestHeadersInFront(t *testing.T) {
+	for _, tt := range []struct {
+		file       string
+		traffic    pipeline.Traffic
+		beats      int
+		first, cpf float64
+		total      float64
+	}{
+		{`[{module: axis_register, DATA_WIDTH: 64}, {module: eth_axis_tx, DATA_WIDTH: 64}]`, pipeline.Traffic{Bytes: 60, Frames: 16}, 6, 2, 9, 144},
+		{`[{module: axis_fifo, DATA_WIDTH: 64}, udp_ip_tx_64, ip_eth_tx_64, {module: eth_axis_tx, DATA_WIDTH: 64}]`, pipeline.Traffic{Bytes: 65, Frames: 8, Sink: "pat25"}, 3, 4, 36, 288},
+		{`[{module: axis_fifo, DATA_WIDTH: 64, FRAME_FIFO: 1}, ip_eth_tx_64, {module: axis_register, DATA_WIDTH: 64}, {module: eth_axis_tx, DATA_WIDTH: 64}]`, pipeline.Traffic{Bytes: 60, Frames: 16}, 4, 3, 9, 148},
+	} {
+		d, err := pipeline.Parse([]byte(tt.file), "f")
+		require.NoError(t, err)
+		for _, tt.traffic.Engine = range pipeline.Engines {
+			r, err := d.Run(tt.traffic)
+			require.NoError(t, err)
+			require.True(t, r.Finished)
+			require.Equal(t, tt.traffic.Frames, r.Delivered, tt.file)
+			require.Equal(t, tt.beats, r.InBeats, tt.file)
+			require.Equal(t, []float64{tt.first, tt.cpf, tt.total}, []float64{*r.FirstLatency, *r.CyclesPerFrame, *r.Total}, tt.file)
+		}
+	}
+}
+
+// Of several stages that store, the occupancy is that of the axis_fifo.
+func TestOccupancyOfTheFIFO(t *testing.T) {
+	for file, want := range map[string]int{
+		`[{module: axis_srl_fifo, DATA_WIDTH: 512, DEPTH: 16}, {module: axis_fifo, DATA_WIDTH: 512, DEPTH: 2048}]`: 2048,
+		`[{module: axis_srl_fifo, DATA_WIDTH: 512, DEPTH: 16}, {module: axis_register, DATA_WIDTH: 512}]`:          1024,
+	} {
+		d, err := pipeline.Parse([]byte(file), "f")
+		require.NoError(t, err)
+		for _, engine := range pipeline.Engines {
+			r, err := d.Run(pipeline.Traffic{Bytes: 1514, Frames: 8, Sink: "pat25", Engine: engine})
+			require.NoError(t, err)
+			require.Equal(t, want, *r.MaxOccupancy, file)
+			require.Equal(t, want, *r.Inputs[0].MaxOccupancy, file)
+		}
+	}
+}
+
 func TestRefused(t *testing.T) {
 	for _, tt := range []struct{ name, file, want string }{
 		{"empty", "", "1:1: is empty"},
@@ -122,6 +168,8 @@ func TestRefused(t *testing.T) {
 		{"clock 0", "- {module: axis_register, DATA_WIDTH: 64, clock_mhz: 0}", "1:54: clock_mhz is 0"},
 		{"no number", "- {module: axis_register, DATA_WIDTH: wide}", `1:39: "wide" is not a number`},
 		{"twice", "- {module: axis_register, DATA_WIDTH: 64, DATA_WIDTH: 64}", `1:43: field "DATA_WIDTH" comes twice`},
+		{"no tlast", "- {module: axis_fifo, DATA_WIDTH: 64, LAST_ENABLE: 0}", "1:52: LAST_ENABLE is 0, want 1"},
+		{"half a bit", "- {module: axis_fifo, DATA_WIDTH: 64, USER_WIDTH: 1.5}", "1:51: USER_WIDTH is 1.5, want a whole number"},
 		{"two names", "- {module: axis_register, name: a, DATA_WIDTH: 64}\n- {module: axis_register, name: a, DATA_WIDTH: 64}", "2:3: stage a: the name comes twice"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -214,6 +262,33 @@ func TestSpellings(t *testing.T) {
 			want = d
 		}
 		require.Equal(t, want.Stages[0].Params, d.Stages[0].Params, file)
+	}
+}
+
+// Parameters of the RTL that change no cycle may be given, and change none.
+func TestBeside(t *testing.T) {
+	for _, m := range pipeline.Modules {
+		given := module.Args{}
+		for _, p := range m.Params {
+			if p.Required {
+				given[p.Name] = 64
+			}
+			if p.Required && len(p.Allowed) > 0 {
+				given[p.Name] = p.Allowed[0]
+			}
+		}
+		want, err := m.Fill(given)
+		require.NoError(t, err, m.Name)
+		for _, p := range m.Beside {
+			require.NotContains(t, want, p.Name, m.Name)
+			given[p.Name] = max(p.Default, p.Min)
+			if p.Power {
+				given[p.Name] = max(1, p.Default)
+			}
+		}
+		got, err := m.Fill(given)
+		require.NoError(t, err, m.Name)
+		require.Equal(t, want, got, m.Name)
 	}
 }
 

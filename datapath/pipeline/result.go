@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/meshnic/meshnic/datapath/axis"
 	"github.com/meshnic/meshnic/datapath/sim"
 )
 
@@ -278,29 +279,42 @@ func (r *Result) inputs(b *bench, t Traffic) {
 			}
 		}
 		x.Delivered = len(out)
+		var parts []int
 		for _, st := range b.Stages {
 			if st.Input != i && !(t.Inputs == 1 && st.Input < 0) {
 				continue
 			}
-			for _, p := range st.Parts {
-				if _, ok := b.Net.Stages[p].(sim.Leveller); ok && x.MaxOccupancy == nil {
-					h := b.engine.Highest(p)
-					x.MaxOccupancy = &h
-				}
-			}
+			parts = append(parts, st.Parts...)
 		}
+		x.MaxOccupancy = b.occupancy(parts)
 		r.Inputs = append(r.Inputs, x)
 	}
 }
 
+// occupancy is the highest level of the FIFO among the stages: of the first
+// axis_fifo, which is what the records tell of, else of the first that stores.
+func (b *bench) occupancy(stages []int) (level *int) {
+	for _, i := range stages {
+		_, stores := b.Net.Stages[i].(sim.Leveller)
+		_, fifo := b.Net.Stages[i].(*axis.FIFO)
+		if !stores || level != nil && !fifo {
+			continue
+		}
+		h := b.engine.Highest(i)
+		if level = &h; fifo {
+			break
+		}
+	}
+	return level
+}
+
 func (r *Result) levels(b *bench) {
+	all := make([]int, len(b.Net.Stages))
 	for i, s := range b.Net.Stages {
+		all[i] = i
 		if _, ok := s.(sim.Leveller); ok {
 			h := b.engine.Highest(i)
 			r.Levels = append(r.Levels, LevelResult{b.Net.Name(i), h})
-			if r.MaxOccupancy == nil {
-				r.MaxOccupancy = &h
-			}
 		}
 		var by [sim.NumLosses]int
 		for _, l := range b.lost {
@@ -314,6 +328,7 @@ func (r *Result) levels(b *bench) {
 			}
 		}
 	}
+	r.MaxOccupancy = b.occupancy(all)
 }
 
 // stall is how many cycles beats were offered and not accepted.

@@ -29,7 +29,7 @@ func JSONSchema(own ...module.Module) []byte {
 		props, params := common(), object{}
 		props["module"] = object{"const": m.Name}
 		var required []string
-		for _, p := range m.Params {
+		for _, p := range slices.Concat(m.Params, m.Beside) {
 			props[p.Name] = paramSchema(p)
 			params[p.Name] = object{"$ref": "#/$defs/stage-" + ref(m.Name) + "/properties/" + p.Name}
 			if p.Required && !slices.Contains(clockParams, p.Name) {

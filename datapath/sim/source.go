@@ -31,7 +31,7 @@ func (f *Frames) Next() (Frame, bool) {
 
 // Source presents the frames of a feed on a wire: the next beat as soon as the
 // last is accepted, a header (where WithHeader is set) together with the first
-// beat of its frame.
+// beat of its frame, or behind the headers that still wait.
 type Source struct {
 	Out        *Wire
 	Feed       Feed
@@ -40,8 +40,8 @@ type Source struct {
 	loaded bool
 	frame  Frame
 	off    int
-	from   Cycle // no earlier edge offers the frame
-	hdr    bool  // the header has not been accepted yet
+	from   Cycle    // no earlier edge offers the frame
+	hdrs   []Header // not accepted yet; that of frame is the last, if it is there
 }
 
 // Ports returns no inputs and the wire.
@@ -49,9 +49,12 @@ func (s *Source) Ports() (in, out []*Wire) { return nil, []*Wire{s.Out} }
 
 func (s *Source) load(from Cycle) {
 	s.frame, s.loaded = s.Feed.Next()
-	s.off, s.hdr = 0, s.WithHeader
+	s.off = 0
 	if s.loaded {
 		s.from = max(from, s.Out.Clock.First(s.frame.At))
+	}
+	if s.loaded && s.WithHeader {
+		s.hdrs = append(s.hdrs, Header{Frame: s.frame.ID, Bytes: uint16(s.frame.Bytes), Dest: s.frame.Dest})
 	}
 }
 
@@ -61,13 +64,17 @@ func (s *Source) Offer() {
 	if !s.loaded {
 		s.load(0)
 	}
-	if !s.loaded || w.Clock.Now < s.from {
+	now := s.loaded && w.Clock.Now >= s.from
+	if now {
+		w.Put(true, BeatAt(s.frame, s.off, w.Width))
+	} else {
 		w.Put(false, Beat{})
-		w.PutHdr(false, Header{})
-		return
 	}
-	w.Put(true, BeatAt(s.frame, s.off, w.Width))
-	w.PutHdr(s.hdr, Header{Frame: s.frame.ID, Bytes: uint16(s.frame.Bytes), Dest: s.frame.Dest})
+	if len(s.hdrs) > 0 && (now || !s.loaded || s.hdrs[0].Frame != s.frame.ID) {
+		w.PutHdr(true, s.hdrs[0])
+	} else {
+		w.PutHdr(false, Header{})
+	}
 }
 
 // BeatAt is the beat of f that starts with its byte off, on a bus of width
@@ -87,7 +94,7 @@ func (s *Source) Edge(at Edges) bool {
 	w := s.Out
 	moved := false
 	if w.HdrFire() {
-		s.hdr, moved = false, true
+		s.hdrs, moved = append(s.hdrs[:0], s.hdrs[1:]...), true
 	}
 	if !w.Fire() {
 		return moved
