@@ -59,6 +59,30 @@ func TestArbiterTurns(t *testing.T) {
 	}
 }
 
+// TestArbiterFirst: of frames that come at once, as on the test bench of the
+// records (edge 64) and a cycle or two later, which is first depends on the turn.
+func TestArbiterFirst(t *testing.T) {
+	for _, tt := range []struct {
+		inputs int
+		at     sim.Cycle
+		want   []uint32
+		last   sim.Cycle // of the first frame
+	}{
+		{2, 64, []uint32{0, 10, 1, 11}, 4}, {2, 65, []uint32{0, 10, 1, 11}, 3}, {2, 66, []uint32{10, 0, 11, 1}, 3},
+		{3, 64, []uint32{20, 0, 10, 21, 1, 11}, 3}, {3, 65, []uint32{0, 10, 20, 1, 11, 21}, 3}, {3, 66, []uint32{10, 20, 0, 11, 21, 1}, 3},
+	} {
+		r := row{blocks: []block{arbiter}}
+		for i := range tt.inputs {
+			r.inputs = append(r.inputs, numbered(uint32(10*i), 2, 60, 0))
+			r.inputs[i][0].At = sim.Picos(tt.at) * 4000
+		}
+		b, trace := r.run(t)
+		frames, last := arrived(trace, b.out[0])
+		require.Equal(t, tt.want, frames, "%d inputs, cycle %d", tt.inputs, tt.at)
+		require.Equal(t, tt.at+tt.last, last[0], "%d inputs, cycle %d", tt.inputs, tt.at)
+	}
+}
+
 func TestArbiterOrder(t *testing.T) {
 	r := row{blocks: []block{arbiter}, inputs: [][]sim.Frame{numbered(0, 4, 300, 0), numbered(10, 4, 300, 0), numbered(20, 4, 300, 0)}}
 	b, trace := r.run(t)
