@@ -37,7 +37,7 @@ var carried = map[protoreflect.FullName]map[string][]string{
 	"envoy.extensions.filters.network.http_connection_manager.v3.HttpFilter": {"name": nil, "typed_config": nil},
 	"envoy.extensions.filters.http.router.v3.Router":                         {},
 	"envoy.config.route.v3.RouteConfiguration":                               withMutations("name", "virtual_hosts"),
-	"envoy.config.route.v3.VirtualHost":                                      withMutations("name", "domains", "routes"),
+	"envoy.config.route.v3.VirtualHost":                                      withMutations("name", "domains", "routes", "retry_policy", "include_request_attempt_count", "include_attempt_count_in_response"),
 	"envoy.config.route.v3.Route":                                            withMutations("match", "route", "direct_response", "redirect"),
 	"envoy.config.core.v3.HeaderValueOption":                                 {"header": nil, "append_action": mesh.AppendActions(), "keep_empty_value": nil},
 	"envoy.config.core.v3.HeaderValue":                                       {"key": nil, "value": nil},
@@ -49,8 +49,15 @@ var carried = map[protoreflect.FullName]map[string][]string{
 	},
 	"envoy.config.route.v3.RouteMatch":            {"prefix": nil, "path": nil, "path_separated_prefix": nil, "safe_regex": nil, "headers": nil, "query_parameters": nil},
 	"envoy.config.route.v3.QueryParameterMatcher": {"name": nil, "string_match": nil, "present_match": nil},
-	"envoy.config.route.v3.RouteAction": {"cluster": nil, "timeout": nil, "hash_policy": nil, "weighted_clusters": nil,
+	"envoy.config.route.v3.RouteAction": {"cluster": nil, "timeout": nil, "hash_policy": nil, "weighted_clusters": nil, "retry_policy": nil,
 		"prefix_rewrite": nil, "regex_rewrite": nil, "host_rewrite_literal": nil},
+	"envoy.config.route.v3.RetryPolicy": {"retry_on": nil, "num_retries": nil, "per_try_timeout": nil, "retry_back_off": nil, "retriable_status_codes": nil, "retriable_headers": nil,
+		"retry_host_predicate": nil, "host_selection_retry_max_attempts": nil},
+	"envoy.config.route.v3.RetryPolicy.RetryBackOff":                       {"base_interval": nil, "max_interval": nil},
+	"envoy.config.route.v3.RetryPolicy.RetryHostPredicate":                 {"name": nil, "typed_config": nil},
+	"envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate": {},
+	"envoy.config.cluster.v3.CircuitBreakers.Thresholds.RetryBudget":       {"budget_percent": nil, "min_retry_concurrency": nil},
+	"envoy.type.v3.Percent":                               {"value": nil},
 	"envoy.type.matcher.v3.RegexMatchAndSubstitute":       {"pattern": nil, "substitution": nil},
 	"envoy.config.route.v3.WeightedCluster":               {"clusters": nil},
 	"envoy.config.route.v3.WeightedCluster.ClusterWeight": {"name": nil, "weight": nil},
@@ -65,7 +72,7 @@ var carried = map[protoreflect.FullName]map[string][]string{
 		"least_request_lb_config": nil, "ring_hash_lb_config": nil, "circuit_breakers": nil,
 	},
 	"envoy.config.cluster.v3.CircuitBreakers":              {"thresholds": nil},
-	"envoy.config.cluster.v3.CircuitBreakers.Thresholds":   {"priority": {"DEFAULT"}, "max_connections": nil, "max_pending_requests": nil, "max_requests": nil},
+	"envoy.config.cluster.v3.CircuitBreakers.Thresholds":   {"priority": {"DEFAULT"}, "max_connections": nil, "max_pending_requests": nil, "max_requests": nil, "max_retries": nil, "retry_budget": nil},
 	"envoy.config.cluster.v3.Cluster.LeastRequestLbConfig": {"choice_count": nil},
 	"envoy.config.cluster.v3.Cluster.RingHashLbConfig": {
 		"minimum_ring_size": nil, "maximum_ring_size": nil, "hash_function": {"XX_HASH"},
@@ -277,8 +284,12 @@ func (c *checker) value(v *node, path string, f protoreflect.FieldDescriptor, va
 		if !slices.Contains(values, v.Value) {
 			c.fail(v, path, "is %q, supported: %s", v.Value, strings.Join(values, ", "))
 		}
-	case protoreflect.Uint32Kind:
+	case protoreflect.Uint32Kind, protoreflect.Int64Kind: // of the latter there are counts
 		c.number(v, path)
+	case protoreflect.DoubleKind:
+		if _, err := strconv.ParseFloat(v.Value, 64); err != nil {
+			c.fail(v, path, "%q is not a number", v.Value)
+		}
 	case protoreflect.StringKind:
 		if v.ShortTag() != "!!str" {
 			c.fail(v, path, "%s is not a string; put it in quotes", v.Value)

@@ -132,7 +132,8 @@ func (r *reader) listener(path string, l *listenerv3.Listener) mesh.Listener {
 }
 
 func (r *reader) virtualHost(path string, v *routev3.VirtualHost) mesh.VirtualHost {
-	out := mesh.VirtualHost{Name: v.GetName(), Domains: v.GetDomains(), Mutate: r.mutations(path, v)}
+	out := mesh.VirtualHost{Name: v.GetName(), Domains: v.GetDomains(), Mutate: r.mutations(path, v), Retry: r.retry(path+".retry_policy", v.GetRetryPolicy()),
+		CountRequests: v.GetIncludeRequestAttemptCount(), CountResponses: v.GetIncludeAttemptCountInResponse()}
 	for i, e := range v.GetRoutes() {
 		p := fmt.Sprintf("%s.routes[%d]", path, i)
 		m := mesh.Route{
@@ -169,6 +170,7 @@ func (r *reader) virtualHost(path string, v *routev3.VirtualHost) mesh.VirtualHo
 			Prefix: a.GetPrefixRewrite(), Host: a.GetHostRewriteLiteral(),
 			Regex: a.GetRegexRewrite().GetPattern().GetRegex(), Substitution: a.GetRegexRewrite().GetSubstitution(),
 		}
+		m.Retry = r.retry(p+".route.retry_policy", a.GetRetryPolicy())
 		if a.GetTimeout() != nil {
 			m.Timeout = r.duration(p+".route.timeout", a.GetTimeout())
 		}
@@ -297,6 +299,8 @@ func (r *reader) breakers(path string, b *clusterv3.CircuitBreakers) *mesh.Break
 		MaxConnections: or(t.GetMaxConnections(), d.MaxConnections),
 		MaxPending:     or(t.GetMaxPendingRequests(), d.MaxPending),
 		MaxRequests:    or(t.GetMaxRequests(), d.MaxRequests),
+		MaxRetries:     or(t.GetMaxRetries(), d.MaxRetries),
+		Budget:         budget(t.GetRetryBudget()),
 	}
 }
 

@@ -103,7 +103,8 @@ func listener(l *mesh.Listener) (*listenerv3.Listener, error) {
 
 func virtualHost(h *mesh.VirtualHost) *routev3.VirtualHost {
 	out := &routev3.VirtualHost{
-		Name: h.Name, Domains: h.Domains,
+		Name: h.Name, Domains: h.Domains, RetryPolicy: retryPolicy(h.Retry),
+		IncludeRequestAttemptCount: h.CountRequests, IncludeAttemptCountInResponse: h.CountResponses,
 		RequestHeadersToAdd: headerOptions(h.Mutate.Request.Add), RequestHeadersToRemove: h.Mutate.Request.Remove,
 		ResponseHeadersToAdd: headerOptions(h.Mutate.Response.Add), ResponseHeadersToRemove: h.Mutate.Response.Remove,
 	}
@@ -126,8 +127,9 @@ func virtualHost(h *mesh.VirtualHost) *routev3.VirtualHost {
 		a := &routev3.RouteAction{
 			ClusterSpecifier: &routev3.RouteAction_Cluster{Cluster: r.Cluster},
 			// Always written: left out it would mean 15 s.
-			Timeout:    durationpb.New(r.Timeout),
-			HashPolicy: hashPolicies(r.Hash),
+			Timeout:     durationpb.New(r.Timeout),
+			HashPolicy:  hashPolicies(r.Hash),
+			RetryPolicy: retryPolicy(r.Retry),
 		}
 		a.PrefixRewrite = r.Rewrite.Prefix
 		if r.Rewrite.Regex != "" {
@@ -252,6 +254,7 @@ func cluster(c *mesh.Cluster) *clusterv3.Cluster {
 	if b := c.Breakers; b != nil {
 		out.CircuitBreakers = &clusterv3.CircuitBreakers{Thresholds: []*clusterv3.CircuitBreakers_Thresholds{{
 			MaxConnections: wrapperspb.UInt32(b.MaxConnections), MaxPendingRequests: wrapperspb.UInt32(b.MaxPending), MaxRequests: wrapperspb.UInt32(b.MaxRequests),
+			MaxRetries: wrapperspb.UInt32(b.MaxRetries), RetryBudget: retryBudget(b.Budget),
 		}}}
 	}
 	if c.Choices != 0 {

@@ -26,6 +26,7 @@ const (
 	XEnvoyUpstreamServiceTime
 	XEnvoyOriginalPath
 	XEnvoyOriginalHost
+	XEnvoyAttemptCount
 	XEnvoyControl // request controls of Envoy that a client from outside may not set
 	numIDs
 )
@@ -63,6 +64,7 @@ var byLength = func() (t [48][]name) {
 		{"x-envoy-upstream-service-time", XEnvoyUpstreamServiceTime},
 		{"x-envoy-original-path", XEnvoyOriginalPath},
 		{"x-envoy-original-host", XEnvoyOriginalHost},
+		{"x-envoy-attempt-count", XEnvoyAttemptCount},
 		{"x-envoy-expected-rq-timeout-ms", XEnvoyControl},
 		{"x-envoy-max-retries", XEnvoyControl},
 		{"x-envoy-retry-on", XEnvoyControl},

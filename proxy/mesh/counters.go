@@ -26,9 +26,12 @@ type ClusterCounters struct {
 	RqTotal, RqActive, RqCompleted, RqTimeout, RqRxReset, RqTxReset         uint64
 	RqCancelled, RqPendingTotal, RqPendingActive, RqPendingOverflow         uint64
 	RqPendingFailureEject, PausedReadingTotal, ResumedReadingTotal          uint64
+	RqRetry, RqRetrySuccess, RqRetryOverflow, RqRetryLimit                  uint64
+	RqPerTryTimeout, RetryAbandoned                                         uint64
 	BackedUpTotal, DrainedTotal, MembershipTotal, MembershipHealthy, Panics uint64
 
 	Status [1000]uint64 // upstream_rq_<code>, the proxy's own answers included
+	Again  [1000]uint64 // retry.upstream_rq_<code>: responses that were followed by another try
 }
 
 // Count counts a response to downstream with the given status.
@@ -136,13 +139,30 @@ func (c *ClusterCounters) Stats(dst []Stat, cluster string) []Stat {
 		Stat{p + "upstream_rq_pending_active", c.RqPendingActive, true},
 		Stat{p + "upstream_rq_pending_overflow", c.RqPendingOverflow, false},
 		Stat{p + "upstream_rq_pending_failure_eject", c.RqPendingFailureEject, false},
+		Stat{p + "upstream_rq_retry", c.RqRetry, false},
+		Stat{p + "upstream_rq_retry_backoff_exponential", c.RqRetry, false},
+		Stat{p + "upstream_rq_retry_success", c.RqRetrySuccess, false},
+		Stat{p + "upstream_rq_retry_overflow", c.RqRetryOverflow, false},
+		Stat{p + "upstream_rq_retry_limit_exceeded", c.RqRetryLimit, false},
+		Stat{p + "upstream_rq_per_try_timeout", c.RqPerTryTimeout, false},
+		Stat{p + "retry_or_shadow_abandoned", c.RetryAbandoned, false},
 		Stat{p + "upstream_flow_control_paused_reading_total", c.PausedReadingTotal, false},
 		Stat{p + "upstream_flow_control_resumed_reading_total", c.ResumedReadingTotal, false},
 		Stat{p + "upstream_flow_control_backed_up_total", c.BackedUpTotal, false},
 		Stat{p + "upstream_flow_control_drained_total", c.DrainedTotal, false},
 	)
+	dst = statuses(dst, p, &c.Status)
+	dst = statuses(dst, p+"retry.", &c.Again)
+	if again := total(&c.Again); again > 0 {
+		dst = append(dst, Stat{p + "retry.upstream_rq_completed", again, false})
+	}
+	return dst
+}
+
+// statuses appends those of the codes, and of their classes, that there were.
+func statuses(dst []Stat, p string, codes *[1000]uint64) []Stat {
 	var class [10]uint64
-	for code, n := range c.Status {
+	for code, n := range codes {
 		if n == 0 {
 			continue
 		}
@@ -156,4 +176,11 @@ func (c *ClusterCounters) Stats(dst []Stat, cluster string) []Stat {
 		}
 	}
 	return dst
+}
+
+func total(codes *[1000]uint64) (n uint64) {
+	for _, c := range codes {
+		n += c
+	}
+	return n
 }

@@ -31,6 +31,10 @@ type VirtualHost struct {
 	Routes  []Route  `json:"routes"`  // first match wins
 
 	Mutate HeaderMutations `json:"mutate_headers,omitzero"`
+	Retry  *RetryPolicy    `json:"retry_policy,omitempty"` // of routes that have none
+
+	CountRequests  bool `json:"include_request_attempt_count,omitempty"`     // x-envoy-attempt-count tells the upstream which try it gets
+	CountResponses bool `json:"include_attempt_count_in_response,omitempty"` // and the client how many there were
 }
 
 // Route sends the requests it matches to a cluster.
@@ -53,7 +57,8 @@ type Route struct {
 	Rewrite Rewrite         `json:"rewrite,omitzero"`
 	Mutate  HeaderMutations `json:"mutate_headers,omitzero"`
 	Hash    []HashPolicy    `json:"hash_policy,omitempty"` // what RingHash and Maglev place requests by
-	Timeout time.Duration   `json:"timeout"`               // 0 means none; Envoy's default of 15 s is written out by the reader
+	Retry   *RetryPolicy    `json:"retry_policy,omitempty"`
+	Timeout time.Duration   `json:"timeout"` // 0 means none; Envoy's default of 15 s is written out by the reader
 }
 
 // WeightedCluster is a cluster that gets a part of a route's requests.
@@ -80,10 +85,13 @@ type Breakers struct {
 	MaxConnections uint32 `json:"max_connections"`      // beyond it an endpoint has one connection, and those that want more wait
 	MaxPending     uint32 `json:"max_pending_requests"` // requests that wait for a connection
 	MaxRequests    uint32 `json:"max_requests"`         // requests under way
+	MaxRetries     uint32 `json:"max_retries"`          // requests that are being tried again
+
+	Budget *RetryBudget `json:"retry_budget,omitempty"` // in the place of MaxRetries
 }
 
 // DefaultBreakers are Envoy's.
-var DefaultBreakers = Breakers{MaxConnections: 1024, MaxPending: 1024, MaxRequests: 1024}
+var DefaultBreakers = Breakers{MaxConnections: 1024, MaxPending: 1024, MaxRequests: 1024, MaxRetries: 3}
 
 // Endpoint is one upstream host.
 type Endpoint struct {

@@ -18,8 +18,10 @@ const (
 )
 
 // placement gives every hash an endpoint, so that a client keeps its endpoint
-// while others come and go.
-type placement interface{ at(hash uint64) int }
+// while others come and go. again is how many were not wanted.
+type placement interface {
+	at(hash uint64, again int) int
+}
 
 // ring is consistent hashing: points on a circle, as many of an endpoint as it
 // has weight; a hash belongs to the point at or after it.
@@ -62,12 +64,12 @@ func newRing(c *CompiledCluster, least, most uint32) *ring {
 	return r
 }
 
-func (r *ring) at(hash uint64) int {
+func (r *ring) at(hash uint64, again int) int {
 	i, _ := slices.BinarySearch(r.hashes, hash)
 	if i == len(r.hashes) {
 		i = 0
 	}
-	return int(r.endpoints[i])
+	return int(r.endpoints[(i+again)%len(r.endpoints)])
 }
 
 // maglev is the table of Eisenbud et al., "Maglev: A Fast and Reliable Software
@@ -119,7 +121,12 @@ func newMaglev(c *CompiledCluster) maglev {
 	return t
 }
 
-func (t maglev) at(hash uint64) int { return int(t[hash%maglevSize]) }
+func (t maglev) at(hash uint64, again int) int {
+	if again > 0 {
+		hash ^= -uint64(again) // as Envoy does
+	}
+	return int(t[hash%maglevSize])
+}
 
 // normal divides weights by their sum.
 func normal(weights []uint32) (share []float64, least, most float64) {

@@ -28,7 +28,7 @@ func TestPlacementByWeight(t *testing.T) {
 		counts := make([]float64, 3)
 		const n = 80000
 		for range n {
-			counts[p.at(r.Uint64())] += 8. / n
+			counts[p.at(r.Uint64(), 0)] += 8. / n
 		}
 		require.InDeltaSlice(t, []float64{1, 2, 5}, counts, 0.45, name)
 	}
@@ -49,7 +49,7 @@ func TestPlacementWhenAnEndpointGoes(t *testing.T) {
 		r := rand.New(rand.NewPCG(3, 4))
 		for range 20000 {
 			h := r.Uint64()
-			was, is := before[name].at(h), after[name].at(h)
+			was, is := before[name].at(h, 0), after[name].at(h, 0)
 			require.Less(t, is, 4)
 			if was == 4 {
 				continue
@@ -80,7 +80,7 @@ func TestMaglevDoesNotDependOnOrder(t *testing.T) {
 func TestRing(t *testing.T) {
 	r := placements(1)["ring"].(*ring)
 	require.Len(t, r.hashes, 1024)
-	require.Zero(t, r.at(^uint64(0)), "beyond the last point is the first")
+	require.Zero(t, r.at(^uint64(0), 0), "beyond the last point is the first")
 	require.Len(t, placements(1, 3)["ring"].(*ring).hashes, 1024)
 	require.Len(t, placements(1, 2)["ring"].(*ring).hashes, 1026, "a whole number of points for the least: 342")
 }
@@ -118,8 +118,8 @@ func TestHashDoesNotAllocate(t *testing.T) {
 	p := placements(1, 2, 3)
 	require.Zero(t, testing.AllocsPerRun(1000, func() {
 		x, _ := r.Hash(h)
-		p["ring"].at(x)
-		p["maglev"].at(x)
+		p["ring"].at(x, 0)
+		p["maglev"].at(x, 0)
 	}))
 }
 
@@ -160,7 +160,7 @@ func BenchmarkPlacement(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
 			for x := uint64(1); b.Loop(); x *= 0x9e3779b97f4a7c15 {
-				p.at(x)
+				p.at(x, 0)
 			}
 		})
 	}

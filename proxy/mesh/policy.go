@@ -55,6 +55,11 @@ func NewBalancer(c *CompiledCluster, seed uint64) *Balancer {
 // active under LeastRequest only, and allocates nothing. hash is the request's,
 // for RingHash and Maglev; one that has none goes by chance.
 func (b *Balancer) Next(active Active, hash uint64, hashed bool) int {
+	return b.next(active, hash, hashed, 0)
+}
+
+// next is Next for a request of which again endpoints were picked and not wanted.
+func (b *Balancer) next(active Active, hash uint64, hashed bool, again int) int {
 	switch {
 	case b.turn != nil:
 		return b.turn.pick()
@@ -64,7 +69,7 @@ func (b *Balancer) Next(active Active, hash uint64, hashed bool) int {
 		if !hashed {
 			hash = b.chance.Uint64()
 		}
-		return b.placed.at(hash)
+		return b.placed.at(hash, again)
 	}
 	best := b.chance.IntN(b.n)
 	if b.choices == 1 {

@@ -23,7 +23,7 @@ func AppendRequest(dst []byte, h *http1.Head, r *RouteEntry, ids *RequestIDs) []
 	}
 	dst = append(dst, "\r\n"...)
 	begin := len(dst)
-	var proto, id, te, wasPath, wasHost bool
+	var proto, id, te, wasPath, wasHost, counted bool
 	var again repeats
 	fields := h.Fields()
 	for i := range fields {
@@ -66,6 +66,14 @@ func AppendRequest(dst []byte, h *http1.Head, r *RouteEntry, ids *RequestIDs) []
 				wasHost = true
 				continue
 			}
+		case http1.XEnvoyAttemptCount:
+			if r.countRequests {
+				if !counted {
+					dst = append(dst, firstAttempt...)
+				}
+				counted = true
+				continue
+			}
 		case http1.XRequestID:
 			if id {
 				break
@@ -89,6 +97,9 @@ func AppendRequest(dst []byte, h *http1.Head, r *RouteEntry, ids *RequestIDs) []
 		dst = append(ids.Append(dst), "\r\n"...)
 	}
 	dst = append(dst, r.expect...)
+	if r.countRequests && !counted {
+		dst = append(dst, firstAttempt...)
+	}
 	if r.request != nil {
 		dst = mutate(dst, begin, r.request, joinedOfRequests)
 	}
@@ -123,6 +134,7 @@ type ResponseInfo struct {
 	Route       *RouteEntry   // whose mutations apply; nil is none
 	ServiceTime time.Duration // of the upstream, from the end of the request; below 0 if that is not reached
 	Date        []byte        // the value of a Date field the upstream left out
+	Attempt     int           // which of the request's tries this answers, where the route wants to tell
 	Close       bool          // adds connection: close
 	Chunked     bool          // the body, or what it would be of a HEAD, goes out chunked
 }
@@ -169,6 +181,9 @@ func AppendResponse(dst []byte, h *http1.Head, info *ResponseInfo) []byte {
 	}
 	if info.Route != nil && info.Route.response != nil {
 		dst = mutate(dst, begin, info.Route.response, joinedOfResponses)
+	}
+	if info.Route != nil && info.Route.countResponses {
+		dst = setNumber(dst, begin, attemptName, int64(info.Attempt))
 	}
 	if !date {
 		dst = append(dst, "date: "...)

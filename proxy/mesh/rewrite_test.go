@@ -107,7 +107,7 @@ func TestAppendReply(t *testing.T) {
 		string(AppendReply(nil, &ReplyNotFound, nil, date, false, false)))
 	require.Equal(t, "HTTP/1.1 503 Service Unavailable\r\ncontent-length: 19\r\ncontent-type: text/plain\r\ndate: D\r\nserver: envoy\r\n"+
 		"connection: close\r\n\r\nno healthy upstream", string(AppendReply(nil, &ReplyNoHealthy, nil, date, false, true)))
-	require.Equal(t, "HTTP/1.1 503 Service Unavailable\r\ncontent-length: 81\r\ncontent-type: text/plain\r\nx-envoy-overloaded: true\r\n"+
+	require.Equal(t, "HTTP/1.1 503 Service Unavailable\r\nx-envoy-overloaded: true\r\ncontent-length: 81\r\ncontent-type: text/plain\r\n"+
 		"date: D\r\nserver: envoy\r\n\r\n", string(AppendReply(nil, &ReplyOverflow, nil, date, true, false)))
 	for err, want := range map[error]Reply{
 		http1.ErrNoHost:           {Status: 400, Flag: "DPE"},

@@ -21,6 +21,7 @@ const (
 	ConnectionIdleTimeout = time.Hour
 	DelayedClose          = time.Second
 	DrainTime             = 10 * time.Minute
+	BufferLimit           = 1 << 20 // bytes of a body that are kept for another try
 )
 
 // Table is a Config made ready for look-ups. It never changes, so workers share
@@ -65,6 +66,8 @@ type wildcard struct {
 // RouteEntry is one compiled Route.
 type RouteEntry struct {
 	Timeout time.Duration
+	Retry   *Retry        // nil for never
+	PerTry  time.Duration // of one try; 0 if there is none, or Timeout comes first
 
 	cluster  int // index into Table.Clusters
 	clusters []share
@@ -82,6 +85,8 @@ type RouteEntry struct {
 	request, response []mutator
 	host              []byte // the host upstream, empty for the request's own
 	expect            string // the x-envoy-expected-rq-timeout-ms line, empty without a timeout
+	countRequests     bool   // they get x-envoy-attempt-count
+	countResponses    bool
 }
 
 // share is a cluster that gets the draws below upTo that no one before it gets.
@@ -154,14 +159,15 @@ func compileListener(l Listener, cluster map[string]int) CompiledListener {
 			e := RouteEntry{cluster: cluster[r.Cluster], Timeout: r.Timeout, hash: lowered(r.Hash), headers: compileHeaders(r.Headers), query: compileQuery(r.Query), direct: r.Direct, redirect: r.Redirect,
 				request:  compileMutations(&r.Mutate.Request, &v.Mutate.Request, &l.Mutate.Request),
 				response: compileMutations(&r.Mutate.Response, &v.Mutate.Response, &l.Mutate.Response),
-				rewrite:  compileRewrite(&r.Rewrite), host: []byte(r.Rewrite.Host)}
+				rewrite:  compileRewrite(&r.Rewrite), host: []byte(r.Rewrite.Host), countRequests: v.CountRequests, countResponses: v.CountResponses}
 			for _, c := range r.Clusters {
 				e.total += uint64(c.Weight)
 				e.clusters = append(e.clusters, share{cluster[c.Name], e.total})
 			}
 			e.compilePath(&r)
-			if r.Timeout > 0 {
-				e.expect = "x-envoy-expected-rq-timeout-ms: " + strconv.FormatInt(r.Timeout.Milliseconds(), 10) + "\r\n"
+			e.compileRetry(cmp.Or(r.Retry, v.Retry))
+			if d := e.expectedAfter(0); d > 0 {
+				e.expect = expectedName + ": " + strconv.FormatInt(d.Milliseconds(), 10) + "\r\n"
 			}
 			h.routes = append(h.routes, e)
 		}

@@ -87,6 +87,9 @@ func (v *validator) cluster(path string, c *Cluster) {
 	if c.Policy != "" && !slices.Contains(Policies(), string(c.Policy)) {
 		v.fail(path+".lb_policy", "is %q, want one of %s", c.Policy, strings.Join(Policies(), ", "))
 	}
+	if c.Breakers != nil {
+		v.budget(path+".circuit_breakers.retry_budget", c.Breakers.Budget)
+	}
 	if c.Choices == 1 {
 		v.fail(path+".choice_count", "is 1, want 2 or more")
 	}
@@ -122,6 +125,7 @@ func (v *validator) virtualHosts(listener string, hosts []VirtualHost) {
 		h, path := &hosts[i], fmt.Sprintf("%s.virtual_hosts[%d]", listener, i)
 		v.unique(path+".name", h.Name, names)
 		v.mutations(path+".mutate_headers", &h.Mutate)
+		v.retry(path+".retry_policy", h.Retry)
 		if len(h.Domains) == 0 {
 			v.fail(path+".domains", "is empty, want at least one")
 		}
@@ -150,6 +154,10 @@ func (v *validator) route(path string, r *Route) {
 	v.direct(path, r)
 	v.rewrite(path+".rewrite", &r.Rewrite)
 	v.mutations(path+".mutate_headers", &r.Mutate)
+	v.retry(path+".retry_policy", r.Retry)
+	if r.Retry != nil && (r.Direct != nil || r.Redirect != nil) {
+		v.fail(path+".retry_policy", "is for a cluster, and there is none")
+	}
 	if given != 1 {
 		v.fail(path, "has %d of cluster, weighted_clusters, direct_response and redirect, want one of them", given)
 	} else if r.Cluster != "" && !v.clusters[r.Cluster] {

@@ -47,6 +47,13 @@ type downstream struct {
 	doneAt    int64  // when the request was complete
 	headAt    int64  // when its head began
 	routeEnd  int64  // when the route's timeout ends, 0 for never
+	hash      uint64 // that places it, if hashed
+	hashed    bool
+	tries     mesh.Tries
+	kept      []byte // what was sent upstream, while it may have to be sent again
+	keptBody  int    // how much of that is body
+	tryEnd    int64  // when the present try's timeout ends, 0 for never
+	againAt   int64  // when the next try begins, 0 if none is to
 
 	t0   func()
 	bury func()
@@ -315,38 +322,59 @@ func (d *downstream) request(h *http1.Head, b []byte) int {
 		d.reply(&r)
 		return 0
 	}
-	cl := d.l.clusters[d.route.Cluster(w.draw)]
-	d.cluster = cl
-	hash, hashed := d.route.Hash(h)
-	i := cl.balancer.Next(cl.limits, hash, hashed)
-	if i < 0 {
-		cl.c.CxNoneHealthy++
-		cl.c.Panics++ // with no host at all, none is healthy
-		cl.c.Count(mesh.ReplyNoHealthy.Status)
-		d.reply(&mesh.ReplyNoHealthy)
+	d.cluster = d.l.clusters[d.route.Cluster(w.draw)]
+	d.hash, d.hashed = d.route.Hash(h)
+	d.tries.Begin(d.route.Retry)
+	p := d.choose()
+	if p == nil {
 		return 0
 	}
 	w.out = mesh.AppendRequest(w.out[:0], h, d.route, w.ids)
+	head := len(w.out)
 	n, err := d.takeBody(b)
 	if err != nil {
 		d.malformed(err)
 		return len(b)
 	}
-	p := cl.pools[i]
+	if d.tries.Kept() {
+		d.kept, d.keptBody = append(w.buffer(), w.out[:head]...), 0
+		d.keep(w.out[head:], n)
+	}
+	d.dispatch(p)
+	return n
+}
+
+// choose returns the pool of the endpoint that the present try goes to. If there
+// is none the request is answered.
+func (d *downstream) choose() *pool {
+	cl := d.cluster
+	i := cl.balancer.NextAgain(&d.tries, cl.limits, d.hash, d.hashed)
+	if i < 0 {
+		cl.c.CxNoneHealthy++
+		cl.c.Panics++ // with no host at all, none is healthy
+		d.answer(&mesh.ReplyNoHealthy)
+		return nil
+	}
+	d.tries.Tried(i)
+	return cl.pools[i]
+}
+
+// dispatch sends w.out, which is as much of the request as there is, over a
+// connection of p, or as soon as there is one.
+func (d *downstream) dispatch(p *pool) {
+	w := d.w
 	u, ok := p.give()
 	switch {
 	case u != nil:
 		d.up = u
 		u.begin(d, w.out)
+		d.touch()
 	case ok && p.wait(d):
 		d.pend = append(w.buffer(), w.out...)
+		d.touch()
 	default:
-		cl.c.Count(mesh.ReplyOverflow.Status)
-		d.reply(&mesh.ReplyOverflow)
-		return n
+		d.upstreamFailed(&mesh.ReplyOverflow)
 	}
-	d.touch()
-	return n
 }
 
 var continued = []byte("HTTP/1.1 100 Continue\r\n\r\n")
@@ -354,6 +382,9 @@ var continued = []byte("HTTP/1.1 100 Continue\r\n\r\n")
 // completed is called when the last byte of the request is in.
 func (d *downstream) completed() {
 	d.phase, d.doneAt = phaseWait, d.w.now
+	if d.up != nil {
+		d.limitTry()
+	}
 }
 
 // takeBody appends to w.out what b holds of the request's body, as it goes
@@ -375,35 +406,41 @@ func (d *downstream) takeBody(b []byte) (n int, err error) {
 	return n, err
 }
 
-// forward sends upstream what b holds of the request's body.
+// forward sends upstream what b holds of the request's body, or keeps it for the
+// next try.
 func (d *downstream) forward(b []byte) int {
 	w := d.w
-	if d.up == nil {
+	if d.up == nil && d.againAt == 0 {
 		return len(b)
 	}
-	c := d.up.p.c
-	if d.body.Chunked() {
-		w.out = w.out[:0]
-		n, err := d.takeBody(b)
-		if err != nil {
-			d.cancel()
-			if d.responded {
-				d.abort(true)
-			} else {
-				d.malformed(err)
-			}
-			return len(b)
+	if !d.body.Chunked() && !d.tries.Kept() { // as it came
+		n, done, _ := d.body.Advance(b)
+		d.up.p.c.CxTxBytes += uint64(n)
+		d.up.write(b[:n])
+		if done {
+			d.completed()
 		}
-		c.CxTxBytes += uint64(len(w.out))
-		d.up.write(w.out)
 		d.touch()
 		return n
 	}
-	n, done, _ := d.body.Advance(b)
-	c.CxTxBytes += uint64(n)
-	d.up.write(b[:n])
-	if done {
-		d.completed()
+	w.out = w.out[:0]
+	n, err := d.takeBody(b)
+	if err != nil {
+		d.cancel()
+		if d.responded {
+			d.abort(true)
+		} else {
+			d.malformed(err)
+		}
+		return len(b)
+	}
+	out := w.out
+	if d.tries.Kept() && !d.keep(out, n) {
+		return len(b)
+	}
+	if d.up != nil {
+		d.up.p.c.CxTxBytes += uint64(len(out))
+		d.up.write(out)
 	}
 	d.touch()
 	return n

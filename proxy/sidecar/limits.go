@@ -16,11 +16,13 @@ type limits struct {
 	connections atomic.Int64
 	pending     atomic.Int64
 	requests    atomic.Int64
+	retries     atomic.Int64
+	counted     bool           // requests are
 	active      []atomic.Int64 // requests under way, by endpoint; nil where no policy asks for them
 }
 
 func newLimits(c *mesh.CompiledCluster) *limits {
-	l := &limits{max: c.Breakers}
+	l := &limits{max: c.Breakers, counted: c.Breakers.MaxRequests < c.Breakers.MaxConnections || c.Breakers.Budget != nil}
 	if c.Policy == mesh.LeastRequest {
 		l.active = make([]atomic.Int64, len(c.Endpoints))
 	}
@@ -51,11 +53,23 @@ func (l *limits) takePending() bool    { return take(&l.pending, int64(l.max.Max
 
 // takeRequest and endRequest are for a request that gets a connection, and ends.
 func (l *limits) takeRequest() bool {
-	return l.max.MaxRequests >= l.max.MaxConnections || take(&l.requests, int64(l.max.MaxRequests))
+	return !l.counted || take(&l.requests, int64(l.max.MaxRequests))
 }
 
 func (l *limits) endRequest() {
-	if l.max.MaxRequests < l.max.MaxConnections {
+	if l.counted {
 		l.requests.Add(-1)
 	}
 }
+
+// TakeRetry and EndRetry make it mesh.Places.
+func (l *limits) TakeRetry() bool {
+	most := int64(l.max.MaxRetries)
+	if b := l.max.Budget; b != nil {
+		most = b.Allows(l.requests.Load() + l.pending.Load())
+	}
+	return take(&l.retries, most)
+}
+
+// EndRetry gives back what TakeRetry took.
+func (l *limits) EndRetry() { l.retries.Add(-1) }

@@ -63,17 +63,28 @@ func (d *downstream) leave() {
 // upstreamFailed is called when the request's connection is lost, with what to
 // say if it is not too late.
 func (d *downstream) upstreamFailed(r *mesh.Reply) {
-	cc := d.cluster.c
 	if d.pend != nil {
 		d.w.recycle(d.pend)
 		d.pend = nil
 	}
-	if !d.responded {
-		cc.Count(r.Status)
-		d.reply(r)
-		return
+	switch {
+	case d.responded:
+		d.cut()
+	case !d.lost(r):
+		d.answer(r)
 	}
-	d.cut()
+}
+
+// answer is reply in the stead of the cluster.
+func (d *downstream) answer(r *mesh.Reply) {
+	d.cluster.c.Count(r.Status)
+	d.replyAfter(r)
+}
+
+// replyAfter is reply after tries that did not help.
+func (d *downstream) replyAfter(r *mesh.Reply) {
+	said := r.After(&d.tries)
+	d.reply(&said)
 }
 
 // cut ends a response in the middle: what was sent goes out, and the missing end
@@ -99,6 +110,7 @@ func (d *downstream) cancel() {
 	if d.up != nil {
 		d.up.cancel()
 	}
+	d.againAt, d.tryEnd = 0, 0
 }
 
 // finish ends the request: its response is written, or kept to be.
@@ -107,7 +119,10 @@ func (d *downstream) finish() {
 	d.l.c.RqActive--
 	d.active = false
 	complete := d.phase == phaseWait
-	d.route, d.routeEnd = nil, 0
+	if d.tries.Kept() {
+		d.forget()
+	}
+	d.route, d.routeEnd, d.tryEnd = nil, 0, 0
 	d.close = d.close || w.draining
 	if d.close || !complete {
 		d.phase, d.asked = phaseDrain, d.asked && complete
@@ -142,6 +157,9 @@ func (d *downstream) abort(local bool) {
 	}
 	if d.active {
 		d.cancel()
+		if d.tries.Kept() {
+			d.forget()
+		}
 		c.RqActive--
 		if !local {
 			c.CxDestroyRemoteActiveRq++
@@ -206,6 +224,11 @@ func (d *downstream) touch() {
 			d.routeEnd = d.doneAt + int64(d.route.Timeout)
 			end = min(end, d.routeEnd)
 		}
+		for _, e := range [...]int64{d.tryEnd, d.againAt} {
+			if e != 0 {
+				end = min(end, e)
+			}
+		}
 	}
 	w.timers.set(&d.t, end)
 }
@@ -234,9 +257,17 @@ func (d *downstream) expired() {
 		d.start()
 		d.reply(r)
 	case d.routeEnd != 0 && w.now >= d.routeEnd:
-		cc := d.cluster.c
-		cc.RqTimeout++
-		d.late(&mesh.ReplyTimeout)
+		if d.up == nil && d.pool == nil { // between two tries
+			d.replyAfter(&mesh.ReplyTimeout)
+			break
+		}
+		d.cluster.c.RqTimeout++
+		r := mesh.ReplyTimeout.After(&d.tries)
+		d.late(&r)
+	case d.againAt != 0 && w.now >= d.againAt:
+		d.again()
+	case d.tryEnd != 0 && w.now >= d.tryEnd:
+		d.tooLong()
 	default:
 		c.RqIdleTimeout++
 		r := mesh.ReplyStreamIdle

@@ -120,6 +120,8 @@ func (u *upstream) begin(d *downstream, request []byte) {
 	c.RqActive++
 	u.w.timers.set(&u.t, 0)
 	c.CxTxBytes += uint64(len(request))
+	d.tries.Sent()
+	d.limitTry()
 	u.write(request)
 }
 
@@ -172,6 +174,10 @@ func (u *upstream) consume(b []byte) {
 			return
 		}
 		if h.Status/100 != 1 {
+			if u.d.answered(h) {
+				u.refused(h, len(b) > n)
+				return
+			}
 			b = u.respond(h, b[n:])
 			break
 		}
@@ -180,10 +186,11 @@ func (u *upstream) consume(b []byte) {
 			return
 		}
 		// RFC 9110 §15.2; Envoy answers Expect itself and passes none on. It counts
-		// the first.
+		// the first, and does not try again after it.
 		if !u.interim {
 			u.interim = true
 			u.p.c.Count(h.Status)
+			u.d.forget()
 		}
 		b = b[n:]
 		h.Reset(true)
@@ -197,6 +204,25 @@ func (u *upstream) consume(b []byte) {
 	if in != nil {
 		w.recycle(in)
 	}
+}
+
+// refused ends a try whose response, with head h, the client is not told of; extra
+// says that something followed the head.
+func (u *upstream) refused(h *http1.Head, extra bool) {
+	d := u.d
+	u.body = h.Body(d.isHead)
+	if u.body.Done() && d.phase == phaseWait {
+		u.last = h.Close
+		if u.head != nil { // it came in pieces
+			u.w.returnHead(u.head)
+			u.w.recycle(u.in)
+			u.head, u.in = nil, nil
+		}
+		u.release(extra)
+	} else {
+		u.cancel()
+	}
+	d.retry()
 }
 
 // respond leaves the head of the response that goes downstream in w.out and
@@ -220,7 +246,8 @@ func (u *upstream) respond(h *http1.Head, rest []byte) []byte {
 	}
 	d.leave()
 	info.Close = d.close
-	d.responded = true
+	info.Attempt = d.tries.Attempt()
+	d.responded, d.tryEnd = true, 0
 	d.l.c.Count(h.Status)
 	u.p.c.Count(h.Status)
 	w.out = mesh.AppendResponse(w.out[:0], h, &info)
@@ -268,6 +295,14 @@ func (u *upstream) forward(b, out []byte) {
 // done ends the response. extra says that the server sent more than that.
 func (u *upstream) done(extra bool) {
 	d := u.d
+	u.release(extra)
+	d.finish()
+}
+
+// release takes the request, which is over, off u and puts u back in its pool, if
+// it is of further use.
+func (u *upstream) release(extra bool) {
+	d := u.d
 	c := u.p.c
 	complete := d.phase == phaseWait
 	if u.rd { // the last read was full: is that really all?
@@ -294,7 +329,6 @@ func (u *upstream) done(extra bool) {
 	default:
 		u.p.put(u)
 	}
-	d.finish()
 }
 
 // leave takes the request off u.
