@@ -39,6 +39,14 @@ const (
 // filter alone and no access log, for every cluster static endpoints. The same cfg always gives the same bytes. An error is a
 // mistake in cfg (see mesh.Config.Validate).
 func Bootstrap(cfg mesh.Config) ([]byte, error) {
+	b, err := bootstrap(cfg)
+	if err != nil {
+		return nil, err
+	}
+	return toYAML(b)
+}
+
+func bootstrap(cfg mesh.Config) (*bootstrapv3.Bootstrap, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("envoyconf: write: %w", err)
 	}
@@ -59,7 +67,7 @@ func Bootstrap(cfg mesh.Config) ([]byte, error) {
 	for i := range cfg.Clusters {
 		b.StaticResources.Clusters = append(b.StaticResources.Clusters, cluster(&cfg.Clusters[i]))
 	}
-	return toYAML(b)
+	return b, nil
 }
 
 func listener(l *mesh.Listener) (*listenerv3.Listener, error) {

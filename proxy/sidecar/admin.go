@@ -10,21 +10,45 @@ import (
 	"net/http"
 	"net/netip"
 	"regexp"
-	"sort"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
 
 	"github.com/meshnic/meshnic/internal/failure"
-	"github.com/meshnic/meshnic/proxy/mesh"
+	"github.com/meshnic/meshnic/proxy/envoyconf"
 )
 
-// admin is the admin listener: a plain HTTP server beside the workers.
+// admin is the admin listener: a plain HTTP server beside the workers. Its paths,
+// parameters and answers are Envoy's.
 type admin struct {
 	s    *Server
 	ln   net.Listener
 	srv  *http.Server
 	done chan struct{}
+}
+
+// page is one of the admin's paths.
+type page struct {
+	path    string
+	mutates bool // wants POST
+	serve   func(a *admin, w http.ResponseWriter, r *http.Request)
+	help    string
+}
+
+func pages() []page {
+	return []page{
+		{"/clusters", false, (*admin).clusters, "upstream cluster status"},
+		{"/config_dump", false, (*admin).configDump, "dump current configuration"},
+		{"/drain_listeners", true, (*admin).drain, "drain listeners; graceful: stop listening at the end of the drain time only"},
+		{"/healthcheck/fail", true, (*admin).healthFail, "cause the server to fail health checks"},
+		{"/healthcheck/ok", true, (*admin).healthOK, "cause the server to pass health checks"},
+		{"/listeners", false, (*admin).listeners, "print listener info"},
+		{"/ready", false, (*admin).ready, "print server state, return 200 if LIVE, otherwise return 503"},
+		{"/server_info", false, (*admin).info, "print server version/status information"},
+		{"/stats", false, (*admin).stats, "print server stats; filter, usedonly, type, format=text|json|prometheus"},
+		{"/stats/prometheus", false, (*admin).prometheus, "print server stats in prometheus format"},
+	}
 }
 
 func newAdmin(s *Server, address string) (*admin, error) {
@@ -42,11 +66,7 @@ func newAdmin(s *Server, address string) (*admin, error) {
 		return nil, failure.Wrap(failure.Unexpected, err, what, "")
 	}
 	a := &admin{s: s, ln: ln}
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /ready", a.ready)
-	mux.HandleFunc("GET /stats", a.stats)
-	mux.HandleFunc("GET /server_info", a.info)
-	a.srv = &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
+	a.srv = &http.Server{Handler: a, ReadHeaderTimeout: 5 * time.Second}
 	return a, nil
 }
 
@@ -75,66 +95,159 @@ func (a *admin) close() {
 	}
 }
 
-func (a *admin) ready(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "LIVE\n") }
+// ServeHTTP answers as Envoy's admin does.
+func (a *admin) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	h := w.Header()
+	h.Set("Content-Type", "text/plain; charset=UTF-8")
+	h.Set("Cache-Control", "no-cache, max-age=0")
+	h.Set("X-Content-Type-Options", "nosniff")
+	all := pages()
+	i := slices.IndexFunc(all, func(p page) bool { return p.path == r.URL.Path })
+	switch {
+	case i < 0:
+		w.WriteHeader(http.StatusNotFound)
+		io.WriteString(w, "invalid path. admin commands are:\n")
+		for _, p := range all {
+			post := ""
+			if p.mutates {
+				post = " (POST)"
+			}
+			fmt.Fprintf(w, "  %s%s: %s\n", p.path, post, p.help)
+		}
+	case all[i].mutates && r.Method != http.MethodPost:
+		w.WriteHeader(http.StatusMethodNotAllowed)
+		fmt.Fprintf(w, "Method %s not allowed, POST required.", r.Method)
+	default:
+		all[i].serve(a, w, r)
+	}
+}
 
-// stats answers as Envoy does: "name: value" lines in order, with its filter
-// (a regular expression) and usedonly parameters.
-func (a *admin) stats(w http.ResponseWriter, r *http.Request) {
-	q := r.URL.Query()
-	filter, err := regexp.Compile(q.Get("filter"))
+// refuse answers a request whose parameters are wrong.
+func refuse(w http.ResponseWriter, status int, format string, args ...any) {
+	w.WriteHeader(status)
+	fmt.Fprintf(w, format, args...)
+}
+
+// filter compiles a request's filter parameter. It answers the request and
+// returns nil if that is not an expression.
+func filter(w http.ResponseWriter, r *http.Request) *regexp.Regexp {
+	re, err := regexp.Compile(r.URL.Query().Get("filter"))
 	if err != nil {
-		http.Error(w, err.Error(), http.StatusBadRequest)
+		why := ""
+		if r.URL.Path != "/clusters" { // where Envoy says no more
+			why = strings.TrimPrefix(err.Error(), "error parsing regexp")
+		}
+		refuse(w, http.StatusBadRequest, "Invalid re2 regex%s", why)
+		return nil
+	}
+	return re
+}
+
+func (a *admin) ready(w http.ResponseWriter, _ *http.Request) {
+	state := a.s.State()
+	if state != Live {
+		w.WriteHeader(http.StatusServiceUnavailable)
+	}
+	fmt.Fprintln(w, state)
+}
+
+func (a *admin) healthFail(w http.ResponseWriter, _ *http.Request) {
+	a.s.FailHealthcheck(true)
+	io.WriteString(w, "OK\n")
+}
+
+func (a *admin) healthOK(w http.ResponseWriter, _ *http.Request) {
+	a.s.FailHealthcheck(false)
+	io.WriteString(w, "OK\n")
+}
+
+// drain: no listener is marked as inbound, so inboundonly drains none.
+func (a *admin) drain(w http.ResponseWriter, r *http.Request) {
+	if q := r.URL.Query(); !q.Has("inboundonly") {
+		a.s.DrainListeners(q.Has("graceful"))
+	}
+	io.WriteString(w, "OK\n")
+}
+
+func (a *admin) configDump(w http.ResponseWriter, r *http.Request) {
+	for p := range r.URL.Query() {
+		refuse(w, http.StatusBadRequest, "%s is not supported; the dump is given whole\n", p)
 		return
 	}
-	var b strings.Builder
-	for _, st := range a.s.Stats() {
-		if !filter.MatchString(st.Name) || q.Has("usedonly") && st.Value == 0 && !st.Gauge {
-			continue
-		}
-		fmt.Fprintf(&b, "%s: %d\n", st.Name, st.Value)
+	c := a.s.force.Load()
+	b, err := envoyconf.Dump(c.cfg, c.since)
+	if err != nil {
+		refuse(w, http.StatusInternalServerError, "%v\n", err)
+		return
 	}
-	w.Header().Set("Content-Type", "text/plain; charset=UTF-8")
-	io.WriteString(w, b.String())
+	w.Header().Set("Content-Type", "application/json")
+	w.Write(b)
+}
+
+func (a *admin) clusters(w http.ResponseWriter, r *http.Request) {
+	re := filter(w, r)
+	switch {
+	case re == nil:
+	case r.URL.Query().Get("format") == "json":
+		writeJSON(w, a.s.clusterStatuses(re))
+	default:
+		a.s.writeClusters(w, re)
+	}
+}
+
+func (a *admin) listeners(w http.ResponseWriter, r *http.Request) {
+	c := a.s.force.Load()
+	if r.URL.Query().Get("format") != "json" {
+		for i, addr := range c.addrs {
+			fmt.Fprintf(w, "%s::%v\n", c.table.Listeners[i].Name, addr)
+		}
+		return
+	}
+	type status struct {
+		Name  string       `json:"name"`
+		Local envoyAddress `json:"local_address"`
+	}
+	var out struct {
+		All []status `json:"listener_statuses"`
+	}
+	for i, addr := range c.addrs {
+		out.All = append(out.All, status{c.table.Listeners[i].Name, addressOf(addr)})
+	}
+	writeJSON(w, out)
 }
 
 func (a *admin) info(w http.ResponseWriter, _ *http.Request) {
-	w.Header().Set("Content-Type", "application/json")
-	json.NewEncoder(w).Encode(map[string]any{
-		"state":                "LIVE",
+	node, o := a.s.force.Load().cfg.Node, &a.s.opt
+	up := fmt.Sprintf("%ds", int(time.Since(a.s.started).Seconds()))
+	writeJSON(w, map[string]any{
+		"state":                a.s.State().String(),
 		"version":              "meshnic",
-		"uptime_current_epoch": fmt.Sprintf("%ds", int(time.Since(a.s.started).Seconds())),
-		"node":                 map[string]string{"id": a.s.force.Load().cfg.Node},
-		"concurrency":          a.s.opt.Concurrency,
+		"uptime_current_epoch": up,
+		"uptime_all_epochs":    up,
+		"node":                 map[string]string{"id": node, "cluster": node},
+		"command_line_options": map[string]any{
+			"concurrency": o.Concurrency, "drain_time": fmt.Sprintf("%gs", o.DrainTime.Seconds()), "drain_strategy": "Gradual",
+		},
 	})
 }
 
-// Stats returns the counters of all workers added up, in the order of their
-// names. Each worker's are from one moment between two of its rounds.
-func (s *Server) Stats() []mesh.Stat {
-	sum := map[string]*mesh.Stat{}
-	add := func(stats []mesh.Stat) {
-		for _, st := range stats {
-			if t := sum[st.Name]; t != nil {
-				t.Value += st.Value
-			} else {
-				sum[st.Name] = &st
-			}
-		}
-	}
-	for _, w := range s.workers {
-		done := make(chan []mesh.Stat, 1)
-		w.post(func() { done <- w.stats() })
-		add(<-done)
-	}
-	add([]mesh.Stat{
-		{Name: "server.live", Value: 1, Gauge: true},
-		{Name: "server.concurrency", Value: uint64(s.opt.Concurrency), Gauge: true},
-		{Name: "server.uptime", Value: uint64(time.Since(s.started).Seconds()), Gauge: true},
-	})
-	out := make([]mesh.Stat, 0, len(sum))
-	for _, st := range sum {
-		out = append(out, *st)
-	}
-	sort.Slice(out, func(i, j int) bool { return out[i].Name < out[j].Name })
+func writeJSON(w http.ResponseWriter, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	e := json.NewEncoder(w)
+	e.SetIndent("", " ")
+	e.SetEscapeHTML(false)
+	e.Encode(v)
+}
+
+// envoyAddress is Envoy's Address in JSON.
+type envoyAddress struct {
+	Socket struct {
+		Address string `json:"address"`
+		Port    uint16 `json:"port_value"`
+	} `json:"socket_address"`
+}
+
+func addressOf(a netip.AddrPort) (out envoyAddress) {
+	out.Socket.Address, out.Socket.Port = a.Addr().String(), a.Port()
 	return out
 }

@@ -20,6 +20,7 @@ type pool struct {
 	addr    unix.Sockaddr
 	timeout int64 // to connect, ns
 	limits  *limits
+	hs      hostStats // its gauges are counted when asked for
 
 	free       []*upstream   // idle; the one used last is at the end
 	waiting    []*downstream // first in line first
@@ -128,6 +129,7 @@ func (p *pool) connect() {
 	}
 	c.CxTotal++
 	c.CxActive++
+	p.hs.cxTotal++
 	u := p.w.newUpstream(p)
 	fd, err := unix.Socket(p.family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	if err == nil {
@@ -175,6 +177,7 @@ func (p *pool) connectFailed(u *upstream, r *mesh.Reply) {
 	c := p.c
 	p.forget(u)
 	c.CxConnectFail++
+	p.hs.cxConnectFail++
 	if r == &mesh.ReplyConnectTimeout {
 		c.CxConnectTimeout++
 	} else {
@@ -184,6 +187,7 @@ func (p *pool) connectFailed(u *upstream, r *mesh.Reply) {
 		d := p.waiting[0]
 		p.unwait(d)
 		c.RqPendingFailureEject++
+		p.hs.rqError++
 		d.upstreamFailed(r)
 	}
 	u.shut()

@@ -262,6 +262,9 @@ func (d *downstream) expired() {
 			break
 		}
 		d.cluster.c.RqTimeout++
+		if d.up != nil {
+			d.up.p.hs.rqTimeout++
+		}
 		r := mesh.ReplyTimeout.After(&d.tries)
 		d.late(&r)
 	case d.againAt != 0 && w.now >= d.againAt:

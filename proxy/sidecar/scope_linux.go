@@ -196,6 +196,24 @@ func (w *worker) counts(c *mesh.ClusterCounters) bool {
 	return false
 }
 
+// hosts lists what w has counted of each endpoint.
+func (w *worker) hosts() map[hostKey]hostStats {
+	all := map[hostKey]hostStats{}
+	for _, cl := range w.clusters {
+		for i, p := range cl.pools {
+			h := p.hs
+			h.rqPendingActive = uint64(len(p.waiting))
+			h.rqActive = uint64(p.busy)
+			h.cxActive = uint64(p.busy + len(p.free) + len(p.connecting))
+			k := hostKey{cl.t.Name, cl.t.Endpoints[i]}
+			was := all[k] // an endpoint may be listed twice
+			h.add(&was)
+			all[k] = h
+		}
+	}
+	return all
+}
+
 // closeAll closes sockets that were opened in vain.
 func closeAll(fds []map[int]int) {
 	for _, m := range fds {
@@ -203,4 +221,27 @@ func closeAll(fds []map[int]int) {
 			unix.Close(fd)
 		}
 	}
+}
+
+func (w *worker) fail(fail bool) { w.failing = fail }
+
+// drainListeners is Server.DrainListeners. A reload afterwards does not bring back
+// a socket that is closed: its listener's address has not changed.
+func (w *worker) drainListeners(graceful bool) {
+	if w.drainFrom == 0 {
+		w.drainFrom = w.now
+	}
+	stop := func() {
+		for _, l := range w.listeners {
+			if l.fd >= 0 {
+				l.accept(backlog)
+				l.shut()
+			}
+		}
+	}
+	if !graceful {
+		stop()
+		return
+	}
+	w.timers.set(&timer{fire: stop}, w.drainFrom+int64(w.s.opt.DrainTime))
 }

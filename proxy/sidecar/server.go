@@ -174,6 +174,7 @@ func (s *Server) Run(ctx context.Context) error {
 	s.mu.Lock()
 	s.ending = true
 	s.mu.Unlock()
+	s.state.Store(uint32(Draining))
 	for _, w := range s.workers {
 		w.post(func() { w.drain(s.opt.DrainTimeout) })
 	}

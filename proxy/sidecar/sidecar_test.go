@@ -476,7 +476,7 @@ func TestAdmin(t *testing.T) {
 	status, _ = fetch("/stats?filter=(")
 	require.Equal(t, 400, status)
 	_, body = fetch("/server_info")
-	require.Contains(t, body, `"id":"productpage"`)
+	require.Contains(t, body, `"id": "productpage"`)
 	status, _ = fetch("/nothing")
 	require.Equal(t, 404, status)
 }

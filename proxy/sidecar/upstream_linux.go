@@ -118,6 +118,7 @@ func (u *upstream) begin(d *downstream, request []byte) {
 	c := u.p.c
 	c.RqTotal++
 	c.RqActive++
+	u.p.hs.rqTotal++
 	u.w.timers.set(&u.t, 0)
 	c.CxTxBytes += uint64(len(request))
 	d.tries.Sent()
@@ -250,6 +251,11 @@ func (u *upstream) respond(h *http1.Head, rest []byte) []byte {
 	d.responded, d.tryEnd = true, 0
 	d.l.c.Count(h.Status)
 	u.p.c.Count(h.Status)
+	if h.Status < 500 {
+		u.p.hs.rqSuccess++
+	} else {
+		u.p.hs.rqError++
+	}
 	w.out = mesh.AppendResponse(w.out[:0], h, &info)
 	return rest
 }
@@ -375,6 +381,7 @@ func (u *upstream) malformed() {
 // failed closes u and tells its request.
 func (u *upstream) failed(r *mesh.Reply) {
 	d := u.d
+	u.p.hs.rqError++
 	u.leave()
 	d.up = nil
 	u.shut()
