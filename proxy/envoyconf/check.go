@@ -34,6 +34,13 @@ var carried = map[protoreflect.FullName]map[string][]string{
 	"envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager": {
 		"codec_type": {"HTTP1", "AUTO"}, "stat_prefix": nil, "route_config": nil, "http_filters": nil,
 	},
+	"envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy": {
+		"stat_prefix": nil, "cluster": nil, "weighted_clusters": nil, "idle_timeout": nil, "max_connect_attempts": nil,
+	},
+	"envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy.WeightedCluster": {"clusters": nil},
+	"envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy.WeightedCluster.ClusterWeight": {
+		"name": nil, "weight": nil,
+	},
 	"envoy.extensions.filters.network.http_connection_manager.v3.HttpFilter": {"name": nil, "typed_config": nil},
 	"envoy.extensions.filters.http.router.v3.Router":                         {},
 	"envoy.config.route.v3.RouteConfiguration":                               withMutations("name", "virtual_hosts"),

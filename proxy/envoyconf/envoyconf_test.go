@@ -80,6 +80,10 @@ func reviews() mesh.Config {
 				Retry:  &mesh.RetryPolicy{PerTry: time.Second}, CountRequests: true, CountResponses: true,
 				Routes: []mesh.Route{{Prefix: "/", Cluster: "empty", Timeout: 15 * time.Second}},
 			}},
+		}, {
+			Name: "mongo", Address: "127.0.0.1:27017", StatPrefix: "mongo", TCP: &mesh.TCPProxy{Cluster: "details", Idle: 90 * time.Second, Attempts: 3},
+		}, {
+			Name: "mysql", Address: "127.0.0.1:3306", StatPrefix: "mysql", TCP: &mesh.TCPProxy{Clusters: []mesh.WeightedCluster{{Name: "reviews", Weight: 90}, {Name: "details", Weight: 10}}},
 		}},
 		Clusters: []mesh.Cluster{
 			{Name: "reviews", ConnectTimeout: time.Second, Endpoints: []mesh.Endpoint{

@@ -11,6 +11,7 @@ import (
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	tcpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/tcp_proxy/v3"
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -106,13 +107,18 @@ func (r *reader) listener(path string, l *listenerv3.Listener) mesh.Listener {
 	fs := l.GetFilterChains()[0].GetFilters()
 	path += ".filter_chains[0].filters"
 	if len(fs) != 1 {
-		r.fail(path, "has %d entries, want the HTTP connection manager alone", len(fs))
+		r.fail(path, "has %d entries, want the HTTP connection manager or the TCP proxy alone", len(fs))
 		return out
 	}
 	path += "[0]"
+	var tcp tcpv3.TcpProxy
+	if fs[0].GetTypedConfig().UnmarshalTo(&tcp) == nil {
+		out.StatPrefix, out.TCP = tcp.GetStatPrefix(), r.tcp(path+".typed_config", &tcp)
+		return out
+	}
 	var m hcmv3.HttpConnectionManager
 	if err := fs[0].GetTypedConfig().UnmarshalTo(&m); err != nil {
-		r.fail(path+".typed_config", "is not an HttpConnectionManager")
+		r.fail(path+".typed_config", "is neither an HttpConnectionManager nor a TcpProxy")
 		return out
 	}
 	path += ".typed_config"

@@ -28,14 +28,15 @@ import (
 	"github.com/meshnic/meshnic/proxy/mesh"
 )
 
-// Envoy's names of the two filters that the bootstrap uses.
+// Envoy's names of the filters that the bootstrap uses.
 const (
 	hcmName    = "envoy.filters.network.http_connection_manager"
 	routerName = "envoy.filters.http.router"
+	tcpName    = "envoy.filters.network.tcp_proxy"
 )
 
 // Bootstrap returns the Envoy bootstrap file (YAML) of the proxy that cfg
-// describes: for every listener an HTTP connection manager with the router
+// describes: for every listener a TCP proxy, or an HTTP connection manager with the router
 // filter alone and no access log, for every cluster static endpoints. The same cfg always gives the same bytes. An error is a
 // mistake in cfg (see mesh.Config.Validate).
 func Bootstrap(cfg mesh.Config) ([]byte, error) {
@@ -71,6 +72,9 @@ func bootstrap(cfg mesh.Config) (*bootstrapv3.Bootstrap, error) {
 }
 
 func listener(l *mesh.Listener) (*listenerv3.Listener, error) {
+	if l.TCP != nil {
+		return listenerOf(l, tcpName, tcpProxy(l))
+	}
 	router, err := anypb.New(&routerv3.Router{})
 	if err != nil {
 		return nil, fmt.Errorf("envoyconf: router: %w", err)
@@ -83,7 +87,7 @@ func listener(l *mesh.Listener) (*listenerv3.Listener, error) {
 	for i := range l.VirtualHosts {
 		rc.VirtualHosts = append(rc.VirtualHosts, virtualHost(&l.VirtualHosts[i]))
 	}
-	manager, err := anypb.New(&hcmv3.HttpConnectionManager{
+	return listenerOf(l, hcmName, &hcmv3.HttpConnectionManager{
 		// Not AUTO: an HTTP/2 preface is a bad request to the sidecar, so it
 		// must be one to Envoy.
 		CodecType:      hcmv3.HttpConnectionManager_HTTP1,
@@ -94,6 +98,11 @@ func listener(l *mesh.Listener) (*listenerv3.Listener, error) {
 			ConfigType: &hcmv3.HttpFilter_TypedConfig{TypedConfig: router},
 		}},
 	})
+}
+
+// listenerOf is a listener with one filter.
+func listenerOf(l *mesh.Listener, name string, filter proto.Message) (*listenerv3.Listener, error) {
+	config, err := anypb.New(filter)
 	if err != nil {
 		return nil, fmt.Errorf("envoyconf: listener %s: %w", l.Name, err)
 	}
@@ -102,8 +111,8 @@ func listener(l *mesh.Listener) (*listenerv3.Listener, error) {
 		Address: address(l.Address),
 		FilterChains: []*listenerv3.FilterChain{{
 			Filters: []*listenerv3.Filter{{
-				Name:       hcmName,
-				ConfigType: &listenerv3.Filter_TypedConfig{TypedConfig: manager},
+				Name:       name,
+				ConfigType: &listenerv3.Filter_TypedConfig{TypedConfig: config},
 			}},
 		}},
 	}, nil

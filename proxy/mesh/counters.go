@@ -23,6 +23,7 @@ type ClusterCounters struct {
 	CxDestroyActiveRq, CxDestroyLocalActiveRq, CxDestroyRemoteActiveRq      uint64
 	CxConnectFail, CxConnectTimeout, CxOverflow, CxNoneHealthy              uint64
 	CxIdleTimeout, CxProtocolError, CxRxBytes, CxTxBytes                    uint64
+	CxTCP, CxAttemptsExceeded                                               uint64 // of TCP proxies
 	RqTotal, RqActive, RqCompleted, RqTimeout, RqRxReset, RqTxReset         uint64
 	RqCancelled, RqPendingTotal, RqPendingActive, RqPendingOverflow         uint64
 	RqPendingFailureEject, PausedReadingTotal, ResumedReadingTotal          uint64
@@ -57,11 +58,26 @@ type Stat struct {
 	Gauge bool
 }
 
-// Stats appends c's counters under Envoy's names; address is the listener's, as
+// Stats appends c's counters under Envoy's names; l is the listener, address its
+// address as
 // Envoy writes it in names ("127.0.0.1_15001").
-func (c *ListenerCounters) Stats(dst []Stat, prefix, address string) []Stat {
+func (c *ListenerCounters) Stats(dst []Stat, l *CompiledListener, address string) []Stat {
+	if l.TCP != nil {
+		dst = c.tcpStats(dst, l.StatPrefix)
+	} else {
+		dst = c.httpStats(dst, l.StatPrefix)
+	}
+	p := "listener." + address + "."
+	return append(dst,
+		Stat{p + "downstream_cx_total", c.CxTotal, false},
+		Stat{p + "downstream_cx_active", c.CxActive, true},
+		Stat{p + "downstream_cx_destroy", c.CxDestroy, false},
+		Stat{p + "downstream_global_cx_overflow", c.CxOverflow, false},
+	)
+}
+
+func (c *ListenerCounters) httpStats(dst []Stat, prefix string) []Stat {
 	p := "http." + prefix + "."
-	l := "listener." + address + "."
 	dst = append(dst,
 		Stat{p + "downstream_cx_total", c.CxTotal, false},
 		Stat{p + "downstream_cx_http1_total", c.CxHTTP1Total, false},
@@ -93,10 +109,6 @@ func (c *ListenerCounters) Stats(dst []Stat, prefix, address string) []Stat {
 		Stat{p + "no_route", c.NoRoute, false},
 		Stat{p + "rq_direct_response", c.RqDirect, false},
 		Stat{p + "rq_total", c.RouterTotal, false},
-		Stat{l + "downstream_cx_total", c.CxTotal, false},
-		Stat{l + "downstream_cx_active", c.CxActive, true},
-		Stat{l + "downstream_cx_destroy", c.CxDestroy, false},
-		Stat{l + "downstream_global_cx_overflow", c.CxOverflow, false},
 	)
 	for k := 1; k < len(c.RqClass); k++ {
 		dst = append(dst, Stat{p + "downstream_rq_" + string(rune('0'+k)) + "xx", c.RqClass[k], false})
@@ -112,7 +124,7 @@ func (c *ClusterCounters) Stats(dst []Stat, cluster string) []Stat {
 		Stat{p + "membership_healthy", c.MembershipHealthy, true},
 		Stat{p + "lb_healthy_panic", c.Panics, false},
 		Stat{p + "upstream_cx_total", c.CxTotal, false},
-		Stat{p + "upstream_cx_http1_total", c.CxTotal, false},
+		Stat{p + "upstream_cx_http1_total", c.CxTotal - c.CxTCP, false},
 		Stat{p + "upstream_cx_active", c.CxActive, true},
 		Stat{p + "upstream_cx_destroy", c.CxDestroy, false},
 		Stat{p + "upstream_cx_destroy_local", c.CxDestroyLocal, false},
@@ -123,6 +135,7 @@ func (c *ClusterCounters) Stats(dst []Stat, cluster string) []Stat {
 		Stat{p + "upstream_cx_connect_fail", c.CxConnectFail, false},
 		Stat{p + "upstream_cx_connect_timeout", c.CxConnectTimeout, false},
 		Stat{p + "upstream_cx_overflow", c.CxOverflow, false},
+		Stat{p + "upstream_cx_connect_attempts_exceeded", c.CxAttemptsExceeded, false},
 		Stat{p + "upstream_cx_none_healthy", c.CxNoneHealthy, false},
 		Stat{p + "upstream_cx_idle_timeout", c.CxIdleTimeout, false},
 		Stat{p + "upstream_cx_protocol_error", c.CxProtocolError, false},

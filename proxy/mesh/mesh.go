@@ -14,12 +14,14 @@ type Config struct {
 	Clusters  []Cluster  `json:"clusters"`
 }
 
-// Listener accepts downstream connections and routes their requests.
+// Listener accepts downstream connections and routes their requests, or passes
+// the connections on.
 type Listener struct {
 	Name         string        `json:"name"`
 	Address      string        `json:"address"`     // ip:port
-	StatPrefix   string        `json:"stat_prefix"` // Envoy's http.<prefix>.*
-	VirtualHosts []VirtualHost `json:"virtual_hosts"`
+	StatPrefix   string        `json:"stat_prefix"` // Envoy's http.<prefix>.* or tcp.<prefix>.*
+	VirtualHosts []VirtualHost `json:"virtual_hosts,omitempty"`
+	TCP          *TCPProxy     `json:"tcp_proxy,omitempty"` // instead of HTTP
 
 	Mutate HeaderMutations `json:"mutate_headers,omitzero"`
 }

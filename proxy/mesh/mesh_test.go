@@ -270,7 +270,7 @@ func TestCounters(t *testing.T) {
 	c.Count(503)
 	c.Count(503)
 	get := map[string]uint64{}
-	for _, st := range c.Stats(l.Stats(nil, "in", "127.0.0.1_80"), "reviews") {
+	for _, st := range c.Stats(l.Stats(nil, &CompiledListener{StatPrefix: "in"}, "127.0.0.1_80"), "reviews") {
 		_, dup := get[st.Name]
 		require.False(t, dup, st.Name)
 		get[st.Name] = st.Value

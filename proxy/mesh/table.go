@@ -36,6 +36,7 @@ type CompiledListener struct {
 	Name       string
 	Address    netip.AddrPort
 	StatPrefix string
+	TCP        *CompiledTCP // nil where it is HTTP
 
 	exact    map[string]*host
 	suffixes []wildcard // longest first
@@ -69,9 +70,7 @@ type RouteEntry struct {
 	Retry   *Retry        // nil for never
 	PerTry  time.Duration // of one try; 0 if there is none, or Timeout comes first
 
-	cluster  int // index into Table.Clusters
-	clusters []share
-	total    uint64 // of their weights
+	choice
 	headers  []headerMatcher
 	query    []headerMatcher
 	direct   *DirectResponse
@@ -87,27 +86,6 @@ type RouteEntry struct {
 	expect            string // the x-envoy-expected-rq-timeout-ms line, empty without a timeout
 	countRequests     bool   // they get x-envoy-attempt-count
 	countResponses    bool
-}
-
-// share is a cluster that gets the draws below upTo that no one before it gets.
-type share struct {
-	cluster int
-	upTo    uint64
-}
-
-// Cluster is the index into Table.Clusters of the cluster that a request goes to;
-// draw is a number by chance.
-func (r *RouteEntry) Cluster(draw func() uint64) int {
-	if r.total == 0 {
-		return r.cluster
-	}
-	x := draw() % r.total
-	for i := range r.clusters {
-		if x < r.clusters[i].upTo {
-			return r.clusters[i].cluster
-		}
-	}
-	return r.cluster // not reached: the last upTo is the total
 }
 
 // Compile validates cfg and makes it ready for look-ups.
@@ -151,19 +129,15 @@ func Compile(cfg Config) (*Table, error) {
 func compileListener(l Listener, cluster map[string]int) CompiledListener {
 	out := CompiledListener{
 		Name: l.Name, Address: netip.MustParseAddrPort(l.Address), StatPrefix: l.StatPrefix,
-		exact: map[string]*host{},
+		TCP: compileTCP(l.TCP, cluster), exact: map[string]*host{},
 	}
 	for _, v := range l.VirtualHosts {
 		h := &host{}
 		for _, r := range v.Routes {
-			e := RouteEntry{cluster: cluster[r.Cluster], Timeout: r.Timeout, hash: lowered(r.Hash), headers: compileHeaders(r.Headers), query: compileQuery(r.Query), direct: r.Direct, redirect: r.Redirect,
+			e := RouteEntry{choice: newChoice(r.Cluster, r.Clusters, cluster), Timeout: r.Timeout, hash: lowered(r.Hash), headers: compileHeaders(r.Headers), query: compileQuery(r.Query), direct: r.Direct, redirect: r.Redirect,
 				request:  compileMutations(&r.Mutate.Request, &v.Mutate.Request, &l.Mutate.Request),
 				response: compileMutations(&r.Mutate.Response, &v.Mutate.Response, &l.Mutate.Response),
 				rewrite:  compileRewrite(&r.Rewrite), host: []byte(r.Rewrite.Host), countRequests: v.CountRequests, countResponses: v.CountResponses}
-			for _, c := range r.Clusters {
-				e.total += uint64(c.Weight)
-				e.clusters = append(e.clusters, share{cluster[c.Name], e.total})
-			}
 			e.compilePath(&r)
 			e.compileRetry(cmp.Or(r.Retry, v.Retry))
 			if d := e.expectedAfter(0); d > 0 {

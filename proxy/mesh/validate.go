@@ -44,10 +44,11 @@ func (c *Config) Validate() error {
 			addrs[l.Address] = path
 		}
 		if l.StatPrefix == "" {
-			v.fail(path+".stat_prefix", "is empty; it names the counters http.<prefix>.*")
+			v.fail(path+".stat_prefix", "is empty; it names the counters http.<prefix>.* or tcp.<prefix>.*")
 		}
 		v.mutations(path+".mutate_headers", &l.Mutate)
 		v.virtualHosts(path, l.VirtualHosts)
+		v.tcp(path, l)
 	}
 	return errors.Join(v.errs...)
 }
@@ -163,15 +164,7 @@ func (v *validator) route(path string, r *Route) {
 	} else if r.Cluster != "" && !v.clusters[r.Cluster] {
 		v.fail(path+".cluster", "no cluster is named %q", r.Cluster)
 	}
-	total := uint64(0)
-	for i, c := range r.Clusters {
-		if total += uint64(c.Weight); !v.clusters[c.Name] {
-			v.fail(fmt.Sprintf("%s.weighted_clusters[%d].name", path, i), "no cluster is named %q", c.Name)
-		}
-	}
-	if len(r.Clusters) > 0 && (total == 0 || total > 1<<32-1) {
-		v.fail(path+".weighted_clusters", "weights add up to %d, want 1 to %d", total, uint32(1<<32-1))
-	}
+	v.weighted(path, r.Clusters)
 	for i := range r.Headers {
 		v.header(fmt.Sprintf("%s.headers[%d]", path, i), &r.Headers[i])
 	}
@@ -189,6 +182,18 @@ func (v *validator) route(path string, r *Route) {
 	}
 	if r.Timeout < 0 {
 		v.fail(path+".timeout", "is %v, want 0 (none) or more", r.Timeout)
+	}
+}
+
+func (v *validator) weighted(path string, clusters []WeightedCluster) {
+	total := uint64(0)
+	for i, c := range clusters {
+		if total += uint64(c.Weight); !v.clusters[c.Name] {
+			v.fail(fmt.Sprintf("%s.weighted_clusters[%d].name", path, i), "no cluster is named %q", c.Name)
+		}
+	}
+	if len(clusters) > 0 && (total == 0 || total > 1<<32-1) {
+		v.fail(path+".weighted_clusters", "weights add up to %d, want 1 to %d", total, uint32(1<<32-1))
 	}
 }
 

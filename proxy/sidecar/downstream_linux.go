@@ -90,6 +90,7 @@ func (w *worker) accept(fd int, l *chain) {
 }
 
 func (d *downstream) idle() bool { return false }
+func (d *downstream) of() *chain { return d.l }
 
 func (d *downstream) ready() {
 	if d.blocked() {

@@ -130,7 +130,11 @@ func (l *listener) accept(most int) {
 			continue
 		}
 		unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
-		w.accept(fd, l.chain)
+		if l.chain.t.TCP != nil {
+			w.relay(fd, l.chain)
+		} else {
+			w.accept(fd, l.chain)
+		}
 	}
 }
 

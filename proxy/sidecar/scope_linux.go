@@ -60,7 +60,7 @@ func (w *worker) adopt(next *config, fds map[int]int) error {
 			if err := l.open(w, fds[i]); err != nil {
 				failed = err
 			}
-		} else if l.chain.t.StatPrefix != t.StatPrefix {
+		} else if l.chain.t.StatPrefix != t.StatPrefix || (l.chain.t.TCP == nil) != (t.TCP == nil) {
 			w.retire(l.chain)
 			l.chain = &chain{name: l.chain.name, t: t, c: new(mesh.ListenerCounters)}
 		}
@@ -141,7 +141,7 @@ func (w *worker) retire(l *chain) {
 	w.retired = append(w.retired, l)
 	t := &timer{fire: func() {
 		for d := range w.open {
-			if d.l == l {
+			if d.of() == l {
 				d.abort(true)
 			}
 		}
@@ -170,10 +170,10 @@ func keep[T any](all []T, wanted func(T) bool) []T {
 func (w *worker) stats() (out []mesh.Stat) {
 	w.prune()
 	for _, l := range w.listeners {
-		out = l.chain.c.Stats(out, l.chain.t.StatPrefix, l.chain.name)
+		out = l.chain.c.Stats(out, l.chain.t, l.chain.name)
 	}
 	for _, l := range w.retired {
-		out = l.c.Stats(out, l.t.StatPrefix, l.name)
+		out = l.c.Stats(out, l.t, l.name)
 	}
 	for _, cl := range w.clusters {
 		out = cl.c.Stats(out, cl.t.Name)

@@ -436,7 +436,8 @@ func TestIdleConnectionsAreCheap(t *testing.T) {
 	var in, out, bufs int
 	ran := make(chan struct{})
 	s.workers[0].post(func() {
-		for d := range s.workers[0].open {
+		for c := range s.workers[0].open {
+			d := c.(*downstream)
 			in, out = in+cap(d.in), out+cap(d.out)
 		}
 		bufs = len(s.workers[0].buffers)

@@ -20,6 +20,7 @@ type sock struct {
 	wr   bool // a write may be taken
 	hup  bool // the peer has closed its side, or both are gone
 	bad  bool // a write failed
+	cut  bool // the stream ended with a reset
 	out  []byte
 	off  int // bytes of out already written
 	t    timer
@@ -40,7 +41,7 @@ func (s *sock) read(b []byte) (n int, eof bool) {
 			s.rd = false
 			return 0, false
 		case e != 0 || n == 0:
-			s.rd = false
+			s.rd, s.cut = false, e != 0
 			return 0, true
 		}
 		// A short read has emptied the socket, but the peer's FIN does not

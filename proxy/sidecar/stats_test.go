@@ -169,4 +169,4 @@ func adminStats(t *testing.T, admin string) map[string]uint64 {
 	return stats
 }
 
-var listenerAddr = regexp.MustCompile(`^listener\.127\.0\.0\.1_\d+\.`)
+var listenerAddr = regexp.MustCompile(`^listener\.127(\.\d+){3}_\d+\.`)

@@ -62,12 +62,19 @@ type worker struct {
 	draw      func() uint64 // numbers by chance
 	seed      uint64
 
-	open      map[*downstream]struct{}
+	open      map[session]struct{}
 	spare     int   // a descriptor given up to accept and close when there is none left
 	drainFrom int64 // when the listeners were told to drain, 0 if they were not
 	failing   bool  // the admin says that we are not healthy: responses ask for the close
 	draining  bool  // Run is about to end
 	stop      bool
+}
+
+// session is a client's connection.
+type session interface {
+	of() *chain
+	drain()           // the server stops: end when nothing is under way
+	abort(local bool) // end now; local says that it is our doing
 }
 
 type slot struct {
@@ -88,7 +95,7 @@ func newWorker(s *Server, id int) (*worker, error) {
 	w := &worker{
 		s: s, id: id, ep: ep, wake: wake, base: s.started, spare: -1, gone: true,
 		in: make([]byte, readSize), out: make([]byte, 0, 2*readSize), head: new(http1.Head),
-		open: map[*downstream]struct{}{},
+		open: map[session]struct{}{},
 	}
 	seed := s.opt.Seed + uint64(id)*0x9e3779b97f4a7c15
 	var key [32]byte

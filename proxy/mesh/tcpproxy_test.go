@@ -1,0 +1,53 @@
+package mesh
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestTCPProxyValidate(t *testing.T) {
+	host := []VirtualHost{{Name: "any", Domains: []string{"*"}}}
+	for _, tt := range []struct {
+		name  string
+		tcp   TCPProxy
+		hosts []VirtualHost
+		want  string
+	}{
+		{"one cluster", TCPProxy{Cluster: "a"}, nil, ""},
+		{"weighted", TCPProxy{Clusters: []WeightedCluster{{"a", 1}, {"b", 3}}}, nil, ""},
+		{"none", TCPProxy{}, nil, "listeners[0].tcp_proxy: want one of cluster and weighted_clusters"},
+		{"both", TCPProxy{Cluster: "a", Clusters: []WeightedCluster{{"a", 1}}}, nil, "want one of cluster and weighted_clusters"},
+		{"unknown", TCPProxy{Cluster: "c"}, nil, `listeners[0].tcp_proxy.cluster: no cluster is named "c"`},
+		{"unknown weighted", TCPProxy{Clusters: []WeightedCluster{{"c", 1}}}, nil, `listeners[0].tcp_proxy.weighted_clusters[0].name: no cluster is named "c"`},
+		{"no weight", TCPProxy{Clusters: []WeightedCluster{{"a", 0}}}, nil, "weights add up to 0"},
+		{"beside HTTP", TCPProxy{Cluster: "a"}, host, "is beside virtual_hosts, want one of them"},
+		{"timeout", TCPProxy{Cluster: "a", Idle: -1}, nil, "listeners[0].tcp_proxy.idle_timeout: is -1ns"},
+	} {
+		cfg := Config{
+			Listeners: []Listener{{Name: "l", Address: "127.0.0.1:1", StatPrefix: "l", TCP: &tt.tcp, VirtualHosts: tt.hosts}},
+			Clusters:  []Cluster{{Name: "a"}, {Name: "b"}},
+		}
+		err := cfg.Validate()
+		if tt.want == "" {
+			require.NoError(t, err, tt.name)
+			continue
+		}
+		require.ErrorContains(t, err, tt.want, tt.name)
+	}
+}
+
+func TestTCPProxyClusters(t *testing.T) {
+	table, err := Compile(Config{
+		Listeners: []Listener{{Name: "l", Address: "127.0.0.1:1", StatPrefix: "l", TCP: &TCPProxy{Clusters: []WeightedCluster{{"b", 3}, {"a", 1}}}}},
+		Clusters:  []Cluster{{Name: "a"}, {Name: "b"}},
+	})
+	require.NoError(t, err)
+	p := table.Listeners[0].TCP
+	require.Equal(t, 1, p.Attempts)
+	var got []int
+	for n := range uint64(5) {
+		got = append(got, p.Cluster(func() uint64 { return n }))
+	}
+	require.Equal(t, []int{1, 1, 1, 0, 1}, got)
+}

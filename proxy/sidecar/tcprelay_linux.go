@@ -1,0 +1,277 @@
+package sidecar
+
+import "golang.org/x/sys/unix"
+
+// tcpRelay is a connection of a TCP proxy: the client's, and the one to an endpoint
+// that everything goes to and comes from. Either side may end its stream and go on
+// reading, as in Envoy.
+type tcpRelay struct {
+	l        *chain
+	cl       *cluster
+	p        *pool // of the endpoint; its connections are not used
+	down, up half
+	attempts int
+	linked   bool // the endpoint has accepted
+	upLast   bool // of the ends of the two streams so far, the endpoint's came last
+	over     bool
+}
+
+// half is one of a tcpRelay's two connections.
+type half struct {
+	sock
+	r     *tcpRelay
+	other *half
+	in    *uint64 // bytes that came, counted
+	out   *uint64 // bytes that left
+	ended bool    // its peer sends no more
+	shut  bool    // nor do we
+}
+
+// relay passes on fd, a client's connection.
+func (w *worker) relay(fd int, l *chain) {
+	c := l.c
+	r := &tcpRelay{l: l}
+	r.down.sock = sock{w: w, h: &r.down, fd: fd, t: timer{fire: r.idle}}
+	r.up.sock = sock{w: w, h: &r.up, fd: -1, slot: -1, t: timer{fire: r.slow}}
+	r.down.r, r.down.other, r.down.in, r.down.out = r, &r.up, &c.CxRxBytes, &c.CxTxBytes
+	r.up.r, r.up.other = r, &r.down
+	if w.register(&r.down.sock, edges) != nil {
+		unix.Close(fd)
+		c.CxOverflow++
+		return
+	}
+	c.CxTotal++
+	c.CxActive++
+	w.open[r] = struct{}{}
+
+	r.cl = l.clusters[l.t.TCP.Cluster(w.draw)]
+	cc := r.cl.c
+	r.up.in, r.up.out = &cc.CxRxBytes, &cc.CxTxBytes
+	i := r.cl.balancer.Next(r.cl.limits, 0, false)
+	switch {
+	case i < 0:
+		cc.CxNoneHealthy++
+		r.end(false, false)
+		return
+	case r.cl.limits.connections.Load() >= int64(r.cl.limits.max.MaxConnections):
+		cc.CxOverflow++
+		r.end(false, false)
+		return
+	}
+	r.p = r.cl.pools[i]
+	r.p.busy++
+	r.connect()
+}
+
+// connect makes the connection to the endpoint.
+func (r *tcpRelay) connect() {
+	w, cc := r.down.w, r.cl.c
+	r.attempts++
+	r.cl.limits.connections.Add(1)
+	r.cl.limits.carry(r.p.index, 1)
+	cc.RqPendingTotal++
+	cc.RqPendingActive++
+	cc.CxTotal++
+	cc.CxTCP++
+	cc.CxActive++
+	fd, err := unix.Socket(r.p.family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	if err == nil {
+		unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
+		if err = unix.Connect(fd, r.p.addr); err == unix.EINPROGRESS {
+			err = nil
+		}
+		if r.up.fd = fd; err == nil {
+			err = w.register(&r.up.sock, edges)
+		}
+		if err != nil {
+			unix.Close(fd)
+			r.up.fd = -1
+		}
+	}
+	if err != nil {
+		r.refused(false)
+		return
+	}
+	w.timers.set(&r.up.t, w.now+r.p.timeout)
+}
+
+// connected is called when the endpoint's answer is there.
+func (r *tcpRelay) connected() {
+	w, cc := r.down.w, r.cl.c
+	if e, err := unix.GetsockoptInt(r.up.fd, unix.SOL_SOCKET, unix.SO_ERROR); err != nil || e != 0 {
+		r.refused(false)
+		return
+	}
+	r.linked = true
+	w.timers.set(&r.up.t, 0)
+	cc.RqPendingActive--
+	cc.RqTotal++
+	cc.RqActive++
+	r.touch()
+	r.pump()
+}
+
+// slow is called when the endpoint has not answered in time.
+func (r *tcpRelay) slow() { r.refused(true) }
+
+// refused tries once more, or gives up.
+func (r *tcpRelay) refused(timeout bool) {
+	cc := r.cl.c
+	cc.CxConnectFail++
+	if timeout {
+		cc.CxConnectTimeout++
+		cc.CxDestroyLocal++
+	} else {
+		cc.CxDestroyRemote++
+	}
+	cc.RqPendingActive--
+	cc.RqPendingFailureEject++
+	r.unlink()
+	if r.attempts < r.l.t.TCP.Attempts {
+		r.connect()
+		return
+	}
+	cc.CxAttemptsExceeded++
+	r.end(false, false)
+}
+
+// unlink closes the connection to the endpoint.
+func (r *tcpRelay) unlink() {
+	cc := r.cl.c
+	if r.up.fd >= 0 {
+		r.up.close()
+	}
+	r.up.hup = false
+	r.cl.limits.connections.Add(-1)
+	r.cl.limits.carry(r.p.index, -1)
+	cc.CxActive--
+	cc.CxDestroy++
+}
+
+// touch sets the timer anew: something has moved.
+func (r *tcpRelay) touch() {
+	if d := r.l.t.TCP.Idle; d > 0 {
+		r.down.w.timers.set(&r.down.t, r.down.w.now+int64(d))
+	}
+}
+
+// idle is called when nothing has moved for too long.
+func (r *tcpRelay) idle() {
+	r.l.c.CxIdleTimeout++
+	r.end(false, false)
+}
+
+func (h *half) idle() bool { return false }
+
+func (h *half) ready() {
+	r := h.r
+	switch {
+	case r.over:
+	case r.linked:
+		r.pump()
+	case h == &r.up && h.wr:
+		r.connected()
+	}
+}
+
+// broken: a write failed, so the peer has reset the connection.
+func (h *half) broken() {
+	if !h.r.over {
+		h.r.end(h == &h.r.up, true)
+	}
+}
+
+// pump moves what there is both ways.
+func (r *tcpRelay) pump() {
+	for _, h := range [...]*half{&r.down, &r.up} {
+		if !r.over {
+			h.pump()
+		}
+	}
+	if !r.over && r.down.shut && r.up.shut {
+		r.end(r.upLast, false)
+	}
+}
+
+// pump moves what has come on h to the other side.
+func (h *half) pump() {
+	o, r := h.other, h.r
+	if o.blocked() && !o.flush() {
+		return
+	}
+	for h.rd && !h.ended && !o.blocked() && !o.bad {
+		n, eof := h.read(h.w.in)
+		if eof && h.cut {
+			r.end(h == &r.up, true)
+			return
+		}
+		if eof {
+			h.ended, r.upLast = true, h == &r.up
+		}
+		if n == 0 {
+			break
+		}
+		*h.in += uint64(n)
+		*o.out += uint64(n)
+		o.write(h.w.in[:n])
+		r.touch()
+	}
+	if h.ended && !o.shut && !o.blocked() && !o.bad {
+		unix.Shutdown(o.fd, unix.SHUT_WR)
+		o.shut = true
+	}
+}
+
+// end closes both sides. remote says that the endpoint began it, reset that one of
+// them was cut off, which the other is told in kind.
+func (r *tcpRelay) end(remote, reset bool) {
+	w, c := r.down.w, r.l.c
+	r.over = true
+	if r.p != nil {
+		r.p.busy--
+	}
+	if r.up.fd >= 0 {
+		cc := r.cl.c
+		if !r.linked {
+			cc.RqPendingActive--
+			cc.RqCancelled++
+		} else {
+			cc.RqActive--
+			cc.CxDestroyActiveRq++
+		}
+		switch {
+		case remote:
+			cc.CxDestroyRemote++
+			cc.CxDestroyRemoteActiveRq++
+		default:
+			cc.CxDestroyLocal++
+			if r.linked {
+				cc.CxDestroyLocalActiveRq++
+			}
+		}
+		if reset {
+			resetOnClose(r.up.fd)
+		}
+		r.unlink()
+	} else {
+		w.timers.remove(&r.up.t)
+	}
+	if reset {
+		resetOnClose(r.down.fd)
+	}
+	r.down.close()
+	c.CxActive--
+	c.CxDestroy++
+	delete(w.open, r)
+}
+
+// resetOnClose has a close send a reset.
+func resetOnClose(fd int) {
+	unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
+}
+
+// drain, abort and of make a tcpRelay a session. Only its peers know when it is
+// over, so it is left alone until the time is up.
+func (r *tcpRelay) drain()     {}
+func (r *tcpRelay) abort(bool) { r.end(false, false) }
+func (r *tcpRelay) of() *chain { return r.l }
