@@ -11,8 +11,9 @@
 //
 // # Deviations
 //
-//   - The external book service of details v2, and the databases of ratings v2,
-//     are not there: both answer 501 and say so.
+//   - The external book service of details v2 is not there: it answers 501 and
+//     says so. Nor are the databases of ratings v2, which answers as the original
+//     does when its database is down (MongoDB 500, MySQL 200 with an error).
 //   - A method that ratings never answers (HEAD, PUT, DELETE, OPTIONS, ...)
 //     holds its connection for two minutes at most, then closes it.
 //   - A response goes out in one write; gunicorn and WEBrick use two.

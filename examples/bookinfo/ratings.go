@@ -28,6 +28,7 @@ type ratings struct {
 	now     func() time.Time
 	random  func() float64 // [0,1)
 	sleep   func(context.Context, time.Duration)
+	mysql   bool // of v2; otherwise MongoDB
 
 	mu     sync.Mutex
 	posted map[string][]byte // by id, JSON
@@ -39,7 +40,8 @@ func newRatings(e env, burn func(time.Duration), l *log.Logger) *ratings {
 		random: rand.Float64, sleep: sleep, posted: make(map[string][]byte),
 	}
 	if s.version == "v2" {
-		l.Print("ratings v2 needs a database, which is not supported: /ratings answers 501")
+		s.mysql = e.get("DB_TYPE", "") == "mysql"
+		l.Print("ratings v2 needs a database, which is not supported: /ratings answers as the original does when its database is down")
 	}
 	return s
 }
@@ -80,7 +82,7 @@ func (s *ratings) get(ctx context.Context, target string) response {
 	}
 	switch s.version {
 	case "v2":
-		return noDatabase()
+		return s.noDatabase()
 	case "v-faulty":
 		if s.random() <= 0.5 {
 			return unavailable()
@@ -150,8 +152,14 @@ func unavailable() response {
 	return nodeReply(http.StatusServiceUnavailable, `{"error":"Service unavailable"}`)
 }
 
-func noDatabase() response {
-	return nodeReply(http.StatusNotImplemented, `{"error":"ratings v2 needs a database, which meshnic bookinfo does not support"}`)
+// noDatabase is the original's answer when its database is down: MySQL's is a
+// success.
+func (s *ratings) noDatabase() response {
+	status := http.StatusInternalServerError
+	if s.mysql {
+		status = http.StatusOK
+	}
+	return nodeReply(status, `{"error":"could not connect to ratings database"}`)
 }
 
 // productID is parseInt of what follows the last slash of the target, its
