@@ -10,6 +10,14 @@ import (
 // none stands where there is no figure.
 const none = "–"
 
+// repeats writes how many there are.
+func repeats(n int) string {
+	if n == 1 {
+		return "1 repeat"
+	}
+	return strconv.Itoa(n) + " repeats"
+}
+
 func finite(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }
 
 // fmtUS writes microseconds with three or four significant digits, never an

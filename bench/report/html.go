@@ -51,7 +51,7 @@ type section struct {
 	ID, Title, About string
 	Experiment       string
 	Requests, Errors uint64
-	Repeats          int
+	Repeats          string
 	Figures          []figure
 	Tables           []htmlTable
 	CDF              *figure
@@ -107,7 +107,7 @@ func workCaption(work string) string {
 }
 
 func newSection(v *view, ids map[string]int) section {
-	s := section{ID: slug(v.Document), Title: title(v.Document), About: about(v.Experiment), Experiment: v.Experiment, Repeats: v.Manifest.Repeats}
+	s := section{ID: slug(v.Document), Title: title(v.Document), About: about(v.Experiment), Experiment: v.Experiment, Repeats: repeats(v.Manifest.Repeats)}
 	if ids[s.ID]++; ids[s.ID] > 1 {
 		s.ID += "-" + fmtUint(uint64(ids[s.ID]))
 	}

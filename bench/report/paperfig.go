@@ -30,7 +30,7 @@ func paperFigure(v *view) *canvas {
 	const wide = half + 36 // the left panel has the longer labels
 	latency := linePanel{x: pad, y: pad, w: wide, h: height - 2*pad, log: true, conns: v.conns,
 		title: "P90 of GET /productpage, wall ms (log), " + v.Work + " work",
-		sub:   fmt.Sprintf("median of %d repeats; whiskers: smallest and largest repeat", v.Manifest.Repeats)}
+		sub:   "median of " + repeats(v.Manifest.Repeats) + "; whiskers: smallest and largest repeat"}
 	ratio := linePanel{x: pad + wide + gap, y: pad, w: 2*half - wide, h: height - 2*pad, one: true, conns: v.conns,
 		title: "P90 over that of " + v.base + ", ratio", sub: "at the same connections; median over repeats of the ratio within a repeat"}
 	for _, name := range v.lineNames() {

@@ -16,7 +16,7 @@ func Table(w io.Writer, doc bench.Document) error {
 	v := newView(doc)
 	var b strings.Builder
 	n, errs := v.totals()
-	fmt.Fprintf(&b, "%s: %d requests, %d errors, median of %d repeats\n", oneLine(label(doc)), n, errs, doc.Manifest.Repeats)
+	fmt.Fprintf(&b, "%s: %d requests, %d errors, median of %s\n", oneLine(label(doc)), n, errs, repeats(doc.Manifest.Repeats))
 	if len(v.rows) > 0 {
 		for _, p := range []part{latency, cost} {
 			b.WriteString("\n")

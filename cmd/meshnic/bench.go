@@ -65,8 +65,8 @@ func newBench() *cobra.Command {
   bookinfo  Bookinfo behind nothing, the sidecar, the real Envoy, and the NIC
 
 Without a name it runs all of them, bookinfo both as polyglot and as native work. It prints
-tables, writes a run folder with one JSON document an experiment, every configuration file and
-report.html, and prints the folder's name last.
+tables, writes a run folder with one JSON document an experiment, every configuration file,
+report.html and manifest.json, and prints the folder's name last.
 
 Without root it does the same inside a user and network namespace, over AF_PACKET.`,
 		ValidArgs: []string{"curl", "link", "hop", "bookinfo"},
@@ -147,6 +147,13 @@ func runBench(cmd *cobra.Command, args []string, f benchFlags) error {
 		return err
 	}
 	if err := writeReport(dir); err != nil {
+		return err
+	}
+	var parts []bench.Manifest
+	for _, d := range docs {
+		parts = append(parts, d.Manifest)
+	}
+	if err := bench.WriteRunManifest(dir, parts...); err != nil {
 		return err
 	}
 	if err := printDocuments(cmd.OutOrStdout(), docs, f.output); err != nil {

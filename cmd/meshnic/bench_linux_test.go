@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -25,6 +26,15 @@ func benchJSON(t *testing.T, args ...string) (raw map[string]any, doc bench.Docu
 	lines := strings.Split(strings.TrimSpace(stderr), "\n")
 	require.Equal(t, dir, lines[len(lines)-1], "the run folder's name is the last line")
 	require.FileExists(t, filepath.Join(dir, "report.html"))
+	var m bench.RunManifest
+	text, err := os.ReadFile(filepath.Join(dir, bench.RunManifestFile))
+	require.NoError(t, err)
+	require.NoError(t, json.Unmarshal(text, &m))
+	require.Equal(t, doc.Manifest.Binaries, m.Binaries)
+	for name := range doc.Manifest.Files {
+		require.Equal(t, doc.Manifest.Files[name], m.Files[name], name)
+	}
+	require.NotEmpty(t, m.Files["report.html"])
 	for name := range doc.Manifest.Files {
 		require.FileExists(t, filepath.Join(dir, name), "every configuration file is attached")
 	}

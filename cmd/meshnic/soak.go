@@ -58,6 +58,9 @@ func newSoak() *cobra.Command {
 				if err := os.WriteFile(filepath.Join(dir, "soak.json"), append(b, '\n'), 0o644); err != nil {
 					return err
 				}
+				if err := bench.WriteRunManifest(dir, res.Manifest); err != nil {
+					return err
+				}
 				fmt.Fprintln(cmd.OutOrStdout(), string(b))
 			}
 			return soakErr
