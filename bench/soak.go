@@ -102,6 +102,10 @@ func (res SoakResult) gate() error {
 	return nil
 }
 
+// settles is how long a program's heap takes under traffic to get to its size. A
+// run that is no longer tells nothing about growth.
+const settles = 10 * time.Second
+
 // watchMemory samples the NIC's memory until stop.
 func (g *rig) watchMemory(duration time.Duration, stop <-chan struct{}) (m Memory) {
 	began := time.Now()
@@ -111,7 +115,7 @@ func (g *rig) watchMemory(duration time.Duration, stop <-chan struct{}) (m Memor
 		if rss, err := g.nic.RSS(); err == nil {
 			m.End = rss / 1024
 			m.Max = max(m.Max, m.End)
-			if time.Since(began) < duration/10 || m.Early == 0 {
+			if time.Since(began) < max(duration/10, settles) || m.Early == 0 {
 				m.Early = m.End
 			}
 		}

@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -58,21 +59,12 @@ func run(ctx context.Context, w io.Writer, mode attach.Mode) (err error) {
 	running, stop := context.WithCancel(ctx)
 	ended := make(chan error, 1)
 	go func() { ended <- n.Run(running, nic.RunOptions{}) }()
-	defer func() {
-		stop()
-		if e := <-ended; err == nil {
-			err = e
-		}
-	}()
-
 	took, err := exchange(l)
-	if err != nil {
+	stop()
+	if err = errors.Join(err, <-ended); err != nil {
 		return err
 	}
-	s, err := n.Snapshot(ctx)
-	if err != nil {
-		return err
-	}
+	s := n.Counters() // after the end the model has counted every frame
 	fmt.Fprintf(w, "blue asked green over TCP in %v (wall); the NIC forwarded %d frames, %.0f ns each on the card (model), mode %s\n",
 		took.Round(time.Microsecond), s.Counters["forwarded"], s.ModelNS.P50, set.Mode)
 	return nil

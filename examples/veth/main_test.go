@@ -13,10 +13,7 @@ import (
 	"github.com/meshnic/meshnic/internal/spawn"
 )
 
-func TestMain(m *testing.M) {
-	spawn.Dispatch()
-	os.Exit(m.Run())
-}
+func TestMain(m *testing.M) { os.Exit(spawn.InOwn(m.Run)) }
 
 func TestTwoNamespacesTalkThroughTheNIC(t *testing.T) {
 	hostiftest.NeedNet(t, netns.Probe)
