@@ -88,22 +88,25 @@ func (l *line) close() {
 // or, with whole, when it has passed. It returns how many they are; done is the cycle
 // after each.
 func (l *line) run(d *sim.Domain, from, done []sim.Cycle, beat []sim.Beat, due int, whole bool) (n int) {
-	edge, got, ahead := l.edge, l.got, 0
-	for n < len(from) && l.inside && from[n] <= edge && !beat[n].First {
+	edge, start, got, ahead := l.edge, l.start+sim.Picos(due)*l.byteTime, l.got, 0
+	for inside := l.inside; n < len(from) && inside; n++ {
 		b := &beat[n]
+		if from[n] > edge || b.First {
+			break
+		}
 		if whole {
 			ahead = int(b.Bytes)
 		}
-		edge = max(edge, d.First(l.start+sim.Picos(due+got+ahead)*l.byteTime)) + 1
+		edge = max(edge, d.First(start+sim.Picos(got+ahead)*l.byteTime)) + 1
 		done[n] = edge
 		got += int(b.Bytes)
-		l.inside = !b.Last
-		n++
+		inside = !b.Last
 	}
-	if l.edge, l.got = edge, got; n > 0 {
-		l.next = edge
+	if n == 0 {
+		return 0
 	}
-	if !l.inside {
+	l.edge, l.next, l.got = edge, edge, got
+	if l.inside = !beat[n-1].Last; !l.inside {
 		l.close()
 	}
 	return n

@@ -2,6 +2,7 @@ package card
 
 import (
 	"math/bits"
+	"sort"
 
 	"github.com/meshnic/meshnic/datapath/sim"
 )
@@ -15,78 +16,82 @@ type store struct {
 	known  uint64 // beats of which it is known when they left
 	came   []sim.Cycle
 	left   []sim.Cycle
-	bytes  []uint16
+	sum    []uint32 // bytes of the beats up to this one
+	total  uint32
 	level  int    // highest after an edge at which one of the known beats came
-	inside int    // bytes of the known beats when the last of them came
-	gone   uint64 // beats that had left by then
+	full   uint64 // beats that make it
 }
 
 // newStore is for a stage of so many places.
 func newStore(places int, out *sim.Chan) store {
 	n := 1 << bits.Len(uint(2*places+64))
-	return store{out: out, mask: uint64(n - 1), came: make([]sim.Cycle, n), left: make([]sim.Cycle, n), bytes: make([]uint16, n)}
+	return store{out: out, mask: uint64(n - 1), came: make([]sim.Cycle, n), left: make([]sim.Cycle, n), sum: make([]uint32, n)}
 }
 
 // add adds the next beat.
 func (s *store) add(at sim.Cycle, bytes uint16) {
 	i := s.pushed & s.mask
-	s.came[i], s.bytes[i] = at, bytes
+	s.total += uint32(bytes)
+	s.came[i], s.sum[i] = at, s.total
 	s.pushed++
 }
 
 // collect looks what has left since it was called last.
 func (s *store) collect() {
 	for taken := s.out.Taken(); s.known < taken; s.known++ {
-		s.left[s.known&s.mask] = s.out.Done(s.known)
-		s.measure(s.known)
+		i := s.known & s.mask
+		s.left[i] = s.out.Done(s.known)
+		s.measure(s.known, s.came[i]+1)
 	}
 }
 
 // moved is add and collect for beats of which it is known when they came and left:
 // the cycles after that. There are no others of which it is not known.
 func (s *store) moved(came, left []sim.Cycle, beat []sim.Beat) {
-	k, gone, inside, level := s.pushed, s.gone, s.inside, s.level
 	for i, after := range came {
-		n := k & s.mask
-		s.came[n], s.bytes[n], s.left[n] = after-1, beat[i].Bytes, left[i]
-		inside += int(beat[i].Bytes)
-		for s.left[gone&s.mask] <= after && gone < k {
-			inside -= int(s.bytes[gone&s.mask])
-			gone++
-		}
-		level = max(level, inside)
-		k++
+		n := s.pushed & s.mask
+		s.total += uint32(beat[i].Bytes)
+		s.sum[n], s.left[n] = s.total, left[i]
+		s.measure(s.pushed, after)
+		s.pushed++
 	}
-	s.pushed, s.known, s.gone, s.inside, s.level = k, k, gone, inside, level
+	s.known = s.pushed
 }
 
-// measure takes the level at the edge at which beat k, the next after those
-// measured, came.
-func (s *store) measure(k uint64) {
-	came := s.came[k&s.mask]
-	s.inside += int(s.bytes[k&s.mask])
-	for s.left[s.gone&s.mask] <= came+1 && s.gone < k {
-		s.inside -= int(s.bytes[s.gone&s.mask])
-		s.gone++
+// measure takes the level at the edge before cycle after, at which beat k came.
+// That it is no new height takes one look: the beat so many places before was gone.
+func (s *store) measure(k uint64, after sim.Cycle) {
+	if k >= s.full && s.left[(k-s.full)&s.mask] > after {
+		s.rise(k, after)
 	}
-	s.level = max(s.level, s.inside)
 }
 
-// behind is how many bytes of the beats before number k were still there after
-// an edge.
-func (s *store) behind(k uint64, at sim.Cycle) (n int) {
-	for k > 0 && (k-1 >= s.known || s.left[(k-1)&s.mask] > at+1) {
-		k--
-		n += int(s.bytes[k&s.mask])
+func (s *store) rise(k uint64, after sim.Cycle) {
+	if n := s.inside(k+1, k+1, after); n > s.level {
+		s.level, s.full = n, uint64(n/s.out.Wire.Width)
 	}
-	return n
+}
+
+// inside is how many bytes of the beats before number k had not left by a cycle. Of
+// those before known it is known when they left.
+func (s *store) inside(k, known uint64, after sim.Cycle) int {
+	if k == 0 {
+		return 0
+	}
+	first := known - min(known, s.mask)
+	in := first + uint64(sort.Search(int(min(k, known)-min(k, first)), func(i int) bool { return s.left[(first+uint64(i))&s.mask] > after }))
+	before := uint32(0)
+	if in > 0 {
+		before = s.sum[(in-1)&s.mask]
+	}
+	return int(s.sum[(k-1)&s.mask] - before)
 }
 
 // Highest is the highest level, in bytes.
 func (s *store) Highest() int {
 	level := s.level
 	for k := s.known; k < s.pushed; k++ {
-		level = max(level, int(s.bytes[k&s.mask])+s.behind(k, s.came[k&s.mask]))
+		level = max(level, s.inside(k+1, s.known, s.came[k&s.mask]+1))
 	}
 	return level
 }

@@ -117,11 +117,16 @@ func (c *Chan) Move(to *Chan, delay Cycle, most uint64) (n uint64) {
 		if m == 0 {
 			break
 		}
-		last := to.Done(to.sent - 1)
-		left = left[:m]
-		for i, at := range done[:m] {
-			last = max(at+delay, last+1)
-			left[i] = last
+		done, left = done[:m], left[:m]
+		if last := to.Done(to.sent - 1); last < done[0]+delay {
+			for i, at := range done {
+				left[i] = at + delay
+			}
+		} else { // they catch up with those before them
+			for i, at := range done {
+				last = max(at+delay, last+1)
+				left[i] = last
+			}
 		}
 		copy(put[:m], beat)
 		c.Skip(m)
