@@ -103,11 +103,12 @@ func (f *fifoFlow) promise() {
 	}
 	now := f.in.Done(f.in.Read() - 1)
 	f.room = max(f.room, f.rd-min(f.rd, f.words))
-	if f.rd > 0 && f.freed.gone(f.left[f.place(f.rd-1)], now+1) {
-		f.room = f.rd
-	}
-	for f.room < f.rd && f.freed.gone(f.left[f.place(f.room)], now+1) {
-		f.room++
+	for lost := f.rd; f.room < lost; {
+		if half := (f.room + lost) / 2; f.freed.gone(f.left[f.place(half)], now+1) {
+			f.room = half + 1
+		} else {
+			lost = half
+		}
 	}
 	f.in.Promise(f.in.Read() + f.room + f.words - f.wr)
 }
@@ -302,18 +303,18 @@ func (f *fifoFlow) know() bool {
 		return false
 	}
 	n := min(until-f.rd, f.words-p)
-	f.level = max(f.level, 1)
 	w, last, left, first := f.rd, f.last, f.left[p:p+n], f.first[p:p+n]
+	level, known := max(f.level, 1), f.known
 	for i, ready := range f.ready[p : p+n] {
-		if f.level <= w && f.level < f.words && !f.known.gone(f.left[f.place(w-f.level)], first[i]) {
+		if level <= w && level < f.words && !known.gone(f.left[f.place(w-level)], first[i]) {
 			f.rd = w
-			f.level = f.higher(f.level, w)
+			level = f.higher(level, w)
 		}
 		last = max(max(ready, last)+1, f.out.Done(w-f.regs))
 		left[i] = last
 		w++
 	}
-	f.last, f.rd = last, w
+	f.last, f.rd, f.level = last, w, level
 	return true
 }
 

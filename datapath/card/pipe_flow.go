@@ -114,9 +114,12 @@ func (f *pipeFlow) move() bool {
 // good looks at the heads of the frames that begin in beats, and returns how many
 // of the beats may go on.
 func (f *pipeFlow) good(done []sim.Cycle, beat []sim.Beat) uint64 {
-	for i := range beat {
-		b := &beat[i]
+	for i := 0; ; i++ {
 		if !f.open {
+			if i == len(beat) {
+				break
+			}
+			b := &beat[i]
 			f.begin(*b)
 			if f.need > int(b.Bytes) && !b.Last {
 				return uint64(i)
@@ -128,9 +131,13 @@ func (f *pipeFlow) good(done []sim.Cycle, beat []sim.Beat) uint64 {
 				return uint64(i)
 			}
 		}
-		if b.Last {
-			f.close()
+		for i < len(beat) && !beat[i].Last {
+			i++
 		}
+		if i == len(beat) {
+			break
+		}
+		f.close()
 	}
 	return uint64(len(beat))
 }

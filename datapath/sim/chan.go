@@ -165,16 +165,20 @@ func (c *Chan) passEnd(k, beats uint64, promised bool) {
 	if c.end == nil {
 		return
 	}
-	for ; beats > 0; beats-- {
+	for until := k + beats; k < until; {
 		i := k % places
-		if b := &c.beat[i]; b.Last || b.First {
-			shown := c.done[i] - 1
-			if !promised {
-				shown = max(c.from[i], c.done[(i-1)%places])
+		beat := c.beat[i:min(i+until-k, places)]
+		for j := range beat {
+			if b := &beat[j]; b.Last || b.First {
+				at := c.done[i+uint64(j)] - 1
+				shown := at
+				if !promised {
+					shown = max(c.from[i+uint64(j)], c.done[(i+uint64(j)-1)%places])
+				}
+				c.end.pass(shown, at, b)
 			}
-			c.end.pass(shown, c.done[i]-1, b)
 		}
-		k++
+		k += uint64(len(beat))
 	}
 }
 
