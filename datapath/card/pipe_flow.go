@@ -99,6 +99,9 @@ func (f *pipeFlow) move() bool {
 		return false
 	}
 	done, beat := f.in.Known()
+	if len(done) == 0 {
+		return false
+	}
 	to, _ := f.out.Open()
 	n := f.good(done, beat[:min(len(beat), len(to))])
 	if n == 0 {

@@ -48,12 +48,13 @@ type Source struct {
 func (s *Source) Ports() (in, out []*Wire) { return nil, []*Wire{s.Out} }
 
 func (s *Source) load(from Cycle) {
-	s.frame, s.loaded = s.Feed.Next()
-	s.off = 0
-	if s.loaded {
-		s.from = max(from, s.Out.Clock.First(s.frame.At))
+	f, ok := s.Feed.Next()
+	s.loaded, s.off = ok, 0
+	if !ok {
+		return
 	}
-	if s.loaded && s.WithHeader {
+	s.frame, s.from = f, max(from, s.Out.Clock.First(f.At))
+	if s.WithHeader {
 		s.hdrs = append(s.hdrs, Header{Frame: s.frame.ID, Bytes: uint16(s.frame.Bytes), Dest: s.frame.Dest})
 	}
 }
