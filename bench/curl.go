@@ -90,7 +90,10 @@ func Curl(ctx context.Context, r *Run) (Document, error) {
 func curlCells(ctx context.Context, r *Run, s *rigs) ([]cell, error) {
 	python, noPython := r.program("python3")
 	curl, noCurl := r.program("curl")
-	missing := noPython + noCurl
+	missing := noPython
+	if missing == "" {
+		missing = noCurl
+	}
 	body := bytes.Repeat([]byte("meshnic "), 25) // 200 bytes
 	file, err := r.file("curl/www/index.txt", body)
 	if err != nil {

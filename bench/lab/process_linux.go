@@ -108,7 +108,7 @@ func (p *Process) WaitListening(addr string, timeout time.Duration) error {
 			if tail := p.Tail(); tail != "" {
 				why += ": " + tail
 			}
-			return failure.New(failure.Unexpected, fmt.Sprintf("%s in host %s does not listen on %s", p.Name, p.Host, addr), why, "")
+			return p.deaf(addr, why)
 		case <-time.After(2 * time.Millisecond):
 		}
 		if time.Now().After(deadline) {
@@ -116,9 +116,18 @@ func (p *Process) WaitListening(addr string, timeout time.Duration) error {
 			if tail := p.Tail(); tail != "" {
 				why += "; its last words: " + tail
 			}
-			return failure.New(failure.Unexpected, fmt.Sprintf("%s in host %s does not listen on %s", p.Name, p.Host, addr), why, "")
+			return p.deaf(addr, why)
 		}
 	}
+}
+
+// deaf is the failure of a program that does not listen.
+func (p *Process) deaf(addr, why string) error {
+	next := "see whether " + p.Name + " runs by itself"
+	if p.tail.file != "" {
+		next += ", and read " + p.tail.file
+	}
+	return failure.New(failure.Unexpected, fmt.Sprintf("%s in host %s does not listen on %s", p.Name, p.Host, addr), why, next)
 }
 
 func parseListen(addr string) (netip.AddrPort, error) {

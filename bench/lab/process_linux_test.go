@@ -124,6 +124,7 @@ func TestProcess(t *testing.T) {
 		require.NoError(t, err)
 		err = p.WaitListening(":80", 5*time.Second)
 		require.ErrorContains(t, err, "sh in host b does not listen on :80")
+		require.ErrorContains(t, err, "next: see whether sh runs by itself")
 		require.ErrorContains(t, err, "exit status 2")
 		require.ErrorContains(t, err, "cannot bind")
 		p, err = l.Start("b", sh("echo starting >&2; sleep 100"))

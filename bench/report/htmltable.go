@@ -70,7 +70,7 @@ func (v *view) htmlTable(p part, caption string) htmlTable {
 	for _, a := range v.absent {
 		at := ""
 		if len(a.Conns) > 0 {
-			at = " (at " + a.Where() + " connections)"
+			at = " (at " + a.Where() + ")"
 		}
 		t.Absent = append(t.Absent, htmlAbsent{glyph(a.Name), a.Name, "absent: " + a.Reason + at})
 	}

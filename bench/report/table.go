@@ -30,7 +30,7 @@ func Table(w io.Writer, doc bench.Document) error {
 			width = max(width, utf8.RuneCountInString(oneLine(a.Name)))
 		}
 		for _, a := range v.absent {
-			fmt.Fprintf(&b, "  %s  at %s connections: %s\n", pad(oneLine(a.Name), width, true), a.Where(), oneLine(a.Reason))
+			fmt.Fprintf(&b, "  %s  at %s: %s\n", pad(oneLine(a.Name), width, true), a.Where(), oneLine(a.Reason))
 		}
 	}
 	for _, s := range doc.Warnings {

@@ -44,13 +44,16 @@ type absence struct {
 // Where says at which numbers of connections a system is absent.
 func (a absence) Where() string {
 	if len(a.Conns) == 0 {
-		return "any"
+		return "any connections"
 	}
 	s := make([]string, len(a.Conns))
 	for i, c := range a.Conns {
 		s[i] = strconv.Itoa(c)
 	}
-	return strings.Join(s, ", ")
+	if len(a.Conns) == 1 && a.Conns[0] == 1 {
+		return "1 connection"
+	}
+	return strings.Join(s, ", ") + " connections"
 }
 
 const (

@@ -36,7 +36,7 @@ func TestAbsencesAreGathered(t *testing.T) {
 	}
 	v := newView(d)
 	require.Equal(t, absence{"envoy", "the process ended", []int{4, 8, 16}}, v.absent[0])
-	require.Equal(t, "4, 8, 16", v.absent[0].Where())
+	require.Equal(t, "4, 8, 16 connections", v.absent[0].Where())
 	require.NotNil(t, v.at("envoy", 2, -1), "what was measured stays")
 }
 
