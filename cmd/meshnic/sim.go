@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -23,6 +24,7 @@ func newSim() *cobra.Command {
 	var t pipeline.Traffic
 	var file, output, dests string
 	var modules, schema, show bool
+	var lane int
 	cmd := &cobra.Command{
 		Use:   "sim --pipeline NAME|FILE",
 		Short: "Drive a pipeline with synthetic frames and count its cycles",
@@ -64,6 +66,7 @@ Sinks:    ` + strings.Join(sim.Patterns, ", ") + `.`,
 			if t.Dest, err = pipeline.ParseDests(dests); err != nil {
 				return simFailure(file, err)
 			}
+			t.Lines = slices.Repeat([]pipeline.Line{{Lane: lane}}, min(t.Phases, 64))
 			r, err := d.Run(t)
 			if err != nil {
 				return simFailure(file, err)
@@ -84,6 +87,7 @@ Sinks:    ` + strings.Join(sim.Patterns, ", ") + `.`,
 	f.IntVar(&t.Phases, "phases", 1, "runs, with the phase of the second clock spread evenly; latencies are their means")
 	f.StringVar(&t.Engine, "engine", "tick", strings.Join(pipeline.Engines, " or "))
 	f.StringVar(&dests, "dest", "0", "tdest of the frames, which says what output a switch, demultiplexer or lookup takes: one for all inputs, or one each (0,64,128,192); with slashes an input's frames take them in turn (0/64)")
+	f.IntVar(&lane, "start-lane", 0, "lane of the first START where the input is an XGMII line: 0 or 4")
 	f.StringVarP(&output, "output", "o", "table", "table, json or csv")
 	f.BoolVar(&modules, "modules", false, "list the modules and their parameters")
 	f.BoolVar(&schema, "schema", false, "print the JSON Schema of a pipeline file")

@@ -35,6 +35,21 @@ func TestSim(t *testing.T) {
 	}
 }
 
+// A line may begin in its fourth lane: the record of two frames of 60 bytes that
+// begin there.
+func TestSimStartLane(t *testing.T) {
+	cmd := meshnic(t, "sim", "--pipeline", "-", "--frames", "2", "--start-lane", "4", "-o", "json")
+	cmd.Stdin = strings.NewReader(`[{module: axis_xgmii_rx_64, DATA_WIDTH: 64, clock_mhz: 156.25}]`)
+	code, stdout, stderr := result(t, cmd)
+	require.Equal(t, 0, code, stderr)
+	var r map[string]any
+	require.NoError(t, json.Unmarshal([]byte(stdout), &r))
+	for name, want := range map[string]any{"in_start_lanes": "40", "first_latency_cycles": 5.0, "last_latency_cycles": 12.0, "tail_latency_cycles": 3.0,
+		"first_latency_ns": 32.0, "last_latency_ns": 76.8, "cycles_per_frame": 10.0, "total_ns": 140.8, "in_cycles_per_frame": 11.0, "last_frame_latency_cycles": 11.0} {
+		require.Equal(t, want, r[name], name)
+	}
+}
+
 func TestSimRefuses(t *testing.T) {
 	for _, tt := range []struct {
 		name, file string
@@ -48,6 +63,7 @@ func TestSimRefuses(t *testing.T) {
 		{"dest", "- {module: axis_register, DATA_WIDTH: 64}", []string{"--dest", "x"}, 2, `dest "x" of input 0 is not a number`},
 		{"dests", "- {module: axis_register, DATA_WIDTH: 64}", []string{"--dest", "0,1"}, 2, "dests for 2 inputs (0,1), but traffic on 1"},
 		{"frames", "- {module: axis_register, DATA_WIDTH: 64}", []string{"--frames", "0"}, 2, "--frames 0: want 1 or more"},
+		{"lane", "- {module: axis_xgmii_rx_64}", []string{"--start-lane", "1"}, 2, "want START in lane 0 or 4"},
 		{"sink", "- {module: axis_register, DATA_WIDTH: 64}", []string{"--sink", "x"}, 2, `unknown pattern "x", want none, alt50`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

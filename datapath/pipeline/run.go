@@ -67,6 +67,8 @@ func (t *Traffic) normalise() error {
 		return fmt.Errorf("a gap of %d cycles, want 0 to %d", t.Gap, 1<<20)
 	case t.Inputs > 256:
 		return fmt.Errorf("%d inputs, want at most 256", t.Inputs)
+	case slices.ContainsFunc(t.Lines, func(l Line) bool { return l.Lane != 0 && l.Lane != 4 || l.Deficit < 0 || l.Deficit > 3 }):
+		return fmt.Errorf("a line that starts with %v: want START in lane 0 or 4, and a deficit of 0 to 3 bytes", t.Lines)
 	case t.Phases > 64:
 		return fmt.Errorf("%d phases, want at most 64", t.Phases)
 	case len(t.Dest) > 1 && len(t.Dest) != t.Inputs:
