@@ -187,11 +187,11 @@ func TestFIFORefuses(t *testing.T) {
 		params module.Args
 		want   string
 	}{
-		{module.Args{"DEPTH": 8}, "less than two words"},
-		{module.Args{"DROP_OVERSIZE_FRAME": 1}, "needs frame mode"},
-		{module.Args{"FRAME_FIFO": 1, "DROP_OVERSIZE_FRAME": 0, "DROP_WHEN_FULL": 1}, "dropping when full needs"},
-		{module.Args{"DROP_BAD_FRAME": 1}, "dropping bad frames needs"},
-		{module.Args{"FRAME_FIFO": 1, "MARK_WHEN_FULL": 1}, "does not go with frame mode"},
+		{module.Args{"DEPTH": 8}, "DEPTH is 8, want 16 or more: two words of 8 bytes"},
+		{module.Args{"DROP_OVERSIZE_FRAME": 1}, "DROP_OVERSIZE_FRAME 1 needs FRAME_FIFO 1"},
+		{module.Args{"FRAME_FIFO": 1, "DROP_OVERSIZE_FRAME": 0, "DROP_WHEN_FULL": 1}, "DROP_WHEN_FULL 1 needs FRAME_FIFO 1 and DROP_OVERSIZE_FRAME 1"},
+		{module.Args{"DROP_BAD_FRAME": 1}, "DROP_BAD_FRAME 1 needs FRAME_FIFO 1 and DROP_OVERSIZE_FRAME 1"},
+		{module.Args{"FRAME_FIFO": 1, "MARK_WHEN_FULL": 1}, "MARK_WHEN_FULL 1 needs FRAME_FIFO 0"},
 		{module.Args{"PAUSE_ENABLE": 1}, "PAUSE_ENABLE is 1, want 0"},
 		{module.Args{"RAM_PIPELINE": 17}, "want 0 to 16"},
 	} {

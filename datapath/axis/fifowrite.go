@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/bits"
 
+	"github.com/meshnic/meshnic/datapath/module"
 	"github.com/meshnic/meshnic/datapath/sim"
 )
 
@@ -30,21 +31,27 @@ type FIFOConfig struct {
 const maxPipeline = 16
 
 // Check reports a configuration that the hardware refuses on a bus of width
-// bytes.
-func (c FIFOConfig) Check(width int) error {
+// bytes, as a module.ParamError.
+func (c FIFOConfig) Check(width int) error { return c.CheckAs("", width) }
+
+// CheckAs is Check of a module whose parameters begin with a prefix.
+func (c FIFOConfig) CheckAs(prefix string, width int) error {
+	refuse := func(param, format string, args ...any) error {
+		return &module.ParamError{Param: prefix + param, Why: prefix + param + fmt.Sprintf(format, args...)}
+	}
 	switch {
 	case c.Depth/width < 2:
-		return fmt.Errorf("axis: a FIFO of %d bytes holds less than two words of %d", c.Depth, width)
+		return refuse("DEPTH", " is %d, want %d or more: two words of %d bytes", c.Depth, 2*width, width)
 	case c.Pipeline < 0 || c.Pipeline > maxPipeline:
-		return fmt.Errorf("axis: %d registers behind a FIFO's RAM, want 0 to %d", c.Pipeline, maxPipeline)
+		return refuse("RAM_PIPELINE", " is %d, want 0 to %d", c.Pipeline, maxPipeline)
 	case c.DropOversize && !c.Frame:
-		return fmt.Errorf("axis: dropping oversize frames needs frame mode")
+		return refuse("DROP_OVERSIZE_FRAME", " 1 needs %sFRAME_FIFO 1", prefix)
 	case c.DropBad && !c.DropOversize:
-		return fmt.Errorf("axis: dropping bad frames needs frame mode and dropping oversize frames")
+		return refuse("DROP_BAD_FRAME", " 1 needs %[1]sFRAME_FIFO 1 and %[1]sDROP_OVERSIZE_FRAME 1", prefix)
 	case c.DropWhenFull && !c.DropOversize:
-		return fmt.Errorf("axis: dropping when full needs frame mode and dropping oversize frames")
+		return refuse("DROP_WHEN_FULL", " 1 needs %[1]sFRAME_FIFO 1 and %[1]sDROP_OVERSIZE_FRAME 1", prefix)
 	case c.MarkWhenFull && c.Frame:
-		return fmt.Errorf("axis: marking when full does not go with frame mode")
+		return refuse("MARK_WHEN_FULL", " 1 needs %sFRAME_FIFO 0", prefix)
 	}
 	return nil
 }

@@ -1,6 +1,8 @@
 package corundum
 
 import (
+	"fmt"
+
 	"github.com/meshnic/meshnic/datapath/axis"
 	"github.com/meshnic/meshnic/datapath/module"
 	"github.com/meshnic/meshnic/datapath/sim"
@@ -89,7 +91,8 @@ func checkPort(c func(module.Args) axis.FIFOConfig) func(module.Args) error {
 	return func(a module.Args) error {
 		mac, core := portWidths(a)
 		if err := c(a).Check(max(mac, core)); err != nil {
-			return &module.ParamError{Param: "AXIS_SYNC_DATA_WIDTH", Why: err.Error()}
+			return &module.ParamError{Param: "AXIS_SYNC_DATA_WIDTH", Why: fmt.Sprintf(
+				"AXIS_SYNC_DATA_WIDTH is %d: the FIFO behind the MAC, %d bytes, holds less than two words of %d bytes", 8*core, c(a).Depth, max(mac, core))}
 		}
 		return nil
 	}

@@ -95,7 +95,7 @@ func fifoStage(name, doc, side string, rx bool, params, other []module.Param, bu
 			return logic, line
 		},
 		Check: func(a module.Args) error {
-			return fifoConfig(a, side).Check(max(a.Int("AXIS_DATA_WIDTH")/8, wide))
+			return fifoConfig(a, side).CheckAs(side, max(a.Int("AXIS_DATA_WIDTH")/8, wide))
 		},
 		Build: build,
 	}

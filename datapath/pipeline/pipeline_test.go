@@ -170,6 +170,9 @@ func TestRefused(t *testing.T) {
 		{"twice", "- {module: axis_register, DATA_WIDTH: 64, DATA_WIDTH: 64}", `1:43: field "DATA_WIDTH" comes twice`},
 		{"no tlast", "- {module: axis_fifo, DATA_WIDTH: 64, LAST_ENABLE: 0}", "1:52: LAST_ENABLE is 0, want 1"},
 		{"half a bit", "- {module: axis_fifo, DATA_WIDTH: 64, USER_WIDTH: 1.5}", "1:51: USER_WIDTH is 1.5, want a whole number"},
+		{"mode", "- {module: axis_fifo, DATA_WIDTH: 64, DROP_WHEN_FULL: 1}", "1:55: DROP_WHEN_FULL 1 needs FRAME_FIFO 1 and DROP_OVERSIZE_FRAME 1"},
+		{"mode of a MAC's", "- {module: eth_mac_10g_fifo(rx), RX_FRAME_FIFO: 0, RX_DROP_BAD_FRAME: 1}", "1:71: RX_DROP_BAD_FRAME 1 needs RX_FRAME_FIFO 1 and RX_DROP_OVERSIZE_FRAME 1"},
+		{"two words", "- {module: axis_fifo, DATA_WIDTH: 512, DEPTH: 100}", "1:47: DEPTH is 100, want 128 or more: two words of 64 bytes"},
 		{"two names", "- {module: axis_register, name: a, DATA_WIDTH: 64}\n- {module: axis_register, name: a, DATA_WIDTH: 64}", "2:3: stage a: the name comes twice"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
