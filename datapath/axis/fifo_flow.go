@@ -303,14 +303,16 @@ func (f *fifoFlow) know() bool {
 		return false
 	}
 	n := min(until-f.rd, f.words-p)
-	w, last, left, first := f.rd, f.last, f.left[p:p+n], f.first[p:p+n]
-	level, known := max(f.level, 1), f.known
+	// What does not change is kept out of the loop, which runs for every word.
+	out, regs, words, all, known := f.out, f.regs, f.words, f.left, f.known
+	w, last, level := f.rd, f.last, max(f.level, 1)
+	left, first := all[p:p+n], f.first[p:p+n]
 	for i, ready := range f.ready[p : p+n] {
-		if level <= w && level < f.words && !known.gone(f.left[f.place(w-level)], first[i]) {
+		if level <= w && level < words && !known.gone(all[(w-level)&(words-1)], first[i]) {
 			f.rd = w
 			level = f.higher(level, w)
 		}
-		last = max(max(ready, last)+1, f.out.Done(w-f.regs))
+		last = max(max(ready, last)+1, out.Done(w-regs))
 		left[i] = last
 		w++
 	}

@@ -89,6 +89,7 @@ func (l *line) close() {
 // after each.
 func (l *line) run(d *sim.Domain, from, done []sim.Cycle, beat []sim.Beat, due int, whole bool) (n int) {
 	edge, start, got, ahead := l.edge, l.start+sim.Picos(due)*l.byteTime, l.got, 0
+	done, beat = done[:len(from)], beat[:len(from)]
 	for inside := l.inside; n < len(from) && inside; n++ {
 		b := &beat[n]
 		if from[n] > edge || b.First {

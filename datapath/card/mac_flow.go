@@ -60,11 +60,12 @@ func (f *macRxFlow) body() bool {
 		return false
 	}
 	f.rest -= n
-	for i, at := range done[:n] {
+	done, left, beat = done[:n], left[:n], beat[:n]
+	for i, at := range done {
 		left[i] = at + f.latency
 	}
-	copy(put, beat[:n])
-	f.moved(done[:n], left, beat)
+	copy(put, beat)
+	f.moved(done, left, beat)
 	f.in.Take(uint64(n))
 	f.out.Flush(uint64(n))
 	return true
@@ -199,7 +200,8 @@ func (f *macTxFlow) body() bool {
 	if n == 0 {
 		return false
 	}
-	for i, at := range done[:n] {
+	done, left = done[:n], left[:n]
+	for i, at := range done {
 		left[i] = at + f.latency
 	}
 	copy(put, beat[:n])

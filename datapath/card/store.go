@@ -48,14 +48,18 @@ func (s *store) collect() {
 // moved is add and collect for beats of which it is known when they came and left:
 // the cycles after that. There are no others of which it is not known.
 func (s *store) moved(came, left []sim.Cycle, beat []sim.Beat) {
+	k, total, full, ring := s.pushed, s.total, s.full, s.left
+	left, beat = left[:len(came)], beat[:len(came)]
 	for i, after := range came {
-		n := s.pushed & s.mask
-		s.total += uint32(beat[i].Bytes)
-		s.sum[n], s.left[n] = s.total, left[i]
-		s.measure(s.pushed, after)
-		s.pushed++
+		total += uint32(beat[i].Bytes)
+		s.sum[k&s.mask], ring[k&s.mask] = total, left[i]
+		if k >= full && ring[(k-full)&s.mask] > after {
+			s.rise(k, after)
+			full = s.full
+		}
+		k++
 	}
-	s.known = s.pushed
+	s.pushed, s.known, s.total = k, k, total
 }
 
 // measure takes the level at the edge before cycle after, at which beat k came.

@@ -48,6 +48,7 @@ type sourceFlow struct {
 	limit Picos // frames that may not be offered by then are not taken from the feed
 	held  bool  // there is one
 	timed bool  // s.from accounts for the frame before
+	like  Beat  // what all beats of a frame have
 }
 
 func (f *sourceFlow) Run() bool {
@@ -69,18 +70,20 @@ func (f *sourceFlow) Run() bool {
 	return moved
 }
 
-// fill makes the next beats of the frame, and returns how many they are. It writes
-// each field where it belongs: a beat made elsewhere and copied costs more than all
-// the rest.
+// fill makes the next beats of the frame, and returns how many they are.
 func (f *sourceFlow) fill(beat []Beat) int {
 	x, width := &f.s.frame, f.out.Wire.Width
 	off := f.s.off
+	f.like = Beat{Frame: x.ID, Bytes: uint16(width), Dest: x.Dest}
 	for i := range beat {
 		b, left := &beat[i], x.Bytes-off
-		b.Frame, b.Off, b.Bytes, b.Left, b.Dest = x.ID, int32(off), uint16(min(left, width)), uint16(left), x.Dest
-		b.First, b.Last, b.Bad, b.Lane = off == 0, false, false, 0
+		*b = f.like
+		b.Off, b.Left = int32(off), uint16(left)
+		if off == 0 {
+			b.First = true
+		}
 		if left <= width {
-			b.Last, b.Bad = true, x.Bad
+			b.Bytes, b.Last, b.Bad = uint16(left), true, x.Bad
 			f.s.loaded = false
 			return i + 1
 		}
