@@ -251,10 +251,37 @@ func (f *fifoFlow) read() (moved bool) {
 	if f.half > 0 {
 		return f.readPaused()
 	}
-	for f.know() || f.show() {
+	for f.know() || f.through() || f.show() {
 		moved = true
 	}
 	return moved
+}
+
+// through is show and know for words that nothing holds up: when they are read
+// follows from when they are there.
+func (f *fifoFlow) through() bool {
+	p, regs, last := f.place(f.put), sim.Cycle(f.regs), f.last
+	done, beat := f.out.Open()
+	n := min(f.commit-f.put, f.words-p, uint64(len(done)))
+	if n == 0 || f.rd < f.put || last != f.early || f.out.Done(f.put-1) > last+regs {
+		return false
+	}
+	words, all, known := f.words, f.left, f.known
+	w, level := f.rd, max(f.level, 1)
+	left, first, done := all[p:p+n], f.first[p:p+n], done[:n]
+	for i, ready := range f.ready[p : p+n] {
+		if level <= w && level < words && !known.gone(all[(w-level)&(words-1)], first[i]) {
+			f.rd = w
+			level = f.higher(level, w)
+		}
+		last = max(ready, last) + 1
+		left[i], done[i] = last, last+regs
+		w++
+	}
+	copy(beat, f.beat[p:p+n])
+	f.out.Flush(n)
+	f.last, f.early, f.rd, f.put, f.level = last, last, w, w, level
+	return true
 }
 
 // show puts committed words: a read follows the one before it by an edge.

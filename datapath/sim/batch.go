@@ -131,7 +131,9 @@ func (c *Chan) Move(to *Chan, delay Cycle, most uint64) (n uint64) {
 		copy(put[:m], beat)
 		c.Skip(m)
 		to.Flush(m)
-		n += m
+		if n += m; c.read >= c.taken {
+			break
+		}
 	}
 	return n
 }
