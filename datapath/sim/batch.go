@@ -41,6 +41,9 @@ func (c *Chan) Waiting(behind uint64) (from, done []Cycle, beat []Beat) {
 
 // Take accepts so many of the Waiting beats.
 func (c *Chan) Take(beats uint64) {
+	if beats == 0 {
+		return
+	}
 	k := c.read
 	c.read += beats
 	c.full = false
@@ -71,6 +74,9 @@ func (c *Chan) Open() (done []Cycle, beat []Beat) {
 
 // Flush puts so many of the Open beats.
 func (c *Chan) Flush(beats uint64) {
+	if beats == 0 {
+		return
+	}
 	k := c.sent
 	c.sent += beats
 	c.taken += beats
@@ -97,11 +103,14 @@ func (c *Chan) Blank() (from []Cycle, beat []Beat) {
 
 // Fill puts so many of the Blank beats.
 func (c *Chan) Fill(beats uint64) {
+	if beats == 0 {
+		return
+	}
 	i := c.sent % places
 	first := c.sent == c.taken
 	c.sent += beats
 	c.consumer.wake()
-	if c.slow && first && beats > 0 {
+	if c.slow && first {
 		c.show(i, max(c.from[i], c.done[(i-1)%places]))
 	}
 }
