@@ -76,8 +76,15 @@ var carried = map[protoreflect.FullName]map[string][]string{
 	"envoy.config.route.v3.RouteAction.HashPolicy.Cookie": {"name": nil},
 	"envoy.config.cluster.v3.Cluster": {
 		"name": nil, "type": {"STATIC"}, "connect_timeout": nil, "lb_policy": mesh.Policies(), "load_assignment": nil,
-		"least_request_lb_config": nil, "ring_hash_lb_config": nil, "circuit_breakers": nil,
+		"least_request_lb_config": nil, "ring_hash_lb_config": nil, "circuit_breakers": nil, "outlier_detection": nil, "common_lb_config": nil,
 	},
+	"envoy.config.cluster.v3.OutlierDetection": {
+		"consecutive_5xx": nil, "consecutive_gateway_failure": nil, "interval": nil, "base_ejection_time": nil, "max_ejection_time": nil,
+		"max_ejection_percent": nil, "always_eject_one_host": nil, "success_rate_minimum_hosts": nil, "success_rate_request_volume": nil,
+		"success_rate_stdev_factor": nil, "failure_percentage_threshold": nil, "failure_percentage_minimum_hosts": nil, "failure_percentage_request_volume": nil,
+		"enforcing_consecutive_5xx": nil, "enforcing_consecutive_gateway_failure": nil, "enforcing_success_rate": nil, "enforcing_failure_percentage": nil,
+	},
+	"envoy.config.cluster.v3.Cluster.CommonLbConfig":       {"healthy_panic_threshold": nil, "update_merge_window": nil},
 	"envoy.config.cluster.v3.CircuitBreakers":              {"thresholds": nil},
 	"envoy.config.cluster.v3.CircuitBreakers.Thresholds":   {"priority": {"DEFAULT"}, "max_connections": nil, "max_pending_requests": nil, "max_requests": nil, "max_retries": nil, "retry_budget": nil},
 	"envoy.config.cluster.v3.Cluster.LeastRequestLbConfig": {"choice_count": nil},
@@ -269,6 +276,8 @@ func (c *checker) value(v *node, path string, f protoreflect.FieldDescriptor, va
 			if err := checkDuration(v); err != nil {
 				c.fail(v, path, "%v", err)
 			}
+		case "google.protobuf.BoolValue":
+			c.truth(v, path)
 		case "google.protobuf.UInt32Value", "google.protobuf.UInt64Value": // the latter are sizes below 2³²
 			c.number(v, path)
 		default:
@@ -277,9 +286,7 @@ func (c *checker) value(v *node, path string, f protoreflect.FieldDescriptor, va
 		return
 	}
 	if f.Kind() == protoreflect.BoolKind {
-		if v.Kind != yaml.ScalarNode || v.ShortTag() != "!!bool" {
-			c.fail(v, path, "want true or false")
-		}
+		c.truth(v, path)
 		return
 	}
 	if v.Kind != yaml.ScalarNode {
@@ -301,6 +308,12 @@ func (c *checker) value(v *node, path string, f protoreflect.FieldDescriptor, va
 		if v.ShortTag() != "!!str" {
 			c.fail(v, path, "%s is not a string; put it in quotes", v.Value)
 		}
+	}
+}
+
+func (c *checker) truth(v *node, path string) {
+	if v.Kind != yaml.ScalarNode || v.ShortTag() != "!!bool" {
+		c.fail(v, path, "want true or false")
 	}
 }
 

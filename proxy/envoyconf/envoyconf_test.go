@@ -90,6 +90,9 @@ func reviews() mesh.Config {
 				{Address: "127.0.0.14:9080", Weight: 3}, {Address: "127.0.0.15:9080"}, {Address: "[::1]:9080", Weight: 2}}},
 			{Name: "details", Breakers: &mesh.Breakers{MaxConnections: 100, MaxPending: 1, MaxRequests: 0, MaxRetries: 7, Budget: &mesh.RetryBudget{Percent: 12.5, Least: 1}}, Endpoints: []mesh.Endpoint{{Address: "127.0.0.12:9080"}}},
 			{Name: "empty"},
+			{Name: "judged", Panic: new(12.5), MergeWindow: new(time.Duration(0)), Outliers: &mesh.OutlierDetection{
+				Consecutive5xx: 1, ConsecutiveGateway: 2, Interval: 3 * time.Second, BaseEjection: 4 * time.Second, MaxEjection: 5 * time.Second, MaxPercent: 6, AlwaysEjectOne: true,
+				SuccessHosts: 7, SuccessVolume: 8, SuccessStdev: 9, FailureThreshold: 10, FailureHosts: 11, FailureVolume: 12, Enforce5xx: 13, EnforceGateway: 14, EnforceSuccess: 15, EnforceFailure: 16}},
 			{Name: "least", Policy: mesh.LeastRequest, Choices: 3, Endpoints: []mesh.Endpoint{{Address: "127.0.0.12:9080", Weight: 2}, {Address: "127.0.0.13:9080", Weight: 2}}},
 			{Name: "ring", Policy: mesh.RingHash, MinRing: 100, MaxRing: 1000, Endpoints: []mesh.Endpoint{{Address: "127.0.0.12:9080", Weight: 2}, {Address: "127.0.0.13:9080"}}},
 			{Name: "table", Policy: mesh.Maglev, Endpoints: []mesh.Endpoint{{Address: "127.0.0.12:9080"}}},
@@ -197,6 +200,22 @@ func TestReadHandwritten(t *testing.T) {
 	}, cfg)
 }
 
+// What a file leaves out of its outlier_detection is Envoy's default.
+func TestReadOutlierDefaults(t *testing.T) {
+	for text, change := range map[string]func(o *mesh.OutlierDetection){
+		"{}": func(*mesh.OutlierDetection) {},
+		"{consecutive_5xx: 0, base_ejection_time: 400s}": func(o *mesh.OutlierDetection) {
+			o.Consecutive5xx, o.BaseEjection, o.MaxEjection = 0, 400*time.Second, 400*time.Second
+		},
+	} {
+		cfg, err := Read([]byte(strings.Replace(handwritten, "connect_timeout: 0.25s", "outlier_detection: "+text, 1)), "f.yaml")
+		require.NoError(t, err)
+		want := mesh.DefaultOutliers
+		change(&want)
+		require.Equal(t, &want, cfg.Clusters[0].Outliers)
+	}
+}
+
 func TestReadJSON(t *testing.T) {
 	cfg, err := Read([]byte(`{"static_resources": {"listeners": [{"name": "l", "address": {"socket_address": {"address": "127.0.0.1", "port_value": 1}},
  "filter_chains": [{"filters": [{"name": "h", "typed_config": {
@@ -243,6 +262,11 @@ func TestReadRefuses(t *testing.T) {
 		{"a half header match", replace(`match: {prefix: "/"}`, `match: {prefix: "/", headers: [{name: a, string_match: {ignore_case: true}}]}`), `string_match: has none of exact, prefix, suffix, contains, safe_regex`},
 		{"a range match", replace(`match: {prefix: "/"}`, `match: {prefix: "/", headers: [{name: a, range_match: {start: 1, end: 2}}]}`), `headers[0].range_match: is not supported`},
 		{"two clusters", replace(`route: {cluster: app}`, `route: {weighted_clusters: {clusters: [{name: app, weight: 1}, {name: nowhere, weight: 1}]}}`), `no cluster is named "nowhere"`},
+		{"a percentage beyond 100", replace("connect_timeout: 0.25s", "outlier_detection: {enforcing_consecutive_5xx: 101}"), "outlier_detection.enforcing_consecutive_5xx: is 101, want 0 to 100"},
+		{"errors told apart", replace("connect_timeout: 0.25s", "outlier_detection: {split_external_local_origin_errors: true}"), "split_external_local_origin_errors: is not supported"},
+		{"no time to be ejected", replace("connect_timeout: 0.25s", "outlier_detection: {max_ejection_time: 1s}"), "max_ejection_time: is 1s, want no less than base_ejection_time (30s)"},
+		{"a panic beyond 100", replace("connect_timeout: 0.25s", "common_lb_config: {healthy_panic_threshold: {value: 100.5}}"), "healthy_panic_threshold: is 100.5, want 0 to 100"},
+		{"neither true nor false", replace("connect_timeout: 0.25s", "outlier_detection: {always_eject_one_host: 1}"), "always_eject_one_host: want true or false"},
 		{"one choice", replace("connect_timeout: 0.25s", "least_request_lb_config: {choice_count: 1}"), `choice_count: is 1, want 2 or more`},
 		{"DNS", replace("connect_timeout: 0.25s", "type: STRICT_DNS"), `type: is "STRICT_DNS", supported: STATIC`},
 		{"duration without a unit", replace("0.25s", "0.25"), `f.yaml:29:22: static_resources.clusters[0].connect_timeout: "0.25" is not a duration`},

@@ -247,7 +247,7 @@ func (r *reader) text(path string, s *matcherv3.StringMatcher) *mesh.StringMatch
 }
 
 func (r *reader) cluster(path string, c *clusterv3.Cluster) mesh.Cluster {
-	out := mesh.Cluster{Name: c.GetName()}
+	out := mesh.Cluster{Name: c.GetName(), Outliers: r.outliers(path+".outlier_detection", c.GetOutlierDetection())}
 	if c.GetConnectTimeout() != nil {
 		out.ConnectTimeout = r.duration(path+".connect_timeout", c.GetConnectTimeout())
 		if out.ConnectTimeout == 0 {
@@ -271,6 +271,7 @@ func (r *reader) cluster(path string, c *clusterv3.Cluster) mesh.Cluster {
 			r.fail(path+".ring_hash_lb_config", "is for %s, and lb_policy is not", mesh.RingHash)
 		}
 	}
+	r.commonLB(path+".common_lb_config", c.GetCommonLbConfig(), &out)
 	out.Breakers = r.breakers(path+".circuit_breakers", c.GetCircuitBreakers())
 	la := c.GetLoadAssignment()
 	if la.GetClusterName() != c.GetName() && la != nil {

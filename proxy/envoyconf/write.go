@@ -267,6 +267,8 @@ func cluster(c *mesh.Cluster) *clusterv3.Cluster {
 		ConnectTimeout:       duration(c.ConnectTimeout),
 		LbPolicy:             clusterv3.Cluster_LbPolicy(clusterv3.Cluster_LbPolicy_value[string(c.Policy)]), // ROUND_ROBIN is 0
 		LoadAssignment:       la,
+		OutlierDetection:     outlierDetection(c.Outliers),
+		CommonLbConfig:       commonLBConfig(c),
 	}
 	if b := c.Breakers; b != nil {
 		out.CircuitBreakers = &clusterv3.CircuitBreakers{Thresholds: []*clusterv3.CircuitBreakers_Thresholds{{

@@ -19,17 +19,17 @@ type ListenerCounters struct {
 // ClusterCounters counts what the connection pools and the router do for one
 // cluster.
 type ClusterCounters struct {
-	CxTotal, CxActive, CxDestroy, CxDestroyLocal, CxDestroyRemote           uint64
-	CxDestroyActiveRq, CxDestroyLocalActiveRq, CxDestroyRemoteActiveRq      uint64
-	CxConnectFail, CxConnectTimeout, CxOverflow, CxNoneHealthy              uint64
-	CxIdleTimeout, CxProtocolError, CxRxBytes, CxTxBytes                    uint64
-	CxTCP, CxAttemptsExceeded                                               uint64 // of TCP proxies
-	RqTotal, RqActive, RqCompleted, RqTimeout, RqRxReset, RqTxReset         uint64
-	RqCancelled, RqPendingTotal, RqPendingActive, RqPendingOverflow         uint64
-	RqPendingFailureEject, PausedReadingTotal, ResumedReadingTotal          uint64
-	RqRetry, RqRetrySuccess, RqRetryOverflow, RqRetryLimit                  uint64
-	RqPerTryTimeout, RetryAbandoned                                         uint64
-	BackedUpTotal, DrainedTotal, MembershipTotal, MembershipHealthy, Panics uint64
+	CxTotal, CxActive, CxDestroy, CxDestroyLocal, CxDestroyRemote      uint64
+	CxDestroyActiveRq, CxDestroyLocalActiveRq, CxDestroyRemoteActiveRq uint64
+	CxConnectFail, CxConnectTimeout, CxOverflow, CxNoneHealthy         uint64
+	CxIdleTimeout, CxProtocolError, CxRxBytes, CxTxBytes               uint64
+	CxTCP, CxAttemptsExceeded                                          uint64 // of TCP proxies
+	RqTotal, RqActive, RqCompleted, RqTimeout, RqRxReset, RqTxReset    uint64
+	RqCancelled, RqPendingTotal, RqPendingActive, RqPendingOverflow    uint64
+	RqPendingFailureEject, PausedReadingTotal, ResumedReadingTotal     uint64
+	RqRetry, RqRetrySuccess, RqRetryOverflow, RqRetryLimit             uint64
+	RqPerTryTimeout, RetryAbandoned                                    uint64
+	BackedUpTotal, DrainedTotal, Panics                                uint64
 
 	Status [1000]uint64 // upstream_rq_<code>, the proxy's own answers included
 	Again  [1000]uint64 // retry.upstream_rq_<code>: responses that were followed by another try
@@ -120,8 +120,6 @@ func (c *ListenerCounters) httpStats(dst []Stat, prefix string) []Stat {
 func (c *ClusterCounters) Stats(dst []Stat, cluster string) []Stat {
 	p := "cluster." + cluster + "."
 	dst = append(dst,
-		Stat{p + "membership_total", c.MembershipTotal, true},
-		Stat{p + "membership_healthy", c.MembershipHealthy, true},
 		Stat{p + "lb_healthy_panic", c.Panics, false},
 		Stat{p + "upstream_cx_total", c.CxTotal, false},
 		Stat{p + "upstream_cx_http1_total", c.CxTotal - c.CxTCP, false},

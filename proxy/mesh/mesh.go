@@ -79,6 +79,11 @@ type Cluster struct {
 	ConnectTimeout time.Duration `json:"connect_timeout"`             // 0 means Envoy's default, 5 s
 	Breakers       *Breakers     `json:"circuit_breakers,omitempty"`  // nil means DefaultBreakers
 	Endpoints      []Endpoint    `json:"endpoints"`
+
+	Outliers *OutlierDetection `json:"outlier_detection,omitempty"`
+	Panic    *float64          `json:"healthy_panic_threshold,omitempty"` // percent; nil means DefaultPanic
+
+	MergeWindow *time.Duration `json:"update_merge_window,omitempty"` // of changes of health; 0 is none, nil means DefaultMergeWindow
 }
 
 // Breakers are a cluster's circuit breakers: how much of it all workers together

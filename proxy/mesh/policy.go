@@ -28,59 +28,78 @@ type Active interface{ Active(endpoint int) int64 }
 // Balancer picks endpoints by a cluster's policy. It has no clock and no lock:
 // each worker has its own, as in Envoy.
 type Balancer struct {
-	n       int
+	view    *View
+	seed    uint64
 	turn    *roundRobin // or nil
 	choices int         // of LeastRequest; 1: the first is taken
-	placed  placement   // or nil
 	chance  *rand.Rand
 }
 
-// NewBalancer returns a Balancer over the endpoints of c. The same seed gives the
-// same picks.
+// NewBalancer returns a Balancer over the endpoints of c, all of them to begin
+// with. The same seed gives the same picks.
 func NewBalancer(c *CompiledCluster, seed uint64) *Balancer {
-	b := &Balancer{n: len(c.Endpoints), choices: 1, placed: c.placed}
+	b := &Balancer{seed: seed, choices: 1, view: c.view(func(int) bool { return true })}
 	switch c.Policy {
 	case LeastRequest:
 		b.choices = c.Choices
 	case Random, RingHash, Maglev:
 	default:
-		b.turn = newRoundRobin(c.Weights, seed)
+		b.turn = newRoundRobin(b.view.weights, seed)
 		return b
 	}
 	b.chance = rand.New(rand.NewPCG(seed, 0))
 	return b
 }
 
+// Use has b pick from v from now on. It costs next to nothing where b does so
+// already.
+func (b *Balancer) Use(v *View) {
+	if v == b.view {
+		return
+	}
+	b.view = v
+	if b.turn == nil {
+		return
+	}
+	next := b.turn.next
+	b.turn = newRoundRobin(v.weights, b.seed)
+	if b.turn.n > 0 && b.turn.heap == nil {
+		b.turn.next = next % b.turn.n // the turn goes on
+	}
+}
+
 // Next returns the index of the next endpoint, -1 if there is none. It asks
 // active under LeastRequest only, and allocates nothing. hash is the request's,
 // for RingHash and Maglev; one that has none goes by chance.
 func (b *Balancer) Next(active Active, hash uint64, hashed bool) int {
-	return b.next(active, hash, hashed, 0)
+	return b.view.endpoint(b.next(active, hash, hashed, 0))
 }
 
-// next is Next for a request of which again endpoints were picked and not wanted.
+// next is Next for a request of which again endpoints were picked and not wanted,
+// by the indices of the view.
 func (b *Balancer) next(active Active, hash uint64, hashed bool, again int) int {
+	n := b.view.n()
 	switch {
 	case b.turn != nil:
 		return b.turn.pick()
-	case b.n == 0:
+	case n == 0:
 		return -1
-	case b.placed != nil:
+	case b.view.placed != nil:
 		if !hashed {
 			hash = b.chance.Uint64()
 		}
-		return b.placed.at(hash, again)
+		return b.view.placed.at(hash, again)
 	}
-	best := b.chance.IntN(b.n)
+	best := b.chance.IntN(n)
 	if b.choices == 1 {
 		return best
 	}
 	// Envoy draws with replacement, and of two with as many requests keeps the
 	// first.
-	least := active.Active(best)
+	least := active.Active(b.view.endpoint(best))
 	for range b.choices - 1 {
-		i := b.chance.IntN(b.n)
-		if n := active.Active(i); n < least {
+		i := b.chance.IntN(n)
+		if n := active.Active(b.view.endpoint(i)); n < least {
 			best, least = i, n
 		}
 	}

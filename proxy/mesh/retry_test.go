@@ -213,14 +213,14 @@ func TestOtherHosts(t *testing.T) {
 			x.Begin(policy(t, RetryPolicy{On: []string{"5xx"}, Retries: 3, OtherHosts: true, HostAttempts: 200}))
 			var got []int
 			for range 4 {
-				i := b.NextAgain(&x, active, 77, true)
+				i := b.NextAgain(&x, active, 77, true, &counters)
 				x.Tried(i)
 				got = append(got, i)
 				x.Again(&counters)
 			}
 			slices.Sort(got)
 			require.Equal(t, []int{0, 1, 2, 3}, got, p)
-			require.GreaterOrEqual(t, b.NextAgain(&x, active, 77, true), 0, "it takes one that was tried")
+			require.GreaterOrEqual(t, b.NextAgain(&x, active, 77, true, &counters), 0, "it takes one that was tried")
 		}
 	}
 }

@@ -3,6 +3,7 @@ package mesh
 import (
 	"bytes"
 	"cmp"
+	"math"
 	"net/netip"
 	"regexp"
 	"sort"
@@ -54,7 +55,26 @@ type CompiledCluster struct {
 	Endpoints      []netip.AddrPort
 	Weights        []uint32
 
-	placed placement // of RingHash and Maglev, if there are endpoints
+	Outliers *OutlierDetection // or nil
+	Panic    int               // threshold in percent
+
+	MergeWindow time.Duration
+
+	minRing, maxRing uint32
+	placed           placement // of RingHash and Maglev, if there are endpoints
+}
+
+// place returns the placement of c's policy, nil if it has none.
+func (c *CompiledCluster) place() placement {
+	switch {
+	case len(c.Endpoints) == 0:
+		return nil
+	case c.Policy == RingHash:
+		return newRing(c, c.minRing, c.maxRing)
+	case c.Policy == Maglev:
+		return newMaglev(c)
+	}
+	return nil
 }
 
 type host struct{ routes []RouteEntry }
@@ -97,7 +117,7 @@ func Compile(cfg Config) (*Table, error) {
 	index := map[string]int{}
 	for i, c := range cfg.Clusters {
 		index[c.Name] = i
-		out := CompiledCluster{Name: c.Name, ConnectTimeout: c.ConnectTimeout, Policy: c.Policy, Choices: int(c.Choices)}
+		out := CompiledCluster{Name: c.Name, ConnectTimeout: c.ConnectTimeout, Policy: c.Policy, Choices: int(c.Choices), Outliers: c.Outliers, Panic: DefaultPanic, MergeWindow: DefaultMergeWindow}
 		if out.Breakers = DefaultBreakers; c.Breakers != nil {
 			out.Breakers = *c.Breakers
 		}
@@ -111,12 +131,12 @@ func Compile(cfg Config) (*Table, error) {
 			out.Endpoints = append(out.Endpoints, netip.MustParseAddrPort(e.Address))
 			out.Weights = append(out.Weights, max(e.Weight, 1))
 		}
-		switch {
-		case len(out.Endpoints) == 0:
-		case c.Policy == RingHash:
-			out.placed = newRing(&out, cmp.Or(c.MinRing, DefaultMinRing), cmp.Or(c.MaxRing, DefaultMaxRing))
-		case c.Policy == Maglev:
-			out.placed = newMaglev(&out)
+		out.minRing, out.maxRing = cmp.Or(c.MinRing, DefaultMinRing), cmp.Or(c.MaxRing, DefaultMaxRing)
+		if out.placed = out.place(); c.Panic != nil {
+			out.Panic = int(math.Round(*c.Panic))
+		}
+		if c.MergeWindow != nil {
+			out.MergeWindow = *c.MergeWindow
 		}
 		t.Clusters = append(t.Clusters, out)
 	}

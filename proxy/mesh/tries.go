@@ -123,14 +123,19 @@ func (t *Tries) free(p Places) {
 
 // NextAgain is Next for the try that t is at: one that is not the first looks on
 // where the endpoint was tried before, if its policy says so. What it finds last
-// it takes.
-func (b *Balancer) NextAgain(t *Tries, active Active, hash uint64, hashed bool) int {
-	i := b.next(active, hash, hashed, 0)
-	if t.made == 0 || t.policy == nil {
-		return i
+// it takes. Picks in a panic count in c.
+func (b *Balancer) NextAgain(t *Tries, active Active, hash uint64, hashed bool, c *ClusterCounters) int {
+	more := 0
+	if t.made > 0 && t.policy != nil && t.policy.otherHosts {
+		more = t.policy.hostAttempts
 	}
-	for n := 1; n <= t.policy.hostAttempts && slices.Contains(t.tried, i); n++ {
-		i = b.next(active, hash, hashed, n)
+	for n := 0; ; n++ {
+		i := b.view.endpoint(b.next(active, hash, hashed, n))
+		if b.view.Panic {
+			c.Panics++
+		}
+		if n == more || !slices.Contains(t.tried, i) {
+			return i
+		}
 	}
-	return i
 }

@@ -91,6 +91,13 @@ func (v *validator) cluster(path string, c *Cluster) {
 	if c.Breakers != nil {
 		v.budget(path+".circuit_breakers.retry_budget", c.Breakers.Budget)
 	}
+	v.outliers(path+".outlier_detection", c.Outliers)
+	if c.Panic != nil && !(*c.Panic >= 0 && *c.Panic <= 100) {
+		v.fail(path+".healthy_panic_threshold", "is %g, want 0 to 100", *c.Panic)
+	}
+	if c.MergeWindow != nil && *c.MergeWindow < 0 {
+		v.fail(path+".update_merge_window", "is %v, want 0 (none) or more", *c.MergeWindow)
+	}
 	if c.Choices == 1 {
 		v.fail(path+".choice_count", "is 1, want 2 or more")
 	}

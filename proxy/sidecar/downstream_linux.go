@@ -47,6 +47,7 @@ type downstream struct {
 	doneAt    int64  // when the request was complete
 	headAt    int64  // when its head began
 	routeEnd  int64  // when the route's timeout ends, 0 for never
+	endpoint  int    // that the present try goes to
 	hash      uint64 // that places it, if hashed
 	hashed    bool
 	tries     mesh.Tries
@@ -349,13 +350,14 @@ func (d *downstream) request(h *http1.Head, b []byte) int {
 // is none the request is answered.
 func (d *downstream) choose() *pool {
 	cl := d.cluster
-	i := cl.balancer.NextAgain(&d.tries, cl.limits, d.hash, d.hashed)
+	cl.balancer.Use(cl.limits.health.View())
+	i := cl.balancer.NextAgain(&d.tries, cl.limits, d.hash, d.hashed, cl.c)
 	if i < 0 {
 		cl.c.CxNoneHealthy++
-		cl.c.Panics++ // with no host at all, none is healthy
 		d.answer(&mesh.ReplyNoHealthy)
 		return nil
 	}
+	d.endpoint = i
 	d.tries.Tried(i)
 	return cl.pools[i]
 }

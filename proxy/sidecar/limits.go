@@ -6,7 +6,7 @@ import (
 	"github.com/meshnic/meshnic/proxy/mesh"
 )
 
-// limits are the circuit breakers of one cluster. They hold for all workers
+// limits are the circuit breakers and the health of one cluster. They hold for all workers
 // together, as Envoy's do. Those of connections and of requests that wait are
 // touched when a connection opens or a request has to wait for one; requests under
 // way, which a connection has one of, are counted only where fewer of them are
@@ -19,10 +19,13 @@ type limits struct {
 	retries     atomic.Int64
 	counted     bool           // requests are
 	active      []atomic.Int64 // requests under way, by endpoint; nil where no policy asks for them
+
+	health *mesh.Health
 }
 
 func newLimits(c *mesh.CompiledCluster) *limits {
-	l := &limits{max: c.Breakers, counted: c.Breakers.MaxRequests < c.Breakers.MaxConnections || c.Breakers.Budget != nil}
+	l := &limits{max: c.Breakers, counted: c.Breakers.MaxRequests < c.Breakers.MaxConnections || c.Breakers.Budget != nil,
+		health: mesh.NewHealth(c)}
 	if c.Policy == mesh.LeastRequest {
 		l.active = make([]atomic.Int64, len(c.Endpoints))
 	}

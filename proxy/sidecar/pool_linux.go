@@ -26,6 +26,7 @@ type pool struct {
 	waiting    []*downstream // first in line first
 	connecting []*upstream
 	busy       int // connections with a request
+	drained    int // how often: a connection from before closes after its request
 }
 
 func newPool(w *worker, cl *cluster, endpoint int) *pool {
@@ -158,6 +159,7 @@ func (p *pool) connect() {
 // connected is called when u's handshake is over.
 func (p *pool) connected(u *upstream) {
 	p.forget(u)
+	u.drained = p.drained
 	p.w.timers.set(&u.t, 0)
 	p.put(u)
 }
@@ -218,6 +220,12 @@ func (p *pool) closeIdle() {
 		p.c.CxDestroyLocal++
 		p.free[len(p.free)-1].shut()
 	}
+}
+
+// drain closes all connections, those that have a request after it.
+func (p *pool) drain() {
+	p.drained++
+	p.closeIdle()
 }
 
 func (p *pool) closeAll() {

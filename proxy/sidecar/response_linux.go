@@ -67,6 +67,9 @@ func (d *downstream) upstreamFailed(r *mesh.Reply) {
 		d.w.recycle(d.pend)
 		d.pend = nil
 	}
+	if r != &mesh.ReplyOverflow { // which is not the endpoint's doing
+		d.judge(r.Status)
+	}
 	switch {
 	case d.responded:
 		d.cut()
@@ -264,6 +267,9 @@ func (d *downstream) expired() {
 		d.cluster.c.RqTimeout++
 		if d.up != nil {
 			d.up.p.hs.rqTimeout++
+			if !d.responded {
+				d.judge(mesh.ReplyTimeout.Status)
+			}
 		}
 		r := mesh.ReplyTimeout.After(&d.tries)
 		d.late(&r)

@@ -89,8 +89,11 @@ func (d *downstream) answered(h *http1.Head) bool {
 func (d *downstream) tooLong() {
 	d.tryEnd = 0
 	d.cluster.c.RqPerTryTimeout++
+	d.up.p.hs.rqTimeout++
 	d.up.cancel()
-	if r := &mesh.ReplyPerTryTimeout; !d.lost(r) {
+	r := &mesh.ReplyPerTryTimeout
+	d.judge(r.Status)
+	if !d.lost(r) {
 		d.answer(r)
 	}
 }

@@ -2,6 +2,7 @@ package sidecar
 
 import (
 	"net/netip"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -16,7 +17,9 @@ type cluster struct {
 	balancer *mesh.Balancer
 	pools    []*pool // by endpoint
 	c        *mesh.ClusterCounters
-	retired  bool // a reload has replaced or removed it: connections close after their request
+	sweep    timer // of the outlier detection, of the first worker alone
+	renew    timer // of the view of what is healthy, of the first worker alone
+	retired  bool  // a reload has replaced or removed it: connections close after their request
 }
 
 // chain is one worker's share of a Listener's filters: what its connections refer
@@ -40,6 +43,8 @@ func (w *worker) adopt(next *config, fds map[int]int) error {
 	for _, cl := range w.clusters {
 		if !holds(clusters, cl) {
 			cl.retire()
+			w.timers.remove(&cl.sweep)
+			w.timers.remove(&cl.renew)
 			w.replaced = append(w.replaced, cl)
 		}
 	}
@@ -97,9 +102,12 @@ func (w *worker) cluster(t *mesh.CompiledCluster, lim *limits) *cluster {
 	for j := range t.Endpoints {
 		cl.pools = append(cl.pools, newPool(w, cl, j))
 	}
-	if w.id == 0 {
-		cl.c.MembershipTotal = uint64(len(t.Endpoints))
-		cl.c.MembershipHealthy = uint64(len(t.Endpoints))
+	if every := int64(lim.health.Interval()); every > 0 && w.id == 0 {
+		cl.sweep.fire = func() {
+			w.s.changed(lim, lim.health.Sweep(time.Duration(w.now), w.draw))
+			w.timers.set(&cl.sweep, w.now+every)
+		}
+		w.timers.set(&cl.sweep, w.now+every)
 	}
 	return cl
 }
@@ -177,6 +185,9 @@ func (w *worker) stats() (out []mesh.Stat) {
 	}
 	for _, cl := range w.clusters {
 		out = cl.c.Stats(out, cl.t.Name)
+		if w.id == 0 {
+			out = cl.limits.health.Stats(out)
+		}
 	}
 	for _, cl := range w.replaced {
 		if !w.counts(cl.c) {

@@ -1,6 +1,10 @@
 package sidecar
 
-import "golang.org/x/sys/unix"
+import (
+	"time"
+
+	"golang.org/x/sys/unix"
+)
 
 // tcpRelay is a connection of a TCP proxy: the client's, and the one to an endpoint
 // that everything goes to and comes from. Either side may end its stream and go on
@@ -47,6 +51,11 @@ func (w *worker) relay(fd int, l *chain) {
 	r.cl = l.clusters[l.t.TCP.Cluster(w.draw)]
 	cc := r.cl.c
 	r.up.in, r.up.out = &cc.CxRxBytes, &cc.CxTxBytes
+	v := r.cl.limits.health.View()
+	r.cl.balancer.Use(v)
+	if v.Panic {
+		cc.Panics++
+	}
 	i := r.cl.balancer.Next(r.cl.limits, 0, false)
 	switch {
 	case i < 0:
@@ -103,6 +112,7 @@ func (r *tcpRelay) connected() {
 		return
 	}
 	r.linked = true
+	r.judge(200)
 	w.timers.set(&r.up.t, 0)
 	cc.RqPendingActive--
 	cc.RqTotal++
@@ -121,8 +131,10 @@ func (r *tcpRelay) refused(timeout bool) {
 	if timeout {
 		cc.CxConnectTimeout++
 		cc.CxDestroyLocal++
+		r.judge(504)
 	} else {
 		cc.CxDestroyRemote++
+		r.judge(503)
 	}
 	cc.RqPendingActive--
 	cc.RqPendingFailureEject++
@@ -133,6 +145,13 @@ func (r *tcpRelay) refused(timeout bool) {
 	}
 	cc.CxAttemptsExceeded++
 	r.end(false, false)
+}
+
+// judge tells the outlier detection what came of a connection, by the status that
+// stands for it.
+func (r *tcpRelay) judge(status int) {
+	w, l := r.down.w, r.cl.limits
+	w.s.changed(l, l.health.Answered(r.p.index, status, time.Duration(w.now), w.draw))
 }
 
 // unlink closes the connection to the endpoint.

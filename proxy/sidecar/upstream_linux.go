@@ -17,6 +17,7 @@ type upstream struct {
 	unreachable bool // the connection failed before it was under way
 	pooled      bool
 	last        bool // closes after this response
+	drained     int  // of its pool, when it was connected
 
 	head    *http1.Head // of a response head that is not complete
 	in      []byte      // what has come of it
@@ -175,6 +176,7 @@ func (u *upstream) consume(b []byte) {
 			return
 		}
 		if h.Status/100 != 1 {
+			u.d.judge(h.Status)
 			if u.d.answered(h) {
 				u.refused(h, len(b) > n)
 				return
@@ -211,6 +213,7 @@ func (u *upstream) consume(b []byte) {
 // says that something followed the head.
 func (u *upstream) refused(h *http1.Head, extra bool) {
 	d := u.d
+	u.p.hs.rqError++
 	u.body = h.Body(d.isHead)
 	if u.body.Done() && d.phase == phaseWait {
 		u.last = h.Close
@@ -321,7 +324,7 @@ func (u *upstream) release(extra bool) {
 	case extra:
 		c.CxProtocolError++
 		fallthrough
-	case u.last, u.blocked(), u.bad, !complete:
+	case u.last, u.drained != u.p.drained, u.blocked(), u.bad, !complete:
 		c.CxDestroyLocal++
 		if !complete {
 			c.CxDestroyLocalActiveRq++
