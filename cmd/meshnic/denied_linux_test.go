@@ -124,6 +124,10 @@ func TestKernelWithoutAFXDP(t *testing.T) {
 	require.Equal(t, before, hostState(t))
 
 	cmd = meshnic(t, "doctor")
+	cmd.Env = append(cmd.Env, denyVar+"=userns")
+	_, stdout, _ = result(t, cmd)
+	require.Regexp(t, `no +unprivileged user namespaces(.*\n)+? +next: a container, a chroot or a security module denies it`, stdout)
+	cmd = meshnic(t, "doctor")
 	cmd.Env = append(cmd.Env, denyVar+"=xdp")
 	_, stdout, _ = result(t, cmd)
 	require.Regexp(t, `no +AF_XDP(.*\n)+ +next: needs a kernel with CONFIG_XDP_SOCKETS`, stdout)

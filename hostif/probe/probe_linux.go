@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"strings"
+	"syscall"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/rlimit"
@@ -48,12 +50,17 @@ func XDP() error {
 		return because("socket(AF_XDP)", err, "run as root, or grant CAP_NET_RAW", "needs a kernel with CONFIG_XDP_SOCKETS (Linux 4.18 or later)")
 	}
 	unix.Close(fd)
-	if err := rlimit.RemoveMemlock(); err != nil {
-		return fmt.Errorf("raise the memory lock limit: %w\nrun as root, or ulimit -l unlimited", err)
+	spec := &ebpf.MapSpec{Type: ebpf.XSKMap, KeySize: 4, ValueSize: 4, MaxEntries: 1}
+	m, err := ebpf.NewMap(spec)
+	if errors.Is(err, unix.EPERM) && rlimit.RemoveMemlock() == nil { // before Linux 5.11 the limit counts
+		m, err = ebpf.NewMap(spec)
 	}
-	m, err := ebpf.NewMap(&ebpf.MapSpec{Type: ebpf.XSKMap, KeySize: 4, ValueSize: 4, MaxEntries: 1})
+	if errors.Is(err, unix.EPERM) {
+		err = unix.EPERM // without the library's guess that it is the limit
+	}
 	if err != nil {
-		return because("create an XSKMAP", err, "run as root, or grant CAP_BPF and CAP_NET_ADMIN", "needs a kernel with CONFIG_XDP_SOCKETS and CONFIG_BPF_SYSCALL")
+		return because("create an XSKMAP", err, "run as root, or grant CAP_BPF and CAP_NET_ADMIN outside any user namespace",
+			"needs a kernel with CONFIG_XDP_SOCKETS and CONFIG_BPF_SYSCALL")
 	}
 	return m.Close()
 }
@@ -101,6 +108,15 @@ func userNamespaces() error {
 	}
 	if _, err := os.Stat("/proc/self/ns/user"); err != nil {
 		return fmt.Errorf("%w\nneeds a kernel with CONFIG_USER_NS", err)
+	}
+	path, err := exec.LookPath("true")
+	if err != nil {
+		return nil // nothing to try it with
+	}
+	cmd := exec.Command(path)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWUSER | unix.CLONE_NEWNET}
+	if err := cmd.Run(); err != nil {
+		return because("make one", err, "a container, a chroot or a security module denies it: run as root, or allow it on the host", "needs a kernel with CONFIG_USER_NS")
 	}
 	return nil
 }

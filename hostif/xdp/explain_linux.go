@@ -31,7 +31,7 @@ func explain(op, iface string, err error) error {
 func explainUMEM(iface string, size int, err error) error {
 	if errors.Is(err, unix.ENOBUFS) {
 		return failure.Wrap(failure.Privilege, fmt.Errorf("%w: CAP_IPC_LOCK, or a memory lock limit of %d KiB: %w", hostif.ErrPrivilege, size>>10, err),
-			"xdp: pin the frame memory of "+iface, "ulimit -l unlimited, or use fewer frames")
+			"xdp: pin the frame memory of "+iface, "run as root, or ulimit -l unlimited; or use --mode packet")
 	}
 	return explain("register the frame memory of", iface, err)
 }
