@@ -17,22 +17,39 @@ import (
 	"github.com/meshnic/meshnic/proxy/mesh"
 )
 
-const typePrefix = "type.googleapis.com/"
+const (
+	typePrefix = "type.googleapis.com/"
+	tlsPackage = "envoy.extensions.transport_sockets.tls.v3."
+)
 
 // carried lists, for each of Envoy's messages, the fields a mesh.Config carries.
 // An entry with values is carried only with one of them.
 var carried = map[protoreflect.FullName]map[string][]string{
-	"envoy.config.bootstrap.v3.Bootstrap":                 {"node": nil, "admin": nil, "static_resources": nil},
-	"envoy.config.bootstrap.v3.Bootstrap.StaticResources": {"listeners": nil, "clusters": nil},
-	"envoy.config.bootstrap.v3.Admin":                     {"address": nil},
-	"envoy.config.core.v3.Node":                           {"id": nil, "cluster": nil},
-	"envoy.config.core.v3.Address":                        {"socket_address": nil},
-	"envoy.config.core.v3.SocketAddress":                  {"address": nil, "port_value": nil, "protocol": {"TCP"}},
-	"envoy.config.listener.v3.Listener":                   {"name": nil, "address": nil, "filter_chains": nil},
-	"envoy.config.listener.v3.FilterChain":                {"filters": nil},
-	"envoy.config.listener.v3.Filter":                     {"name": nil, "typed_config": nil},
+	"envoy.config.bootstrap.v3.Bootstrap":                             {"node": nil, "admin": nil, "static_resources": nil},
+	"envoy.config.bootstrap.v3.Bootstrap.StaticResources":             {"listeners": nil, "clusters": nil},
+	"envoy.config.bootstrap.v3.Admin":                                 {"address": nil},
+	"envoy.config.core.v3.Node":                                       {"id": nil, "cluster": nil},
+	"envoy.config.core.v3.Address":                                    {"socket_address": nil},
+	"envoy.config.core.v3.SocketAddress":                              {"address": nil, "port_value": nil, "protocol": {"TCP"}},
+	"envoy.config.listener.v3.Listener":                               {"name": nil, "address": nil, "listener_filters": nil, "filter_chains": nil},
+	"envoy.config.listener.v3.FilterChain":                            {"filter_chain_match": nil, "filters": nil, "transport_socket": nil, "transport_socket_connect_timeout": nil},
+	"envoy.config.listener.v3.FilterChainMatch":                       {"destination_port": nil, "server_names": nil, "transport_protocol": nil},
+	"envoy.config.listener.v3.ListenerFilter":                         {"name": nil, "typed_config": nil},
+	"envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector": {},
+	"envoy.config.core.v3.TransportSocket":                            {"name": nil, "typed_config": nil},
+	tlsPackage + "DownstreamTlsContext":                               {"common_tls_context": nil, "require_client_certificate": nil},
+	tlsPackage + "UpstreamTlsContext":                                 {"common_tls_context": nil, "sni": nil},
+	tlsPackage + "CommonTlsContext":                                   {"tls_params": nil, "tls_certificates": nil, "validation_context": nil, "alpn_protocols": nil},
+	tlsPackage + "TlsParameters": {
+		"tls_minimum_protocol_version": append(mesh.TLSVersions(), "TLS_AUTO"), "tls_maximum_protocol_version": append(mesh.TLSVersions(), "TLS_AUTO"),
+		"cipher_suites": nil, "ecdh_curves": nil,
+	},
+	tlsPackage + "TlsCertificate":               {"certificate_chain": nil, "private_key": nil},
+	tlsPackage + "CertificateValidationContext": {"trusted_ca": nil, "match_typed_subject_alt_names": nil},
+	tlsPackage + "SubjectAltNameMatcher":        {"san_type": mesh.SANTypes(), "matcher": nil},
+	"envoy.config.listener.v3.Filter":           {"name": nil, "typed_config": nil},
 	"envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager": {
-		"codec_type": {"HTTP1", "AUTO"}, "stat_prefix": nil, "route_config": nil, "http_filters": nil,
+		"codec_type": {"HTTP1", "AUTO"}, "stat_prefix": nil, "route_config": nil, "http_filters": nil, "forward_client_cert_details": {"SANITIZE"},
 	},
 	"envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy": {
 		"stat_prefix": nil, "cluster": nil, "weighted_clusters": nil, "idle_timeout": nil, "max_connect_attempts": nil,
@@ -49,7 +66,7 @@ var carried = map[protoreflect.FullName]map[string][]string{
 	"envoy.config.core.v3.HeaderValueOption":                                 {"header": nil, "append_action": mesh.AppendActions(), "keep_empty_value": nil},
 	"envoy.config.core.v3.HeaderValue":                                       {"key": nil, "value": nil},
 	"envoy.config.route.v3.DirectResponseAction":                             {"status": nil, "body": nil},
-	"envoy.config.core.v3.DataSource":                                        {"inline_string": nil},
+	"envoy.config.core.v3.DataSource":                                        {"inline_string": nil, "filename": nil},
 	"envoy.config.route.v3.RedirectAction": {
 		"https_redirect": nil, "host_redirect": nil, "port_redirect": nil, "path_redirect": nil, "strip_query": nil,
 		"response_code": {"MOVED_PERMANENTLY", "FOUND", "SEE_OTHER", "TEMPORARY_REDIRECT", "PERMANENT_REDIRECT"},
@@ -75,7 +92,7 @@ var carried = map[protoreflect.FullName]map[string][]string{
 	"envoy.config.route.v3.RouteAction.HashPolicy.Header": {"header_name": nil},
 	"envoy.config.route.v3.RouteAction.HashPolicy.Cookie": {"name": nil},
 	"envoy.config.cluster.v3.Cluster": {
-		"name": nil, "type": {"STATIC"}, "connect_timeout": nil, "lb_policy": mesh.Policies(), "load_assignment": nil,
+		"name": nil, "type": {"STATIC"}, "connect_timeout": nil, "transport_socket": nil, "lb_policy": mesh.Policies(), "load_assignment": nil,
 		"least_request_lb_config": nil, "ring_hash_lb_config": nil, "circuit_breakers": nil, "outlier_detection": nil, "common_lb_config": nil,
 	},
 	"envoy.config.cluster.v3.OutlierDetection": {

@@ -17,10 +17,10 @@ import (
 )
 
 // Dump returns what Envoy's admin shows of cfg under /config_dump, in its form:
-// the bootstrap, the clusters, the listeners and the routes, in JSON. since is
+// the bootstrap (private keys redacted), the clusters, the listeners and the routes, in JSON. since is
 // when cfg came into force.
 func Dump(cfg mesh.Config, since time.Time) ([]byte, error) {
-	b, err := bootstrap(cfg)
+	b, err := bootstrap(redactKeys(cfg))
 	if err != nil {
 		return nil, err
 	}
@@ -41,6 +41,9 @@ func Dump(cfg mesh.Config, since time.Time) ([]byte, error) {
 		listeners.StaticListeners = append(listeners.StaticListeners, &adminv3.ListenersConfigDump_StaticListener{Listener: a, LastUpdated: at})
 		for _, chain := range l.GetFilterChains() {
 			var m hcmv3.HttpConnectionManager
+			if !chain.GetFilters()[0].GetTypedConfig().MessageIs(&m) {
+				continue // a TCP proxy
+			}
 			if err := chain.GetFilters()[0].GetTypedConfig().UnmarshalTo(&m); err != nil {
 				return nil, fmt.Errorf("envoyconf: dump routes of %s: %w", l.GetName(), err)
 			}

@@ -283,7 +283,7 @@ func TestReadRefuses(t *testing.T) {
 		{"cluster that is not there", replace("{cluster: app}", "{cluster: ap}"), `no cluster is named "ap"`},
 		{"assignment of another name", replace("cluster_name: app", "cluster_name: ap"), `cluster_name: is "ap", want the cluster's name "app"`},
 		{"no filters", replace("    - filters:", "    - filters: []\n    ##"), "did not find expected"},
-		{"two chains", replace("    - filters:", "    - filters: []\n    - filters:"), "filter_chains: has 2 entries, want 1"},
+		{"two chains", replace("    - filters:", "    - filters: []\n    - filters:"), "filter_chains[0].filters: has 0 entries"},
 		{"no router", replace("          http_filters:", "          http_filters: []\n          #"), ""},
 		{"itself inside itself", `static_resources: {listeners: [{filter_chains: [{filters: [{typed_config: &h {
   "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager,

@@ -73,7 +73,7 @@ func (r *reader) bootstrap(b *bootstrapv3.Bootstrap) (cfg mesh.Config) {
 		cfg.Admin = r.address("admin.address", b.GetAdmin().GetAddress())
 	}
 	for i, l := range b.GetStaticResources().GetListeners() {
-		cfg.Listeners = append(cfg.Listeners, r.listener(fmt.Sprintf("static_resources.listeners[%d]", i), l))
+		cfg.Listeners = append(cfg.Listeners, r.listener(fmt.Sprintf("static_resources.listeners[%d]", i), l)...)
 	}
 	for i, c := range b.GetStaticResources().GetClusters() {
 		cfg.Clusters = append(cfg.Clusters, r.cluster(fmt.Sprintf("static_resources.clusters[%d]", i), c))
@@ -95,17 +95,26 @@ func (r *reader) address(path string, a *corev3.Address) string {
 	return netip.AddrPortFrom(ip, uint16(s.GetPortValue())).String()
 }
 
-func (r *reader) listener(path string, l *listenerv3.Listener) mesh.Listener {
-	out := mesh.Listener{Name: l.GetName(), Address: r.address(path+".address", l.GetAddress())}
-	if out.Name == "" {
-		out.Name = out.Address
+// listener reads l, a Listener for each of its filter chains.
+func (r *reader) listener(path string, l *listenerv3.Listener) (all []mesh.Listener) {
+	base := mesh.Listener{Name: l.GetName(), Address: r.address(path+".address", l.GetAddress())}
+	if base.Name == "" {
+		base.Name = base.Address
 	}
-	if n := len(l.GetFilterChains()); n != 1 {
-		r.fail(path+".filter_chains", "has %d entries, want 1", n)
-		return out
+	if len(l.GetFilterChains()) == 0 {
+		r.fail(path, "has no filter_chains")
 	}
-	fs := l.GetFilterChains()[0].GetFilters()
-	path += ".filter_chains[0].filters"
+	for i, c := range l.GetFilterChains() {
+		all = append(all, r.filterChain(fmt.Sprintf("%s.filter_chains[%d]", path, i), base, c))
+	}
+	return all
+}
+
+func (r *reader) filterChain(path string, out mesh.Listener, c *listenerv3.FilterChain) mesh.Listener {
+	out.Match, out.Handshake = chainMatch(c.GetFilterChainMatch()), r.handshake(path, c)
+	out.TLS = r.serverTLS(path+".transport_socket", c.GetTransportSocket())
+	fs := c.GetFilters()
+	path += ".filters"
 	if len(fs) != 1 {
 		r.fail(path, "has %d entries, want the HTTP connection manager or the TCP proxy alone", len(fs))
 		return out
@@ -151,6 +160,9 @@ func (r *reader) virtualHost(path string, v *routev3.VirtualHost) mesh.VirtualHo
 		switch {
 		case e.GetDirectResponse() != nil:
 			d := e.GetDirectResponse()
+			if d.GetBody().GetFilename() != "" {
+				r.fail(p+".direct_response.body.filename", "is not supported here; write the body into inline_string")
+			}
 			m.Direct = &mesh.DirectResponse{Status: int(d.GetStatus()), Body: d.GetBody().GetInlineString()}
 		case e.GetRedirect() != nil:
 			m.Redirect = r.redirect(p+".redirect", e.GetRedirect())
@@ -247,7 +259,7 @@ func (r *reader) text(path string, s *matcherv3.StringMatcher) *mesh.StringMatch
 }
 
 func (r *reader) cluster(path string, c *clusterv3.Cluster) mesh.Cluster {
-	out := mesh.Cluster{Name: c.GetName(), Outliers: r.outliers(path+".outlier_detection", c.GetOutlierDetection())}
+	out := mesh.Cluster{Name: c.GetName(), TLS: r.clientTLS(path+".transport_socket", c.GetTransportSocket()), Outliers: r.outliers(path+".outlier_detection", c.GetOutlierDetection())}
 	if c.GetConnectTimeout() != nil {
 		out.ConnectTimeout = r.duration(path+".connect_timeout", c.GetConnectTimeout())
 		if out.ConnectTimeout == 0 {

@@ -17,6 +17,7 @@ import (
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	routerv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/router/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
 	yaml "go.yaml.in/yaml/v3"
 	"google.golang.org/protobuf/encoding/protojson"
@@ -59,25 +60,35 @@ func bootstrap(cfg mesh.Config) (*bootstrapv3.Bootstrap, error) {
 		b.Admin = &bootstrapv3.Admin{Address: address(cfg.Admin)}
 	}
 	for i := range cfg.Listeners {
-		l, err := listener(&cfg.Listeners[i])
-		if err != nil {
+		l, all := &cfg.Listeners[i], &b.StaticResources.Listeners
+		if i == 0 || l.Name != cfg.Listeners[i-1].Name || l.Address != cfg.Listeners[i-1].Address {
+			*all = append(*all, &listenerv3.Listener{Name: l.Name, Address: address(l.Address)})
+		}
+		if err := listener((*all)[len(*all)-1], l); err != nil {
 			return nil, err
 		}
-		b.StaticResources.Listeners = append(b.StaticResources.Listeners, l)
 	}
 	for i := range cfg.Clusters {
-		b.StaticResources.Clusters = append(b.StaticResources.Clusters, cluster(&cfg.Clusters[i]))
+		c := cluster(&cfg.Clusters[i])
+		if t := cfg.Clusters[i].TLS; t != nil {
+			var err error
+			if c.TransportSocket, err = transport(&tlsv3.UpstreamTlsContext{CommonTlsContext: common(&t.TLS), Sni: t.SNI}); err != nil {
+				return nil, fmt.Errorf("envoyconf: cluster %s: %w", c.Name, err)
+			}
+		}
+		b.StaticResources.Clusters = append(b.StaticResources.Clusters, c)
 	}
 	return b, nil
 }
 
-func listener(l *mesh.Listener) (*listenerv3.Listener, error) {
+// listener adds to out the filter chain that l is.
+func listener(out *listenerv3.Listener, l *mesh.Listener) error {
 	if l.TCP != nil {
-		return listenerOf(l, tcpName, tcpProxy(l))
+		return chainOf(out, l, tcpName, tcpProxy(l))
 	}
 	router, err := anypb.New(&routerv3.Router{})
 	if err != nil {
-		return nil, fmt.Errorf("envoyconf: router: %w", err)
+		return fmt.Errorf("envoyconf: router: %w", err)
 	}
 	rc := &routev3.RouteConfiguration{
 		Name:                l.Name,
@@ -87,7 +98,7 @@ func listener(l *mesh.Listener) (*listenerv3.Listener, error) {
 	for i := range l.VirtualHosts {
 		rc.VirtualHosts = append(rc.VirtualHosts, virtualHost(&l.VirtualHosts[i]))
 	}
-	return listenerOf(l, hcmName, &hcmv3.HttpConnectionManager{
+	return chainOf(out, l, hcmName, &hcmv3.HttpConnectionManager{
 		// Not AUTO: an HTTP/2 preface is a bad request to the sidecar, so it
 		// must be one to Envoy.
 		CodecType:      hcmv3.HttpConnectionManager_HTTP1,
@@ -100,22 +111,13 @@ func listener(l *mesh.Listener) (*listenerv3.Listener, error) {
 	})
 }
 
-// listenerOf is a listener with one filter.
-func listenerOf(l *mesh.Listener, name string, filter proto.Message) (*listenerv3.Listener, error) {
+// chainOf adds a filter chain with one filter.
+func chainOf(out *listenerv3.Listener, l *mesh.Listener, name string, filter proto.Message) error {
 	config, err := anypb.New(filter)
 	if err != nil {
-		return nil, fmt.Errorf("envoyconf: listener %s: %w", l.Name, err)
+		return fmt.Errorf("envoyconf: listener %s: %w", l.Name, err)
 	}
-	return &listenerv3.Listener{
-		Name:    l.Name,
-		Address: address(l.Address),
-		FilterChains: []*listenerv3.FilterChain{{
-			Filters: []*listenerv3.Filter{{
-				Name:       name,
-				ConfigType: &listenerv3.Filter_TypedConfig{TypedConfig: config},
-			}},
-		}},
-	}, nil
+	return addChain(out, l, []*listenerv3.Filter{{Name: name, ConfigType: &listenerv3.Filter_TypedConfig{TypedConfig: config}}})
 }
 
 func virtualHost(h *mesh.VirtualHost) *routev3.VirtualHost {

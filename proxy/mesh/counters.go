@@ -14,6 +14,8 @@ type ListenerCounters struct {
 	RqClass                                              [6]uint64 // index is status/100
 
 	NoRoute, RouterTotal, RqDirect uint64
+
+	CxSSLTotal, CxSSLActive, NoChain, CxTransportTimeout, PreCxTimeout uint64
 }
 
 // ClusterCounters counts what the connection pools and the router do for one
@@ -67,8 +69,25 @@ func (c *ListenerCounters) Stats(dst []Stat, l *CompiledListener, address string
 	} else {
 		dst = c.httpStats(dst, l.StatPrefix)
 	}
+	return c.AddressStats(dst, address)
+}
+
+// UndecidedStats appends what c counts of connections whose filter chain is not
+// known: they are no others until it is.
+func (c *ListenerCounters) UndecidedStats(dst []Stat, address string) []Stat {
 	p := "listener." + address + "."
 	return append(dst,
+		Stat{p + "no_filter_chain_match", c.NoChain, false},
+		Stat{p + "downstream_pre_cx_active", c.CxActive, true},
+		Stat{p + "downstream_pre_cx_timeout", c.PreCxTimeout, false},
+	)
+}
+
+// AddressStats appends those of c's counters that are the address's.
+func (c *ListenerCounters) AddressStats(dst []Stat, address string) []Stat {
+	p := "listener." + address + "."
+	return append(dst,
+		Stat{p + "downstream_cx_transport_socket_connect_timeout", c.CxTransportTimeout, false},
 		Stat{p + "downstream_cx_total", c.CxTotal, false},
 		Stat{p + "downstream_cx_active", c.CxActive, true},
 		Stat{p + "downstream_cx_destroy", c.CxDestroy, false},
@@ -82,6 +101,8 @@ func (c *ListenerCounters) httpStats(dst []Stat, prefix string) []Stat {
 		Stat{p + "downstream_cx_total", c.CxTotal, false},
 		Stat{p + "downstream_cx_http1_total", c.CxHTTP1Total, false},
 		Stat{p + "downstream_cx_active", c.CxActive, true},
+		Stat{p + "downstream_cx_ssl_total", c.CxSSLTotal, false},
+		Stat{p + "downstream_cx_ssl_active", c.CxSSLActive, true},
 		Stat{p + "downstream_cx_http1_active", c.CxActive, true},
 		Stat{p + "downstream_cx_destroy", c.CxDestroy, false},
 		Stat{p + "downstream_cx_destroy_remote", c.CxDestroyRemote, false},

@@ -89,6 +89,19 @@ func (m *headerMatcher) compile(v *StringMatch) {
 	}
 }
 
+// Matcher is a compiled StringMatch.
+type Matcher struct{ m headerMatcher }
+
+// Compile makes a valid s ready.
+func (s StringMatch) Compile() *Matcher {
+	m := &Matcher{}
+	m.m.compile(&s)
+	return m
+}
+
+// Match reports whether text is what the StringMatch wants.
+func (m *Matcher) Match(text string) bool { return m.m.is([]byte(text)) }
+
 // takes reports whether the query, without its question mark, has what m wants.
 func (m *headerMatcher) takes(query []byte) bool {
 	for len(query) > 0 {

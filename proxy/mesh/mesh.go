@@ -15,13 +15,18 @@ type Config struct {
 }
 
 // Listener accepts downstream connections and routes their requests, or passes
-// the connections on.
+// the connections on. One with several filter chains is several Listeners, one
+// after the other, of the same name and address, that differ in Match.
 type Listener struct {
 	Name         string        `json:"name"`
 	Address      string        `json:"address"`     // ip:port
 	StatPrefix   string        `json:"stat_prefix"` // Envoy's http.<prefix>.* or tcp.<prefix>.*
 	VirtualHosts []VirtualHost `json:"virtual_hosts,omitempty"`
 	TCP          *TCPProxy     `json:"tcp_proxy,omitempty"` // instead of HTTP
+
+	Match     ChainMatch    `json:"filter_chain_match,omitzero"`
+	TLS       *ServerTLS    `json:"tls,omitempty"`                             // nil means clear text
+	Handshake time.Duration `json:"transport_socket_connect_timeout,omitzero"` // how long TLS may take; 0 means as long as an idle connection may live
 
 	Mutate HeaderMutations `json:"mutate_headers,omitzero"`
 }
@@ -78,6 +83,7 @@ type Cluster struct {
 	MaxRing        uint32        `json:"maximum_ring_size,omitempty"` // of RingHash; 0 means DefaultMaxRing
 	ConnectTimeout time.Duration `json:"connect_timeout"`             // 0 means Envoy's default, 5 s
 	Breakers       *Breakers     `json:"circuit_breakers,omitempty"`  // nil means DefaultBreakers
+	TLS            *ClientTLS    `json:"tls,omitempty"`               // nil means clear text
 	Endpoints      []Endpoint    `json:"endpoints"`
 
 	Outliers *OutlierDetection `json:"outlier_detection,omitempty"`

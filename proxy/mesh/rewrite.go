@@ -90,7 +90,7 @@ func AppendRequest(dst []byte, h *http1.Head, r *RouteEntry, ids *RequestIDs) []
 		dst = again.join(dst, begin, n, len(h.Bytes(f.Name)), joinedOfRequests)
 	}
 	if !proto {
-		dst = append(dst, "x-forwarded-proto: http\r\n"...)
+		dst = append(dst, r.proto...)
 	}
 	if !id {
 		dst = append(dst, "x-request-id: "...)

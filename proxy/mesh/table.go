@@ -22,7 +22,8 @@ const (
 	ConnectionIdleTimeout = time.Hour
 	DelayedClose          = time.Second
 	DrainTime             = 10 * time.Minute
-	BufferLimit           = 1 << 20 // bytes of a body that are kept for another try
+	ListenerFilters       = 15 * time.Second // for the bytes that tell which filter chain a connection is for
+	BufferLimit           = 1 << 20          // bytes of a body that are kept for another try
 )
 
 // Table is a Config made ready for look-ups. It never changes, so workers share
@@ -38,6 +39,9 @@ type CompiledListener struct {
 	Address    netip.AddrPort
 	StatPrefix string
 	TCP        *CompiledTCP // nil where it is HTTP
+	Match      ChainMatch
+	TLS        *ServerTLS
+	Handshake  time.Duration
 
 	exact    map[string]*host
 	suffixes []wildcard // longest first
@@ -54,6 +58,7 @@ type CompiledCluster struct {
 	Choices        int // of LeastRequest
 	Endpoints      []netip.AddrPort
 	Weights        []uint32
+	TLS            *ClientTLS
 
 	Outliers *OutlierDetection // or nil
 	Panic    int               // threshold in percent
@@ -96,6 +101,7 @@ type RouteEntry struct {
 	direct   *DirectResponse
 	redirect *Redirect
 
+	proto             string // the x-forwarded-proto line
 	path              []byte
 	form              pathForm
 	regex             *regexp.Regexp
@@ -117,7 +123,7 @@ func Compile(cfg Config) (*Table, error) {
 	index := map[string]int{}
 	for i, c := range cfg.Clusters {
 		index[c.Name] = i
-		out := CompiledCluster{Name: c.Name, ConnectTimeout: c.ConnectTimeout, Policy: c.Policy, Choices: int(c.Choices), Outliers: c.Outliers, Panic: DefaultPanic, MergeWindow: DefaultMergeWindow}
+		out := CompiledCluster{Name: c.Name, ConnectTimeout: c.ConnectTimeout, Policy: c.Policy, Choices: int(c.Choices), TLS: c.TLS, Outliers: c.Outliers, Panic: DefaultPanic, MergeWindow: DefaultMergeWindow}
 		if out.Breakers = DefaultBreakers; c.Breakers != nil {
 			out.Breakers = *c.Breakers
 		}
@@ -149,7 +155,7 @@ func Compile(cfg Config) (*Table, error) {
 func compileListener(l Listener, cluster map[string]int) CompiledListener {
 	out := CompiledListener{
 		Name: l.Name, Address: netip.MustParseAddrPort(l.Address), StatPrefix: l.StatPrefix,
-		TCP: compileTCP(l.TCP, cluster), exact: map[string]*host{},
+		TCP: compileTCP(l.TCP, cluster), Match: l.Match, TLS: l.TLS, Handshake: l.Handshake, exact: map[string]*host{},
 	}
 	for _, v := range l.VirtualHosts {
 		h := &host{}
@@ -158,6 +164,9 @@ func compileListener(l Listener, cluster map[string]int) CompiledListener {
 				request:  compileMutations(&r.Mutate.Request, &v.Mutate.Request, &l.Mutate.Request),
 				response: compileMutations(&r.Mutate.Response, &v.Mutate.Response, &l.Mutate.Response),
 				rewrite:  compileRewrite(&r.Rewrite), host: []byte(r.Rewrite.Host), countRequests: v.CountRequests, countResponses: v.CountResponses}
+			if e.proto = "x-forwarded-proto: http\r\n"; l.TLS != nil {
+				e.proto = "x-forwarded-proto: https\r\n"
+			}
 			e.compilePath(&r)
 			e.compileRetry(cmp.Or(r.Retry, v.Retry))
 			if d := e.expectedAfter(0); d > 0 {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -36,8 +37,14 @@ func (c *Config) Validate() error {
 	}
 	for i := range c.Listeners {
 		l, path := &c.Listeners[i], fmt.Sprintf("listeners[%d]", i)
-		v.unique(path+".name", l.Name, names)
-		if v.address(path+".address", l.Address) && !strings.HasSuffix(l.Address, ":0") {
+		v.chain(path, l)
+		if i > 0 && l.Name == c.Listeners[i-1].Name && l.Address == c.Listeners[i-1].Address {
+			for j := i - 1; j >= 0 && c.Listeners[j].Name == l.Name; j-- {
+				if reflect.DeepEqual(c.Listeners[j].Match, l.Match) {
+					v.fail(path+".filter_chain_match", "is also that of listeners[%d]", j)
+				}
+			}
+		} else if v.unique(path+".name", l.Name, names); v.address(path+".address", l.Address) && !strings.HasSuffix(l.Address, ":0") {
 			if owner, dup := addrs[l.Address]; dup {
 				v.fail(path+".address", "%s is also the address of %s", l.Address, owner)
 			}
@@ -49,6 +56,12 @@ func (c *Config) Validate() error {
 		v.mutations(path+".mutate_headers", &l.Mutate)
 		v.virtualHosts(path, l.VirtualHosts)
 		v.tcp(path, l)
+		if l.TCP != nil {
+			v.plain(path+".tcp_proxy.cluster", l.TCP.Cluster, c.Clusters)
+			for j, w := range l.TCP.Clusters {
+				v.plain(fmt.Sprintf("%s.tcp_proxy.weighted_clusters[%d]", path, j), w.Name, c.Clusters)
+			}
+		}
 	}
 	return errors.Join(v.errs...)
 }
@@ -97,6 +110,9 @@ func (v *validator) cluster(path string, c *Cluster) {
 	}
 	if c.MergeWindow != nil && *c.MergeWindow < 0 {
 		v.fail(path+".update_merge_window", "is %v, want 0 (none) or more", *c.MergeWindow)
+	}
+	if c.TLS != nil {
+		v.tls(path+".tls", &c.TLS.TLS, false)
 	}
 	if c.Choices == 1 {
 		v.fail(path+".choice_count", "is 1, want 2 or more")

@@ -38,6 +38,7 @@ type page struct {
 
 func pages() []page {
 	return []page{
+		{"/certs", false, (*admin).certs, "print certs on machine"},
 		{"/clusters", false, (*admin).clusters, "upstream cluster status"},
 		{"/config_dump", false, (*admin).configDump, "dump current configuration"},
 		{"/drain_listeners", true, (*admin).drain, "drain listeners; graceful: stop listening at the end of the drain time only"},

@@ -14,6 +14,7 @@ const (
 	phaseHead  phase = iota // between requests, or in a head
 	phaseBody               // the request's body is coming in
 	phaseWait               // the request is complete, its response is not
+	phaseOpen               // before the first request, in its TLS handshake
 	phaseDrain              // the last response is out; input is thrown away until the client closes
 )
 
@@ -25,7 +26,9 @@ type downstream struct {
 	l       *chain
 	phase   phase
 	pumping bool
-	spoke   bool // sent something
+	arrived *listener // where its filter chain is not known yet
+	counted bool      // among those with TLS
+	spoke   bool      // sent something
 
 	in    []byte // input not dealt with
 	from  int    // where it begins
@@ -60,8 +63,9 @@ type downstream struct {
 	bury func()
 }
 
-// accept takes over fd, a client's connection to l.
-func (w *worker) accept(fd int, l *chain) {
+// accept takes over fd, a client's connection to l. It returns nil if that is not
+// possible.
+func (w *worker) accept(fd int, l *chain) *downstream {
 	var d *downstream
 	if n := len(w.downstreams); n > 0 {
 		d = w.downstreams[n-1]
@@ -82,12 +86,13 @@ func (w *worker) accept(fd int, l *chain) {
 	if w.register(&d.sock, edges) != nil {
 		unix.Close(fd)
 		c.CxOverflow++
-		return
+		return nil
 	}
 	c.CxTotal++
 	c.CxActive++
 	w.open[d] = struct{}{}
 	d.touch()
+	return d
 }
 
 func (d *downstream) idle() bool { return false }
@@ -105,7 +110,11 @@ func (d *downstream) ready() {
 			d.flushed()
 		}
 	}
-	if d.fd >= 0 {
+	switch {
+	case d.fd < 0:
+	case d.phase == phaseOpen:
+		d.open()
+	default:
 		d.pump()
 	}
 }
@@ -319,7 +328,7 @@ func (d *downstream) request(h *http1.Head, b []byte) int {
 		d.reply(&mesh.ReplyNotFound)
 		return 0
 	}
-	if r, ok := d.route.Direct(h, false); ok {
+	if r, ok := d.route.Direct(h, d.tls != nil); ok {
 		c.RqDirect++
 		d.reply(&r)
 		return 0

@@ -16,8 +16,10 @@ const backlog = 4096
 // listener is one worker's socket of a Listener.
 type listener struct {
 	sock
-	addr  netip.AddrPort
-	chain *chain
+	addr      netip.AddrPort
+	chains    []*chain // never empty
+	inspect   bool     // which of them, is told by a connection's first bytes
+	undecided *chain   // counts connections of which that is not known yet
 }
 
 // listen binds addr for one worker and returns the socket and the address it has.
@@ -125,16 +127,12 @@ func (l *listener) accept(most int) {
 			return
 		}
 		if len(w.open) >= w.s.opt.MaxConnections {
-			l.chain.c.CxOverflow++
+			l.chains[0].c.CxOverflow++
 			unix.Close(fd)
 			continue
 		}
 		unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
-		if l.chain.t.TCP != nil {
-			w.relay(fd, l.chain)
-		} else {
-			w.accept(fd, l.chain)
-		}
+		l.admit(fd)
 	}
 }
 
@@ -142,7 +140,7 @@ func (l *listener) accept(most int) {
 // waiting, epoll would report it without end.
 func (l *listener) refuse() {
 	w := l.w
-	l.chain.c.CxOverflow++
+	l.chains[0].c.CxOverflow++
 	if w.spare >= 0 {
 		unix.Close(w.spare)
 		if fd, _, err := unix.Accept4(l.fd, unix.SOCK_CLOEXEC); err == nil {

@@ -182,6 +182,9 @@ func (p *pool) connectFailed(u *upstream, r *mesh.Reply) {
 	p.hs.cxConnectFail++
 	if r == &mesh.ReplyConnectTimeout {
 		c.CxConnectTimeout++
+		if u.tls != nil { // there was a connection to close
+			c.CxDestroyLocal++
+		}
 	} else {
 		c.CxDestroyRemote++
 	}

@@ -17,6 +17,8 @@ type config struct {
 	table  *mesh.Table
 	limits []*limits        // by cluster; the very same as before if the cluster is
 	addrs  []netip.AddrPort // by listener, with the ports the system chose
+	down   []*tlsContext    // by listener
+	up     []*tlsContext    // by cluster
 	since  time.Time
 }
 
@@ -33,6 +35,12 @@ func (c *config) bound(l *mesh.CompiledListener) (netip.AddrPort, bool) {
 	return l.Address, false
 }
 
+// joins reports whether listener i is another filter chain of the one before it.
+func (c *config) joins(i int) bool {
+	all := c.table.Listeners
+	return i > 0 && all[i].Name == all[i-1].Name && all[i].Address == all[i-1].Address
+}
+
 // compile prepares cfg to follow old, which is nil at first.
 func compile(cfg mesh.Config, old *config) (*config, error) {
 	table, err := mesh.Compile(cfg)
@@ -40,12 +48,24 @@ func compile(cfg mesh.Config, old *config) (*config, error) {
 		return nil, failure.Wrap(failure.BadFile, err, "sidecar: configuration", "correct the named fields")
 	}
 	c := &config{cfg: cfg, table: table, since: time.Now()}
+	for i := range table.Listeners {
+		t, err := serverContext(fmt.Sprintf("listeners[%d].tls", i), table.Listeners[i].TLS)
+		if err != nil {
+			return nil, err
+		}
+		c.down = append(c.down, t)
+	}
 	for i := range table.Clusters {
+		t, err := clientContext(fmt.Sprintf("clusters[%d].tls", i), table.Clusters[i].TLS, len(table.Clusters[i].Endpoints))
+		if err != nil {
+			return nil, err
+		}
+		c.up = append(c.up, t)
 		l := newLimits(&table.Clusters[i])
 		if old != nil {
 			for j := range old.cfg.Clusters {
-				if reflect.DeepEqual(old.cfg.Clusters[j], cfg.Clusters[i]) {
-					l = old.limits[j]
+				if reflect.DeepEqual(old.cfg.Clusters[j], cfg.Clusters[i]) && t.same(old.up[j]) {
+					l, c.up[i] = old.limits[j], old.up[j]
 				}
 			}
 		}
@@ -108,7 +128,9 @@ func (s *Server) install(next, old *config) error {
 	for i := range next.table.Listeners {
 		l := &next.table.Listeners[i]
 		addr, kept := old.bound(l)
-		if !kept {
+		if next.joins(i) {
+			addr = next.addrs[i-1]
+		} else if !kept {
 			for j := range s.workers {
 				fd, bound, err := listen(addr, l.Name, len(s.workers) > 1, j == 0)
 				if err != nil {
@@ -124,7 +146,7 @@ func (s *Server) install(next, old *config) error {
 	s.each(func(i int, w *worker) error { return w.adopt(next, fds[i]) }, &failed)
 	s.force.Store(next)
 	for i, addr := range next.addrs {
-		if _, kept := old.bound(&next.table.Listeners[i]); !kept {
+		if _, kept := old.bound(&next.table.Listeners[i]); !kept && !next.joins(i) {
 			fmt.Fprintf(s.opt.Log, "sidecar: %s listens on %v\n", next.table.Listeners[i].Name, addr)
 		}
 	}

@@ -189,6 +189,9 @@ func (d *downstream) shut(remote bool) {
 	} else {
 		c.CxDestroyLocal++
 	}
+	if d.counted {
+		c.CxSSLActive--
+	}
 	delete(w.open, d)
 	d.sock.close()
 	w.returnHead(d.head)
@@ -202,7 +205,7 @@ func (d *downstream) shut(remote bool) {
 // drain is called when the server stops.
 func (d *downstream) drain() {
 	d.close = true
-	if d.phase == phaseHead && !d.blocked() && len(d.in) == 0 {
+	if d.phase == phaseOpen || d.phase == phaseHead && !d.blocked() && len(d.in) == 0 {
 		d.shut(false)
 	}
 }
@@ -214,6 +217,12 @@ func (d *downstream) touch() {
 	switch {
 	case d.phase == phaseDrain:
 		end = w.now + int64(mesh.DelayedClose)
+	case d.phase == phaseOpen && d.arrived != nil:
+		end = d.headAt + int64(mesh.ListenerFilters)
+	case d.phase == phaseOpen && d.l.t.Handshake > 0:
+		end = d.headAt + int64(d.l.t.Handshake)
+	case d.phase == phaseOpen:
+		end = w.now + int64(o.ConnectionIdle)
 	case d.phase == phaseHead && d.head == nil:
 		end = w.now + int64(o.ConnectionIdle)
 	case d.phase == phaseHead:
@@ -243,6 +252,15 @@ func (d *downstream) expired() {
 	switch {
 	case d.phase == phaseDrain:
 		c.CxDelayedCloseTimeout++
+		d.shut(false)
+	case d.phase == phaseOpen && d.arrived != nil:
+		c.PreCxTimeout++
+		d.shut(false)
+	case d.phase == phaseOpen && d.l.t.Handshake > 0:
+		c.CxTransportTimeout++
+		d.shut(false)
+	case d.phase == phaseOpen:
+		c.CxIdleTimeout++
 		d.shut(false)
 	case d.phase == phaseHead && d.head == nil:
 		c.CxIdleTimeout++

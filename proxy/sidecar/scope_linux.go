@@ -2,6 +2,7 @@ package sidecar
 
 import (
 	"net/netip"
+	"reflect"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -17,6 +18,8 @@ type cluster struct {
 	balancer *mesh.Balancer
 	pools    []*pool // by endpoint
 	c        *mesh.ClusterCounters
+	tls      *tlsContext // nil for clear text
+	tc       *mesh.TLSCounters
 	sweep    timer // of the outlier detection, of the first worker alone
 	renew    timer // of the view of what is healthy, of the first worker alone
 	retired  bool  // a reload has replaced or removed it: connections close after their request
@@ -30,7 +33,14 @@ type chain struct {
 	t         *mesh.CompiledListener
 	clusters  []*cluster // by the index that t's routes know
 	c         *mesh.ListenerCounters
+	tls       *tlsContext
+	tc        *mesh.TLSCounters
 	drainFrom int64 // when it was taken away, 0 if it was not
+}
+
+// stands reports whether connections of l can go on under t and its TLS.
+func (l *chain) stands(t *mesh.CompiledListener, ctx *tlsContext) bool {
+	return l.t.StatPrefix == t.StatPrefix && (l.t.TCP == nil) == (t.TCP == nil) && l.tls.same(ctx) && reflect.DeepEqual(l.t.Match, t.Match)
 }
 
 // adopt puts next in force: the requests that begin from now on go by it. fds are
@@ -38,7 +48,7 @@ type chain struct {
 func (w *worker) adopt(next *config, fds map[int]int) error {
 	var clusters []*cluster
 	for i := range next.table.Clusters {
-		clusters = append(clusters, w.cluster(&next.table.Clusters[i], next.limits[i]))
+		clusters = append(clusters, w.cluster(&next.table.Clusters[i], next.limits[i], next.up[i]))
 	}
 	for _, cl := range w.clusters {
 		if !holds(clusters, cl) {
@@ -56,26 +66,50 @@ func (w *worker) adopt(next *config, fds map[int]int) error {
 	}
 	w.listeners = nil
 	var failed error
+	var before []*chain // of listeners that stay
 	for i := range next.table.Listeners {
 		t := &next.table.Listeners[i]
 		addr := next.addrs[i]
-		l := had[addr]
-		if delete(had, addr); l == nil {
-			l = &listener{addr: addr, chain: &chain{name: addrOf(addr), t: t, c: new(mesh.ListenerCounters)}}
-			if err := l.open(w, fds[i]); err != nil {
-				failed = err
+		var l *listener
+		if next.joins(i) {
+			l = w.listeners[len(w.listeners)-1]
+		} else {
+			if l = had[addr]; l == nil {
+				l = &listener{addr: addr, undecided: newChain(addr, t, nil)}
+				if err := l.open(w, fds[i]); err != nil {
+					failed = err
+				}
 			}
-		} else if l.chain.t.StatPrefix != t.StatPrefix || (l.chain.t.TCP == nil) != (t.TCP == nil) {
-			w.retire(l.chain)
-			l.chain = &chain{name: l.chain.name, t: t, c: new(mesh.ListenerCounters)}
+			delete(had, addr)
+			w.listeners = append(w.listeners, l)
+			before = append(before, l.chains...)
+			l.chains, l.inspect = nil, false
 		}
-		l.chain.t, l.chain.clusters = t, clusters
-		w.listeners = append(w.listeners, l)
+		var c *chain
+		for j, b := range before {
+			if b.name == addrOf(addr) && b.stands(t, next.down[i]) {
+				c = b
+				before = append(before[:j], before[j+1:]...)
+				break
+			}
+		}
+		if c == nil {
+			c = newChain(addr, t, next.down[i])
+		}
+		c.t, c.clusters = t, clusters
+		l.chains = append(l.chains, c)
+		l.inspect = l.inspect || len(t.Match.ServerNames) > 0 || t.Match.Transport != ""
+	}
+	for _, c := range before {
+		w.retire(c)
 	}
 	for _, l := range had {
 		l.accept(backlog) // what has connected is not sent away
 		l.shut()
-		w.retire(l.chain)
+		for _, c := range l.chains {
+			w.retire(c)
+		}
+		w.retire(l.undecided)
 	}
 	w.prune()
 	return failed
@@ -83,19 +117,19 @@ func (w *worker) adopt(next *config, fds map[int]int) error {
 
 // cluster returns w's share of t: the one it has, if its limits say that t is the
 // same as before, or one that takes over the counters.
-func (w *worker) cluster(t *mesh.CompiledCluster, lim *limits) *cluster {
-	cl := &cluster{t: t, limits: lim, c: new(mesh.ClusterCounters)}
+func (w *worker) cluster(t *mesh.CompiledCluster, lim *limits, ctx *tlsContext) *cluster {
+	cl := &cluster{t: t, limits: lim, c: new(mesh.ClusterCounters), tls: ctx, tc: new(mesh.TLSCounters)}
 	for _, old := range w.clusters {
 		if old.limits == lim {
 			return old
 		}
 		if old.t.Name == t.Name {
-			cl.c = old.c
+			cl.c, cl.tc = old.c, old.tc
 		}
 	}
 	for _, old := range w.replaced {
 		if old.t.Name == t.Name {
-			cl.c = old.c
+			cl.c, cl.tc = old.c, old.tc
 		}
 	}
 	cl.balancer = mesh.NewBalancer(t, w.seed)
@@ -178,21 +212,39 @@ func keep[T any](all []T, wanted func(T) bool) []T {
 func (w *worker) stats() (out []mesh.Stat) {
 	w.prune()
 	for _, l := range w.listeners {
-		out = l.chain.c.Stats(out, l.chain.t, l.chain.name)
+		for _, c := range l.chains {
+			out = c.stats(out)
+		}
+		out = l.undecided.c.UndecidedStats(out, l.undecided.name)
 	}
-	for _, l := range w.retired {
-		out = l.c.Stats(out, l.t, l.name)
+	for _, c := range w.retired {
+		out = c.stats(out)
 	}
 	for _, cl := range w.clusters {
 		out = cl.c.Stats(out, cl.t.Name)
 		if w.id == 0 {
 			out = cl.limits.health.Stats(out)
 		}
+		if cl.tls != nil {
+			out = cl.tc.Stats(out, "cluster."+cl.t.Name+".")
+		}
 	}
 	for _, cl := range w.replaced {
 		if !w.counts(cl.c) {
 			out = cl.c.Stats(out, cl.t.Name)
 		}
+	}
+	return out
+}
+
+func newChain(addr netip.AddrPort, t *mesh.CompiledListener, ctx *tlsContext) *chain {
+	return &chain{name: addrOf(addr), t: t, c: new(mesh.ListenerCounters), tls: ctx, tc: new(mesh.TLSCounters)}
+}
+
+func (l *chain) stats(out []mesh.Stat) []mesh.Stat {
+	out = l.c.Stats(out, l.t, l.name)
+	if l.tls != nil {
+		out = l.tc.Stats(out, "listener."+l.name+".")
 	}
 	return out
 }

@@ -16,11 +16,12 @@ type sock struct {
 	h    handler
 	fd   int // -1 once closed
 	slot int32
-	rd   bool // a read may return something
-	wr   bool // a write may be taken
-	hup  bool // the peer has closed its side, or both are gone
-	bad  bool // a write failed
-	cut  bool // the stream ended with a reset
+	rd   bool    // a read may return something
+	wr   bool    // a write may be taken
+	hup  bool    // the peer has closed its side, or both are gone
+	bad  bool    // a write failed
+	cut  bool    // the stream ended with a reset
+	tls  *secure // nil for clear text
 	out  []byte
 	off  int // bytes of out already written
 	t    timer
@@ -32,6 +33,14 @@ func (s *sock) blocked() bool { return len(s.out) > 0 }
 // read reads into b. It returns n > 0, or n == 0 with eof telling whether the
 // stream is over or there is nothing just now.
 func (s *sock) read(b []byte) (n int, eof bool) {
+	if s.tls != nil {
+		return s.tls.read(b)
+	}
+	return s.receive(b)
+}
+
+// receive reads what came over the wire.
+func (s *sock) receive(b []byte) (n int, eof bool) {
 	for {
 		n, e := sysRead(s.fd, b)
 		switch {
@@ -55,6 +64,17 @@ func (s *sock) read(b []byte) (n int, eof bool) {
 
 // write sends b, keeping what the socket does not take.
 func (s *sock) write(b []byte) {
+	if s.bad || s.fd < 0 {
+		return
+	}
+	if s.tls != nil {
+		b = s.tls.seal(b)
+	}
+	s.transmit(b)
+}
+
+// transmit puts b on the wire, keeping what the socket does not take.
+func (s *sock) transmit(b []byte) {
 	if s.bad || s.fd < 0 {
 		return
 	}
@@ -114,6 +134,9 @@ func (s *sock) fail() {
 // close closes the socket. Its memory may be used again after this round of
 // events.
 func (s *sock) close() {
+	if s.tls != nil {
+		s.tls.close()
+	}
 	unix.Close(s.fd)
 	s.fd = -1
 	s.w.timers.remove(&s.t)

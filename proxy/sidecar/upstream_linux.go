@@ -49,19 +49,41 @@ func (u *upstream) ready() {
 }
 
 func (u *upstream) finishConnect() {
-	if !u.wr {
-		return
+	if u.tls == nil {
+		if !u.wr {
+			return
+		}
+		e, err := unix.GetsockoptInt(u.fd, unix.SOL_SOCKET, unix.SO_ERROR)
+		if err != nil || e != 0 {
+			u.p.connectFailed(u, &mesh.ReplyConnectFailed)
+			return
+		}
+		if ctx := u.p.cl.tls; ctx != nil {
+			u.tls = newSecure(&u.sock, ctx.config, true, u.p.cl.tc, u.p.cl.t.Endpoints[u.p.index])
+		} else if !u.hup {
+			u.rd = false
+		}
 	}
-	e, err := unix.GetsockoptInt(u.fd, unix.SOL_SOCKET, unix.SO_ERROR)
-	if err != nil || e != 0 {
-		u.p.connectFailed(u, &mesh.ReplyConnectFailed)
+	if u.tls != nil && !u.secured() {
 		return
 	}
 	u.connecting = false
-	if !u.hup {
-		u.rd = false
-	}
 	u.p.connected(u)
+}
+
+// secured goes on with the TLS handshake. It reports whether that has succeeded.
+func (u *upstream) secured() bool {
+	if u.blocked() && !u.flush() || !u.tls.handshake() {
+		return false
+	}
+	if err := u.tls.err; err != nil {
+		tallyFailure(u.p.cl.tc, err)
+		u.p.connectFailed(u, &mesh.ReplyConnectFailed)
+		return false
+	}
+	state := u.tls.conn.ConnectionState()
+	tally(u.p.cl.tc, &state)
+	return true
 }
 
 func (u *upstream) expired() {

@@ -45,6 +45,7 @@ type worker struct {
 	timers timers
 	in     []byte      // what was just read
 	out    []byte      // what is about to be written
+	cipher []byte      // the same, encrypted
 	head   *http1.Head // of the message being parsed
 
 	heads       []*http1.Head
@@ -205,6 +206,9 @@ func (w *worker) sock(ev *unix.EpollEvent) *sock {
 func (w *worker) event(s *sock, ev uint32) {
 	if ev&(unix.EPOLLIN|unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0 {
 		s.rd = true
+		if s.tls != nil {
+			s.tls.more = true
+		}
 	}
 	if ev&(unix.EPOLLOUT|unix.EPOLLHUP|unix.EPOLLERR) != 0 {
 		s.wr = true

@@ -1,0 +1,227 @@
+package sidecar
+
+import (
+	"cmp"
+	"crypto/tls"
+	"errors"
+	"net/netip"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/meshnic/meshnic/proxy/mesh"
+)
+
+// admit takes over fd, a client's connection, by the filter chain it is for. Where
+// the connection's first bytes tell which, it waits for them.
+func (l *listener) admit(fd int) {
+	w := l.w
+	if l.inspect {
+		if d := w.accept(fd, l.undecided); d != nil {
+			d.arrived = l
+			d.opening()
+		}
+		return
+	}
+	c := l.pick(fd, "", "")
+	switch {
+	case c == nil:
+		l.undecided.c.NoChain++
+		unix.Close(fd)
+	case c.t.TCP != nil:
+		w.relay(fd, c)
+	default:
+		if d := w.accept(fd, c); d != nil && c.tls != nil {
+			d.encrypt(c.tls.config)
+		}
+	}
+}
+
+// pick returns the filter chain of a connection, nil if there is none, by Envoy's
+// rules: the port first, then the server's name, whole before the longest suffix
+// before any, then the transport; at each step, chains that say nothing are what is
+// left if none of those that do matches.
+func (l *listener) pick(fd int, name, transport string) *chain {
+	if len(l.chains) == 1 && l.chains[0].t.Match.Empty() {
+		return l.chains[0]
+	}
+	all := narrow(l.chains, func(m *mesh.ChainMatch) int {
+		switch {
+		case m.Port == 0:
+			return 0
+		case m.Port == uint32(localPort(fd, l.addr.Port())):
+			return 1
+		}
+		return -1
+	})
+	all = narrow(all, func(m *mesh.ChainMatch) int {
+		if len(m.ServerNames) == 0 {
+			return 0
+		}
+		best := -1
+		for _, n := range m.ServerNames {
+			n = strings.ToLower(n)
+			switch suffix, ok := strings.CutPrefix(n, "*"); {
+			case n == name:
+				best = max(best, 1<<20)
+			case ok && len(name) > len(suffix) && strings.HasSuffix(name, suffix):
+				best = max(best, len(suffix))
+			}
+		}
+		return best
+	})
+	all = narrow(all, func(m *mesh.ChainMatch) int {
+		switch m.Transport {
+		case "":
+			return 0
+		case transport:
+			return 1
+		}
+		return -1
+	})
+	if len(all) == 0 {
+		return nil
+	}
+	return all[0]
+}
+
+// narrow keeps the chains whose score is the highest, 0 or more.
+func narrow(all []*chain, score func(m *mesh.ChainMatch) int) (out []*chain) {
+	best := 0
+	for _, c := range all {
+		switch n := score(&c.t.Match); {
+		case n < best:
+		case n > best:
+			best, out = n, append(out[:0], c)
+		default:
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+// localPort is the port that fd's client has connected to.
+func localPort(fd int, otherwise uint16) uint16 {
+	a, err := boundTo(fd)
+	if err != nil {
+		return otherwise
+	}
+	return a.Port()
+}
+
+// encrypt begins the TLS of a connection.
+func (d *downstream) encrypt(config *tls.Config) {
+	d.phase, d.headAt = phaseOpen, cmp.Or(d.headAt, d.w.now)
+	d.tls = newSecure(&d.sock, config, false, d.l.tc, netip.AddrPort{})
+	if d.arrived == nil {
+		d.countTLS()
+	}
+	d.touch()
+}
+
+func (d *downstream) countTLS() {
+	d.counted = true
+	d.l.c.CxSSLTotal++
+	d.l.c.CxSSLActive++
+}
+
+// opening waits for the first bytes, which tell TLS from clear text.
+func (d *downstream) opening() {
+	d.phase, d.headAt = phaseOpen, d.w.now
+	d.touch()
+}
+
+const recordHandshake = 0x16 // RFC 8446 §5.1; no method of HTTP begins so
+
+// open goes on with what comes before the first request.
+func (d *downstream) open() {
+	if d.tls == nil && !d.look() {
+		return
+	}
+	if d.phase != phaseOpen {
+		d.pump()
+		return
+	}
+	if !d.tls.handshake() {
+		return
+	}
+	if err := d.tls.err; err != nil {
+		d.refuse(err)
+		return
+	}
+	state := d.tls.conn.ConnectionState()
+	tally(d.l.tc, &state)
+	d.phase, d.headAt = phaseHead, 0
+	d.touch()
+	d.pump()
+}
+
+// look looks at the first byte. It reports whether there is one and a filter chain
+// for it.
+func (d *downstream) look() bool {
+	var first [1]byte
+	n, _, err := unix.Recvfrom(d.fd, first[:], unix.MSG_PEEK)
+	switch {
+	case err == unix.EAGAIN:
+		d.rd = false
+		return false
+	case err != nil || n == 0:
+		d.shut(true)
+		return false
+	case first[0] == recordHandshake:
+		d.encrypt(&tls.Config{GetConfigForClient: d.hello})
+		return true
+	}
+	c := d.arrived.pick(d.fd, "", "raw_buffer")
+	if c == nil {
+		d.l.c.NoChain++
+		d.shut(false)
+		return false
+	}
+	d.become(c)
+	if c.tls != nil {
+		d.encrypt(c.tls.config) // it will not get far
+		return true
+	}
+	d.phase, d.headAt = phaseHead, 0
+	d.touch()
+	return true
+}
+
+// hello is crypto/tls's question by which configuration hello is answered.
+func (d *downstream) hello(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+	c := d.arrived.pick(d.fd, strings.ToLower(hello.ServerName), "tls")
+	if c == nil || c.tls == nil {
+		d.tls.mute = true // Envoy closes without a word
+		return nil, errNoChain
+	}
+	d.become(c)
+	d.countTLS()
+	// The keys of tickets belong to the configuration of the connection, which
+	// this one is not.
+	config := c.tls.forClient(hello).Clone()
+	config.SessionTicketsDisabled = true
+	return config, nil
+}
+
+// become makes d, of which that was not known, a connection of c.
+func (d *downstream) become(c *chain) {
+	d.l.c.CxTotal--
+	d.l.c.CxActive--
+	c.c.CxTotal++
+	c.c.CxActive++
+	d.l, d.arrived = c, nil
+	if d.tls != nil {
+		d.tls.c = c.tc
+	}
+}
+
+// refuse ends a connection whose handshake has failed.
+func (d *downstream) refuse(err error) {
+	if errors.Is(err, errNoChain) {
+		d.l.c.NoChain++
+	} else {
+		tallyFailure(d.l.tc, err)
+	}
+	d.shut(errors.Is(err, errLeft))
+}
