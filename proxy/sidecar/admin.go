@@ -200,7 +200,9 @@ func (a *admin) listeners(w http.ResponseWriter, r *http.Request) {
 	c := a.s.force.Load()
 	if r.URL.Query().Get("format") != "json" {
 		for i, addr := range c.addrs {
-			fmt.Fprintf(w, "%s::%v\n", c.table.Listeners[i].Name, addr)
+			if !c.joins(i) {
+				fmt.Fprintf(w, "%s::%v\n", c.table.Listeners[i].Name, addr)
+			}
 		}
 		return
 	}
@@ -212,7 +214,9 @@ func (a *admin) listeners(w http.ResponseWriter, r *http.Request) {
 		All []status `json:"listener_statuses"`
 	}
 	for i, addr := range c.addrs {
-		out.All = append(out.All, status{c.table.Listeners[i].Name, addressOf(addr)})
+		if !c.joins(i) {
+			out.All = append(out.All, status{c.table.Listeners[i].Name, addressOf(addr)})
+		}
 	}
 	writeJSON(w, out)
 }
