@@ -6,7 +6,7 @@ func (f *fifoFlow) read() (moved bool) {
 	if f.half > 0 {
 		return f.readPaused()
 	}
-	for f.know() || f.through() || f.show() {
+	for f.rd < f.put && f.know() || f.put < f.commit && (f.through() || f.show()) {
 		moved = true
 	}
 	return moved

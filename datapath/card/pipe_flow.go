@@ -58,7 +58,7 @@ func (f *pipeFlow) Highest() int {
 func (f *pipeFlow) Run() bool {
 	moved := false
 	f.collect(f.out.Sent() - f.ahead)
-	for f.accept() || f.move() || f.pass() || f.take() {
+	for f.in.Next() && (f.accept() || f.move() || f.pass() || f.take()) {
 		moved = true
 	}
 	if f.in.Promised() < f.out.Promised() && f.cfg.Interval <= 1 {

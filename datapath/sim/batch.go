@@ -127,7 +127,15 @@ func (c *Chan) Move(to *Chan, delay Cycle, most uint64) (n uint64) {
 			break
 		}
 		done, left = done[:m], left[:m]
-		if last := to.Done(to.sent - 1); last < done[0]+delay {
+		last := to.Done(to.sent - 1)
+		if m == 1 {
+			left[0], put[0] = max(done[0]+delay, last+1), beat[0]
+			c.Skip(1)
+			to.Flush(1)
+			n++
+			continue
+		}
+		if last < done[0]+delay {
 			for i, at := range done {
 				left[i] = at + delay
 			}

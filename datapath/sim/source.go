@@ -48,12 +48,11 @@ type Source struct {
 func (s *Source) Ports() (in, out []*Wire) { return nil, []*Wire{s.Out} }
 
 func (s *Source) load(from Cycle) {
-	f, ok := s.Feed.Next()
-	s.loaded, s.off = ok, 0
-	if !ok {
+	s.off = 0
+	if s.frame, s.loaded = s.Feed.Next(); !s.loaded {
 		return
 	}
-	s.frame, s.from = f, max(from, s.Out.Clock.First(f.At))
+	s.from = max(from, s.Out.Clock.First(s.frame.At))
 	if s.WithHeader {
 		s.hdrs = append(s.hdrs, Header{Frame: s.frame.ID, Bytes: uint16(s.frame.Bytes), Dest: s.frame.Dest})
 	}
