@@ -25,13 +25,17 @@ const (
 // carried lists, for each of Envoy's messages, the fields a mesh.Config carries.
 // An entry with values is carried only with one of them.
 var carried = map[protoreflect.FullName]map[string][]string{
-	"envoy.config.bootstrap.v3.Bootstrap":                             {"node": nil, "admin": nil, "static_resources": nil},
-	"envoy.config.bootstrap.v3.Bootstrap.StaticResources":             {"listeners": nil, "clusters": nil},
-	"envoy.config.bootstrap.v3.Admin":                                 {"address": nil},
-	"envoy.config.core.v3.Node":                                       {"id": nil, "cluster": nil},
-	"envoy.config.core.v3.Address":                                    {"socket_address": nil},
-	"envoy.config.core.v3.SocketAddress":                              {"address": nil, "port_value": nil, "protocol": {"TCP"}},
-	"envoy.config.listener.v3.Listener":                               {"name": nil, "address": nil, "listener_filters": nil, "filter_chains": nil},
+	"envoy.config.bootstrap.v3.Bootstrap":                 {"node": nil, "admin": nil, "static_resources": nil},
+	"envoy.config.bootstrap.v3.Bootstrap.StaticResources": {"listeners": nil, "clusters": nil},
+	"envoy.config.bootstrap.v3.Admin":                     {"address": nil},
+	"envoy.config.core.v3.Node":                           {"id": nil, "cluster": nil},
+	"envoy.config.core.v3.Address":                        {"socket_address": nil},
+	"envoy.config.core.v3.SocketAddress":                  {"address": nil, "port_value": nil, "protocol": {"TCP"}},
+	"envoy.config.listener.v3.Listener": {
+		"name": nil, "address": nil, "filter_chains": nil, "listener_filters": nil,
+		"use_original_dst": nil, "transparent": nil, "bind_to_port": nil,
+	},
+	"envoy.extensions.filters.listener.original_dst.v3.OriginalDst":   {},
 	"envoy.config.listener.v3.FilterChain":                            {"filter_chain_match": nil, "filters": nil, "transport_socket": nil, "transport_socket_connect_timeout": nil},
 	"envoy.config.listener.v3.FilterChainMatch":                       {"destination_port": nil, "server_names": nil, "transport_protocol": nil},
 	"envoy.config.listener.v3.ListenerFilter":                         {"name": nil, "typed_config": nil},
@@ -92,8 +96,9 @@ var carried = map[protoreflect.FullName]map[string][]string{
 	"envoy.config.route.v3.RouteAction.HashPolicy.Header": {"header_name": nil},
 	"envoy.config.route.v3.RouteAction.HashPolicy.Cookie": {"name": nil},
 	"envoy.config.cluster.v3.Cluster": {
-		"name": nil, "type": {"STATIC"}, "connect_timeout": nil, "transport_socket": nil, "lb_policy": mesh.Policies(), "load_assignment": nil,
+		"name": nil, "type": {"STATIC", "ORIGINAL_DST"}, "connect_timeout": nil, "transport_socket": nil, "lb_policy": append(mesh.Policies(), "CLUSTER_PROVIDED"), "load_assignment": nil,
 		"least_request_lb_config": nil, "ring_hash_lb_config": nil, "circuit_breakers": nil, "outlier_detection": nil, "common_lb_config": nil,
+		"cleanup_interval": nil,
 	},
 	"envoy.config.cluster.v3.OutlierDetection": {
 		"consecutive_5xx": nil, "consecutive_gateway_failure": nil, "interval": nil, "base_ejection_time": nil, "max_ejection_time": nil,

@@ -72,7 +72,7 @@ func reviews() mesh.Config {
 				Routes: []mesh.Route{{Prefix: "/", Cluster: "details"}},
 			}},
 		}, {
-			Name: "inbound", Address: "[::1]:15006", StatPrefix: "inbound",
+			Name: "inbound", Address: "[::1]:15006", StatPrefix: "inbound", Intercept: mesh.Interception{OriginalDst: true, Transparent: true},
 			Mutate: mesh.HeaderMutations{Response: mesh.Mutations{Add: []mesh.HeaderValue{{Name: "x-listener", Value: "1", Action: mesh.AddIfAbsent}}}},
 			VirtualHosts: []mesh.VirtualHost{{
 				Name: "any", Domains: []string{"*"},
@@ -81,9 +81,9 @@ func reviews() mesh.Config {
 				Routes: []mesh.Route{{Prefix: "/", Cluster: "empty", Timeout: 15 * time.Second}},
 			}},
 		}, {
-			Name: "mongo", Address: "127.0.0.1:27017", StatPrefix: "mongo", TCP: &mesh.TCPProxy{Cluster: "details", Idle: 90 * time.Second, Attempts: 3},
+			Name: "mongo", Address: "127.0.0.1:27017", StatPrefix: "mongo", Intercept: mesh.Interception{OriginalDst: true, HandOver: true}, TCP: &mesh.TCPProxy{Cluster: "details", Idle: 90 * time.Second, Attempts: 3},
 		}, {
-			Name: "mysql", Address: "127.0.0.1:3306", StatPrefix: "mysql", TCP: &mesh.TCPProxy{Clusters: []mesh.WeightedCluster{{Name: "reviews", Weight: 90}, {Name: "details", Weight: 10}}},
+			Name: "mysql", Address: "127.0.0.1:3306", StatPrefix: "mysql", Intercept: mesh.Interception{Unbound: true}, TCP: &mesh.TCPProxy{Clusters: []mesh.WeightedCluster{{Name: "reviews", Weight: 90}, {Name: "details", Weight: 10}}},
 		}},
 		Clusters: []mesh.Cluster{
 			{Name: "reviews", ConnectTimeout: time.Second, Endpoints: []mesh.Endpoint{
@@ -93,6 +93,7 @@ func reviews() mesh.Config {
 			{Name: "judged", Panic: new(12.5), MergeWindow: new(time.Duration(0)), Outliers: &mesh.OutlierDetection{
 				Consecutive5xx: 1, ConsecutiveGateway: 2, Interval: 3 * time.Second, BaseEjection: 4 * time.Second, MaxEjection: 5 * time.Second, MaxPercent: 6, AlwaysEjectOne: true,
 				SuccessHosts: 7, SuccessVolume: 8, SuccessStdev: 9, FailureThreshold: 10, FailureHosts: 11, FailureVolume: 12, Enforce5xx: 13, EnforceGateway: 14, EnforceSuccess: 15, EnforceFailure: 16}},
+			{Name: "original", OriginalDst: true, ConnectTimeout: time.Second}, {Name: "passing", OriginalDst: true, Cleanup: 30 * time.Second},
 			{Name: "least", Policy: mesh.LeastRequest, Choices: 3, Endpoints: []mesh.Endpoint{{Address: "127.0.0.12:9080", Weight: 2}, {Address: "127.0.0.13:9080", Weight: 2}}},
 			{Name: "ring", Policy: mesh.RingHash, MinRing: 100, MaxRing: 1000, Endpoints: []mesh.Endpoint{{Address: "127.0.0.12:9080", Weight: 2}, {Address: "127.0.0.13:9080"}}},
 			{Name: "table", Policy: mesh.Maglev, Endpoints: []mesh.Endpoint{{Address: "127.0.0.12:9080"}}},
@@ -257,7 +258,8 @@ func TestReadRefuses(t *testing.T) {
 		{"router as network filter", replace("network.http_connection_manager.v3.HttpConnectionManager", "http.router.v3.Router"),
 			"stat_prefix: Router has no such field"},
 		{"HTTP/2", replace("codec_type: AUTO", "codec_type: HTTP2"), `codec_type: is "HTTP2", supported: HTTP1, AUTO`},
-		{"another policy", replace("connect_timeout: 0.25s", "lb_policy: CLUSTER_PROVIDED"), `lb_policy: is "CLUSTER_PROVIDED", supported: ROUND_ROBIN, LEAST_REQUEST, RANDOM, RING_HASH, MAGLEV`},
+		{"another policy", replace("connect_timeout: 0.25s", "lb_policy: LOAD_BALANCING_POLICY_CONFIG"), `lb_policy: is "LOAD_BALANCING_POLICY_CONFIG", supported: ROUND_ROBIN, LEAST_REQUEST, RANDOM, RING_HASH, MAGLEV, CLUSTER_PROVIDED`},
+		{"policy of the original destination", replace("connect_timeout: 0.25s", "lb_policy: CLUSTER_PROVIDED"), `lb_policy: is CLUSTER_PROVIDED, which is for the original destination`},
 		{"choices of another policy", replace("connect_timeout: 0.25s", "least_request_lb_config: {choice_count: 3}"), `least_request_lb_config: is for LEAST_REQUEST, and lb_policy is not`},
 		{"a half header match", replace(`match: {prefix: "/"}`, `match: {prefix: "/", headers: [{name: a, string_match: {ignore_case: true}}]}`), `string_match: has none of exact, prefix, suffix, contains, safe_regex`},
 		{"a range match", replace(`match: {prefix: "/"}`, `match: {prefix: "/", headers: [{name: a, range_match: {start: 1, end: 2}}]}`), `headers[0].range_match: is not supported`},

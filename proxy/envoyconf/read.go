@@ -97,7 +97,7 @@ func (r *reader) address(path string, a *corev3.Address) string {
 
 // listener reads l, a Listener for each of its filter chains.
 func (r *reader) listener(path string, l *listenerv3.Listener) (all []mesh.Listener) {
-	base := mesh.Listener{Name: l.GetName(), Address: r.address(path+".address", l.GetAddress())}
+	base := mesh.Listener{Name: l.GetName(), Address: r.address(path+".address", l.GetAddress()), Intercept: interception(l)}
 	if base.Name == "" {
 		base.Name = base.Address
 	}
@@ -269,6 +269,7 @@ func (r *reader) cluster(path string, c *clusterv3.Cluster) mesh.Cluster {
 	if p := mesh.Policy(c.GetLbPolicy().String()); p != mesh.RoundRobin {
 		out.Policy = p
 	}
+	r.originalDst(path, c, &out)
 	if n := c.GetLeastRequestLbConfig().GetChoiceCount(); n != nil {
 		if out.Choices = n.GetValue(); out.Choices < 2 {
 			r.fail(path+".least_request_lb_config.choice_count", "is %d, want 2 or more", out.Choices)

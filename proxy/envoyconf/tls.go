@@ -2,6 +2,7 @@ package envoyconf
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
@@ -82,6 +83,8 @@ func chainMatch(m *listenerv3.FilterChainMatch) mesh.ChainMatch {
 	return mesh.ChainMatch{Port: m.GetDestinationPort().GetValue(), ServerNames: m.GetServerNames(), Transport: m.GetTransportProtocol()}
 }
 
+func isInspector(f *listenerv3.ListenerFilter) bool { return f.Name == inspectorName }
+
 // addChain adds to out the filter chain that l is: its match, its TLS and its
 // filters.
 func addChain(out *listenerv3.Listener, l *mesh.Listener, filters []*listenerv3.Filter) error {
@@ -91,12 +94,12 @@ func addChain(out *listenerv3.Listener, l *mesh.Listener, filters []*listenerv3.
 		if m.Port != 0 {
 			c.FilterChainMatch.DestinationPort = wrapperspb.UInt32(m.Port)
 		}
-		if (len(m.ServerNames) > 0 || m.Transport != "") && len(out.ListenerFilters) == 0 {
+		if (len(m.ServerNames) > 0 || m.Transport != "") && !slices.ContainsFunc(out.ListenerFilters, isInspector) {
 			a, err := anypb.New(&inspectorv3.TlsInspector{})
 			if err != nil {
 				return fmt.Errorf("envoyconf: listener %s: %w", l.Name, err)
 			}
-			out.ListenerFilters = []*listenerv3.ListenerFilter{{Name: inspectorName, ConfigType: &listenerv3.ListenerFilter_TypedConfig{TypedConfig: a}}}
+			out.ListenerFilters = append(out.ListenerFilters, &listenerv3.ListenerFilter{Name: inspectorName, ConfigType: &listenerv3.ListenerFilter_TypedConfig{TypedConfig: a}})
 		}
 	}
 	if l.Handshake > 0 {

@@ -63,6 +63,7 @@ func bootstrap(cfg mesh.Config) (*bootstrapv3.Bootstrap, error) {
 		l, all := &cfg.Listeners[i], &b.StaticResources.Listeners
 		if i == 0 || l.Name != cfg.Listeners[i-1].Name || l.Address != cfg.Listeners[i-1].Address {
 			*all = append(*all, &listenerv3.Listener{Name: l.Name, Address: address(l.Address)})
+			intercept((*all)[len(*all)-1], l.Intercept)
 		}
 		if err := listener((*all)[len(*all)-1], l); err != nil {
 			return nil, err
@@ -271,6 +272,10 @@ func cluster(c *mesh.Cluster) *clusterv3.Cluster {
 		LoadAssignment:       la,
 		OutlierDetection:     outlierDetection(c.Outliers),
 		CommonLbConfig:       commonLBConfig(c),
+	}
+	if c.OriginalDst {
+		out.ClusterDiscoveryType = &clusterv3.Cluster_Type{Type: clusterv3.Cluster_ORIGINAL_DST}
+		out.LbPolicy, out.LoadAssignment, out.CleanupInterval = clusterv3.Cluster_CLUSTER_PROVIDED, nil, duration(c.Cleanup)
 	}
 	if b := c.Breakers; b != nil {
 		out.CircuitBreakers = &clusterv3.CircuitBreakers{Thresholds: []*clusterv3.CircuitBreakers_Thresholds{{

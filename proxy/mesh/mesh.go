@@ -23,6 +23,7 @@ type Listener struct {
 	StatPrefix   string        `json:"stat_prefix"` // Envoy's http.<prefix>.* or tcp.<prefix>.*
 	VirtualHosts []VirtualHost `json:"virtual_hosts,omitempty"`
 	TCP          *TCPProxy     `json:"tcp_proxy,omitempty"` // instead of HTTP
+	Intercept    Interception  `json:"interception,omitzero"`
 
 	Match     ChainMatch    `json:"filter_chain_match,omitzero"`
 	TLS       *ServerTLS    `json:"tls,omitempty"`                             // nil means clear text
@@ -90,6 +91,8 @@ type Cluster struct {
 	Panic    *float64          `json:"healthy_panic_threshold,omitempty"` // percent; nil means DefaultPanic
 
 	MergeWindow *time.Duration `json:"update_merge_window,omitempty"` // of changes of health; 0 is none, nil means DefaultMergeWindow
+	OriginalDst bool           `json:"original_dst,omitempty"`        // there are none: a connection goes on to where it was going
+	Cleanup     time.Duration  `json:"cleanup_interval,omitempty"`    // after which a destination that was not asked for is forgotten; 0 means DefaultCleanup
 }
 
 // Breakers are a cluster's circuit breakers: how much of it all workers together

@@ -42,6 +42,7 @@ type CompiledListener struct {
 	Match      ChainMatch
 	TLS        *ServerTLS
 	Handshake  time.Duration
+	Intercept  Interception
 
 	exact    map[string]*host
 	suffixes []wildcard // longest first
@@ -59,6 +60,8 @@ type CompiledCluster struct {
 	Endpoints      []netip.AddrPort
 	Weights        []uint32
 	TLS            *ClientTLS
+	OriginalDst    bool
+	Cleanup        time.Duration
 
 	Outliers *OutlierDetection // or nil
 	Panic    int               // threshold in percent
@@ -123,7 +126,8 @@ func Compile(cfg Config) (*Table, error) {
 	index := map[string]int{}
 	for i, c := range cfg.Clusters {
 		index[c.Name] = i
-		out := CompiledCluster{Name: c.Name, ConnectTimeout: c.ConnectTimeout, Policy: c.Policy, Choices: int(c.Choices), TLS: c.TLS, Outliers: c.Outliers, Panic: DefaultPanic, MergeWindow: DefaultMergeWindow}
+		out := CompiledCluster{Name: c.Name, ConnectTimeout: c.ConnectTimeout, Policy: c.Policy, Choices: int(c.Choices), TLS: c.TLS, Outliers: c.Outliers, Panic: DefaultPanic, MergeWindow: DefaultMergeWindow,
+			OriginalDst: c.OriginalDst, Cleanup: cmp.Or(c.Cleanup, DefaultCleanup)}
 		if out.Breakers = DefaultBreakers; c.Breakers != nil {
 			out.Breakers = *c.Breakers
 		}
@@ -155,7 +159,7 @@ func Compile(cfg Config) (*Table, error) {
 func compileListener(l Listener, cluster map[string]int) CompiledListener {
 	out := CompiledListener{
 		Name: l.Name, Address: netip.MustParseAddrPort(l.Address), StatPrefix: l.StatPrefix,
-		TCP: compileTCP(l.TCP, cluster), Match: l.Match, TLS: l.TLS, Handshake: l.Handshake, exact: map[string]*host{},
+		TCP: compileTCP(l.TCP, cluster), Intercept: l.Intercept, Match: l.Match, TLS: l.TLS, Handshake: l.Handshake, exact: map[string]*host{},
 	}
 	for _, v := range l.VirtualHosts {
 		h := &host{}

@@ -114,6 +114,7 @@ func (v *validator) cluster(path string, c *Cluster) {
 	if c.TLS != nil {
 		v.tls(path+".tls", &c.TLS.TLS, false)
 	}
+	v.originalDst(path, c)
 	if c.Choices == 1 {
 		v.fail(path+".choice_count", "is 1, want 2 or more")
 	}

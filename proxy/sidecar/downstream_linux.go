@@ -1,6 +1,8 @@
 package sidecar
 
 import (
+	"net/netip"
+
 	"golang.org/x/sys/unix"
 
 	"github.com/meshnic/meshnic/proxy/http1"
@@ -53,6 +55,7 @@ type downstream struct {
 	endpoint  int    // that the present try goes to
 	hash      uint64 // that places it, if hashed
 	hashed    bool
+	dst       netip.AddrPort // where the connection was going, if the listener asked
 	tries     mesh.Tries
 	kept      []byte // what was sent upstream, while it may have to be sent again
 	keptBody  int    // how much of that is body
@@ -65,7 +68,7 @@ type downstream struct {
 
 // accept takes over fd, a client's connection to l. It returns nil if that is not
 // possible.
-func (w *worker) accept(fd int, l *chain) *downstream {
+func (w *worker) accept(fd int, l *chain, dst netip.AddrPort) *downstream {
 	var d *downstream
 	if n := len(w.downstreams); n > 0 {
 		d = w.downstreams[n-1]
@@ -81,7 +84,7 @@ func (w *worker) accept(fd int, l *chain) *downstream {
 		}
 	}
 	d.sock = sock{w: w, h: d, fd: fd, t: timer{fire: d.t0}}
-	d.l = l
+	d.l, d.dst = l, dst
 	c := l.c
 	if w.register(&d.sock, edges) != nil {
 		unix.Close(fd)
@@ -359,6 +362,15 @@ func (d *downstream) request(h *http1.Head, b []byte) int {
 // is none the request is answered.
 func (d *downstream) choose() *pool {
 	cl := d.cluster
+	if cl.t.OriginalDst {
+		d.endpoint = -1
+		p := cl.toward(d.w, d.dst)
+		if p == nil {
+			cl.c.CxNoneHealthy++
+			d.answer(&mesh.ReplyNoHealthy)
+		}
+		return p
+	}
 	cl.balancer.Use(cl.limits.health.View())
 	i := cl.balancer.NextAgain(&d.tries, cl.limits, d.hash, d.hashed, cl.c)
 	if i < 0 {

@@ -12,26 +12,26 @@ import (
 	"github.com/meshnic/meshnic/proxy/mesh"
 )
 
-// admit takes over fd, a client's connection, by the filter chain it is for. Where
-// the connection's first bytes tell which, it waits for them.
-func (l *listener) admit(fd int) {
+// admit takes over fd, a client's connection to dst, by the filter chain it is for.
+// Where the connection's first bytes tell which, it waits for them.
+func (l *listener) admit(fd int, dst netip.AddrPort) {
 	w := l.w
 	if l.inspect {
-		if d := w.accept(fd, l.undecided); d != nil {
+		if d := w.accept(fd, l.undecided, dst); d != nil {
 			d.arrived = l
 			d.opening()
 		}
 		return
 	}
-	c := l.pick(fd, "", "")
+	c := l.pick(fd, dst, "", "")
 	switch {
 	case c == nil:
 		l.undecided.c.NoChain++
 		unix.Close(fd)
 	case c.t.TCP != nil:
-		w.relay(fd, c)
+		w.relay(fd, c, dst)
 	default:
-		if d := w.accept(fd, c); d != nil && c.tls != nil {
+		if d := w.accept(fd, c, dst); d != nil && c.tls != nil {
 			d.encrypt(c.tls.config)
 		}
 	}
@@ -41,7 +41,7 @@ func (l *listener) admit(fd int) {
 // rules: the port first, then the server's name, whole before the longest suffix
 // before any, then the transport; at each step, chains that say nothing are what is
 // left if none of those that do matches.
-func (l *listener) pick(fd int, name, transport string) *chain {
+func (l *listener) pick(fd int, dst netip.AddrPort, name, transport string) *chain {
 	if len(l.chains) == 1 && l.chains[0].t.Match.Empty() {
 		return l.chains[0]
 	}
@@ -49,7 +49,7 @@ func (l *listener) pick(fd int, name, transport string) *chain {
 		switch {
 		case m.Port == 0:
 			return 0
-		case m.Port == uint32(localPort(fd, l.addr.Port())):
+		case m.Port == uint32(l.portOf(fd, dst)):
 			return 1
 		}
 		return -1
@@ -100,11 +100,14 @@ func narrow(all []*chain, score func(m *mesh.ChainMatch) int) (out []*chain) {
 	return out
 }
 
-// localPort is the port that fd's client has connected to.
-func localPort(fd int, otherwise uint16) uint16 {
+// portOf is the port that fd's client was going to.
+func (l *listener) portOf(fd int, dst netip.AddrPort) uint16 {
+	if dst.IsValid() {
+		return dst.Port()
+	}
 	a, err := boundTo(fd)
 	if err != nil {
-		return otherwise
+		return l.addr.Port()
 	}
 	return a.Port()
 }
@@ -172,7 +175,7 @@ func (d *downstream) look() bool {
 		d.encrypt(&tls.Config{GetConfigForClient: d.hello})
 		return true
 	}
-	c := d.arrived.pick(d.fd, "", "raw_buffer")
+	c := d.arrived.pick(d.fd, d.dst, "", "raw_buffer")
 	if c == nil {
 		d.l.c.NoChain++
 		d.shut(false)
@@ -190,7 +193,7 @@ func (d *downstream) look() bool {
 
 // hello is crypto/tls's question by which configuration hello is answered.
 func (d *downstream) hello(hello *tls.ClientHelloInfo) (*tls.Config, error) {
-	c := d.arrived.pick(d.fd, strings.ToLower(hello.ServerName), "tls")
+	c := d.arrived.pick(d.fd, d.dst, strings.ToLower(hello.ServerName), "tls")
 	if c == nil || c.tls == nil {
 		d.tls.mute = true // Envoy closes without a word
 		return nil, errNoChain

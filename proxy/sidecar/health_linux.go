@@ -8,6 +8,9 @@ import (
 
 // judge tells the outlier detection what came of a try.
 func (d *downstream) judge(status int) {
+	if d.endpoint < 0 { // it was going there: there is no other
+		return
+	}
 	l, w := d.cluster.limits, d.w
 	w.s.changed(l, l.health.Answered(d.endpoint, status, time.Duration(w.now), w.draw))
 }

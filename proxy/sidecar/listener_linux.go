@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/meshnic/meshnic/internal/failure"
+	"github.com/meshnic/meshnic/proxy/mesh"
 )
 
 // backlog is how many connections may wait to be accepted.
@@ -25,17 +26,17 @@ type listener struct {
 // listen binds addr for one worker and returns the socket and the address it has.
 // With several workers each binds it with SO_REUSEPORT, and the kernel spreads the
 // connections.
-func listen(addr netip.AddrPort, name string, shared, first bool) (int, netip.AddrPort, error) {
-	what := fmt.Sprintf("sidecar: listen on %v for listener %s", addr, name)
+func listen(addr netip.AddrPort, t *mesh.CompiledListener, shared, first bool) (int, netip.AddrPort, error) {
+	what := fmt.Sprintf("sidecar: listen on %v for listener %s", addr, t.Name)
 	if shared && first && addr.Port() != 0 {
 		// SO_REUSEPORT would join another process's listener without a word.
-		fd, err := bind(addr, false)
+		fd, err := bind(addr, false, false)
 		if err != nil {
 			return -1, addr, listenError(what, addr, err)
 		}
 		unix.Close(fd)
 	}
-	fd, err := bind(addr, shared)
+	fd, err := bind(addr, shared, t.Intercept.Transparent)
 	if err != nil {
 		return -1, addr, listenError(what, addr, err)
 	}
@@ -58,7 +59,7 @@ func (l *listener) open(w *worker, fd int) error {
 	return nil
 }
 
-func bind(addr netip.AddrPort, shared bool) (int, error) {
+func bind(addr netip.AddrPort, shared, anyAddress bool) (int, error) {
 	family, sa := sockaddr(addr)
 	fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -70,6 +71,12 @@ func bind(addr netip.AddrPort, shared bool) (int, error) {
 	}
 	for _, o := range options {
 		if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, o, 1); err != nil {
+			unix.Close(fd)
+			return -1, err
+		}
+	}
+	if anyAddress {
+		if err := transparent(fd, family); err != nil {
 			unix.Close(fd)
 			return -1, err
 		}
@@ -95,6 +102,8 @@ func listenError(what string, addr netip.AddrPort, err error) error {
 			next = fmt.Sprintf("stop process %d or choose another port", pid)
 		}
 		return &failure.Error{Kind: failure.Conflict, What: what, Why: why, Next: next, Err: err}
+	case errors.Is(err, unix.EPERM):
+		return failure.Wrap(failure.Privilege, err, what, "run as root or give the binary CAP_NET_ADMIN, which a transparent listener needs")
 	case errors.Is(err, unix.EACCES):
 		return failure.Wrap(failure.Privilege, err, what, "run as root, give the binary CAP_NET_BIND_SERVICE, or choose a port above 1023")
 	case errors.Is(err, unix.EADDRNOTAVAIL):
@@ -132,7 +141,8 @@ func (l *listener) accept(most int) {
 			continue
 		}
 		unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
-		l.admit(fd)
+		to, dst := l.lead(fd)
+		to.admit(fd, dst)
 	}
 }
 

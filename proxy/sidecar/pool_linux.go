@@ -1,6 +1,7 @@
 package sidecar
 
 import (
+	"net/netip"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -16,6 +17,7 @@ type pool struct {
 	cl      *cluster
 	c       *mesh.ClusterCounters
 	index   int // of the endpoint
+	to      netip.AddrPort
 	family  int
 	addr    unix.Sockaddr
 	timeout int64 // to connect, ns
@@ -25,15 +27,21 @@ type pool struct {
 	free       []*upstream   // idle; the one used last is at the end
 	waiting    []*downstream // first in line first
 	connecting []*upstream
-	busy       int // connections with a request
-	drained    int // how often: a connection from before closes after its request
+	busy       int  // connections with a request
+	drained    int  // how often: a connection from before closes after its request
+	wanted     bool // since the last time: see cluster.toward
 }
 
-func newPool(w *worker, cl *cluster, endpoint int) *pool {
-	p := &pool{w: w, cl: cl, c: cl.c, index: endpoint, timeout: int64(cl.t.ConnectTimeout), limits: cl.limits}
-	p.family, p.addr = sockaddr(cl.t.Endpoints[endpoint])
+// newPool makes the pool of an address, an endpoint's or, if that is -1, one that a
+// client was going to.
+func newPool(w *worker, cl *cluster, addr netip.AddrPort, endpoint int) *pool {
+	p := &pool{w: w, cl: cl, c: cl.c, index: endpoint, to: addr, timeout: int64(cl.t.ConnectTimeout), limits: cl.limits}
+	p.family, p.addr = sockaddr(addr)
 	return p
 }
+
+// inUse reports whether requests are under way, or about to be.
+func (p *pool) inUse() bool { return p.busy+len(p.waiting)+len(p.connecting) > 0 }
 
 // take returns an idle connection, nil if there is none.
 func (p *pool) take() *upstream {

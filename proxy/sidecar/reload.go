@@ -28,7 +28,11 @@ func (c *config) bound(l *mesh.CompiledListener) (netip.AddrPort, bool) {
 		return l.Address, false
 	}
 	for i, addr := range c.addrs {
-		if was := &c.table.Listeners[i]; addr == l.Address || was.Address == l.Address && was.Name == l.Name {
+		was := &c.table.Listeners[i]
+		if was.Intercept.Unbound != l.Intercept.Unbound || was.Intercept.Transparent != l.Intercept.Transparent {
+			continue
+		}
+		if addr == l.Address || was.Address == l.Address && was.Name == l.Name {
 			return addr, true
 		}
 	}
@@ -130,9 +134,9 @@ func (s *Server) install(next, old *config) error {
 		addr, kept := old.bound(l)
 		if next.joins(i) {
 			addr = next.addrs[i-1]
-		} else if !kept {
+		} else if !kept && !l.Intercept.Unbound {
 			for j := range s.workers {
-				fd, bound, err := listen(addr, l.Name, len(s.workers) > 1, j == 0)
+				fd, bound, err := listen(addr, l, len(s.workers) > 1, j == 0)
 				if err != nil {
 					closeAll(fds)
 					return err
@@ -146,7 +150,7 @@ func (s *Server) install(next, old *config) error {
 	s.each(func(i int, w *worker) error { return w.adopt(next, fds[i]) }, &failed)
 	s.force.Store(next)
 	for i, addr := range next.addrs {
-		if _, kept := old.bound(&next.table.Listeners[i]); !kept && !next.joins(i) {
+		if _, kept := old.bound(&next.table.Listeners[i]); !kept && !next.joins(i) && !next.table.Listeners[i].Intercept.Unbound {
 			fmt.Fprintf(s.opt.Log, "sidecar: %s listens on %v\n", next.table.Listeners[i].Name, addr)
 		}
 	}

@@ -16,7 +16,9 @@ type cluster struct {
 	t        *mesh.CompiledCluster
 	limits   *limits
 	balancer *mesh.Balancer
-	pools    []*pool // by endpoint
+	pools    []*pool                  // by endpoint
+	led      map[netip.AddrPort]*pool // of the original destination: by that
+	forgets  timer
 	c        *mesh.ClusterCounters
 	tls      *tlsContext // nil for clear text
 	tc       *mesh.TLSCounters
@@ -76,6 +78,12 @@ func (w *worker) adopt(next *config, fds map[int]int) error {
 		} else {
 			if l = had[addr]; l == nil {
 				l = &listener{addr: addr, undecided: newChain(addr, t, nil)}
+				l.sock = sock{w: w, h: l, fd: -1}
+			}
+			switch {
+			case t.Intercept.Unbound:
+				l.shut()
+			case l.fd < 0:
 				if err := l.open(w, fds[i]); err != nil {
 					failed = err
 				}
@@ -134,7 +142,7 @@ func (w *worker) cluster(t *mesh.CompiledCluster, lim *limits, ctx *tlsContext) 
 	}
 	cl.balancer = mesh.NewBalancer(t, w.seed)
 	for j := range t.Endpoints {
-		cl.pools = append(cl.pools, newPool(w, cl, j))
+		cl.pools = append(cl.pools, newPool(w, cl, t.Endpoints[j], j))
 	}
 	if every := int64(lim.health.Interval()); every > 0 && w.id == 0 {
 		cl.sweep.fire = func() {
@@ -158,19 +166,13 @@ func holds(all []*cluster, cl *cluster) bool {
 // retire closes the connections that have no request; the others follow.
 func (cl *cluster) retire() {
 	cl.retired = true
-	for _, p := range cl.pools {
-		p.closeIdle()
-	}
+	cl.each((*pool).closeIdle)
 }
 
 // busy reports whether requests are under way in cl.
-func (cl *cluster) busy() bool {
-	for _, p := range cl.pools {
-		if p.busy+len(p.waiting)+len(p.connecting) > 0 {
-			return true
-		}
-	}
-	return false
+func (cl *cluster) busy() (busy bool) {
+	cl.each(func(p *pool) { busy = busy || p.inUse() })
+	return busy
 }
 
 // retire lets the connections of l finish: their responses ask for the close, more
@@ -263,16 +265,16 @@ func (w *worker) counts(c *mesh.ClusterCounters) bool {
 func (w *worker) hosts() map[hostKey]hostStats {
 	all := map[hostKey]hostStats{}
 	for _, cl := range w.clusters {
-		for i, p := range cl.pools {
+		cl.each(func(p *pool) {
 			h := p.hs
 			h.rqPendingActive = uint64(len(p.waiting))
 			h.rqActive = uint64(p.busy)
 			h.cxActive = uint64(p.busy + len(p.free) + len(p.connecting))
-			k := hostKey{cl.t.Name, cl.t.Endpoints[i]}
+			k := hostKey{cl.t.Name, p.to}
 			was := all[k] // an endpoint may be listed twice
 			h.add(&was)
 			all[k] = h
-		}
+		})
 	}
 	return all
 }

@@ -1,6 +1,7 @@
 package sidecar
 
 import (
+	"net/netip"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -15,6 +16,7 @@ type tcpRelay struct {
 	p        *pool // of the endpoint; its connections are not used
 	down, up half
 	attempts int
+	counts   bool // among p's busy
 	linked   bool // the endpoint has accepted
 	upLast   bool // of the ends of the two streams so far, the endpoint's came last
 	over     bool
@@ -32,7 +34,7 @@ type half struct {
 }
 
 // relay passes on fd, a client's connection.
-func (w *worker) relay(fd int, l *chain) {
+func (w *worker) relay(fd int, l *chain, dst netip.AddrPort) {
 	c := l.c
 	r := &tcpRelay{l: l}
 	r.down.sock = sock{w: w, h: &r.down, fd: fd, t: timer{fire: r.idle}}
@@ -51,14 +53,20 @@ func (w *worker) relay(fd int, l *chain) {
 	r.cl = l.clusters[l.t.TCP.Cluster(w.draw)]
 	cc := r.cl.c
 	r.up.in, r.up.out = &cc.CxRxBytes, &cc.CxTxBytes
-	v := r.cl.limits.health.View()
-	r.cl.balancer.Use(v)
-	if v.Panic {
-		cc.Panics++
+	if r.cl.t.OriginalDst {
+		r.p = r.cl.toward(w, dst)
+	} else {
+		v := r.cl.limits.health.View()
+		r.cl.balancer.Use(v)
+		if v.Panic {
+			cc.Panics++
+		}
+		if i := r.cl.balancer.Next(r.cl.limits, 0, false); i >= 0 {
+			r.p = r.cl.pools[i]
+		}
 	}
-	i := r.cl.balancer.Next(r.cl.limits, 0, false)
 	switch {
-	case i < 0:
+	case r.p == nil:
 		cc.CxNoneHealthy++
 		r.end(false, false)
 		return
@@ -67,8 +75,8 @@ func (w *worker) relay(fd int, l *chain) {
 		r.end(false, false)
 		return
 	}
-	r.p = r.cl.pools[i]
 	r.p.busy++
+	r.counts = true
 	r.connect()
 }
 
@@ -150,6 +158,9 @@ func (r *tcpRelay) refused(timeout bool) {
 // judge tells the outlier detection what came of a connection, by the status that
 // stands for it.
 func (r *tcpRelay) judge(status int) {
+	if r.p.index < 0 {
+		return
+	}
 	w, l := r.down.w, r.cl.limits
 	w.s.changed(l, l.health.Answered(r.p.index, status, time.Duration(w.now), w.draw))
 }
@@ -246,7 +257,7 @@ func (h *half) pump() {
 func (r *tcpRelay) end(remote, reset bool) {
 	w, c := r.down.w, r.l.c
 	r.over = true
-	if r.p != nil {
+	if r.counts {
 		r.p.busy--
 	}
 	if r.up.fd >= 0 {

@@ -304,9 +304,7 @@ func (w *worker) leave() {
 	}
 	for _, clusters := range [][]*cluster{w.clusters, w.replaced} {
 		for _, cl := range clusters {
-			for _, p := range cl.pools {
-				p.closeAll()
-			}
+			cl.each((*pool).closeAll)
 		}
 	}
 	w.settle()
