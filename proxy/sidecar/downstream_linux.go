@@ -73,13 +73,14 @@ func (w *worker) accept(fd int, l *chain, dst netip.AddrPort) *downstream {
 	if n := len(w.downstreams); n > 0 {
 		d = w.downstreams[n-1]
 		w.downstreams = w.downstreams[:n-1]
-		*d = downstream{t0: d.t0, bury: d.bury}
 	} else {
 		d = &downstream{}
 		d.t0 = func() { d.expired() }
 		d.bury = func() {
-			if len(d.w.downstreams) < maxPooled {
-				d.w.downstreams = append(d.w.downstreams, d)
+			w := d.w
+			*d = downstream{t0: d.t0, bury: d.bury} // keeps no configuration that is over
+			if len(w.downstreams) < maxPooled {
+				w.downstreams = append(w.downstreams, d)
 			}
 		}
 	}

@@ -255,13 +255,14 @@ func (w *worker) newUpstream(p *pool) *upstream {
 	if n := len(w.upstreams); n > 0 {
 		u = w.upstreams[n-1]
 		w.upstreams = w.upstreams[:n-1]
-		*u = upstream{t0: u.t0, bury: u.bury}
 	} else {
 		u = &upstream{}
 		u.t0 = func() { u.expired() }
 		u.bury = func() {
-			if len(u.w.upstreams) < maxPooled {
-				u.w.upstreams = append(u.w.upstreams, u)
+			w := u.w
+			*u = upstream{t0: u.t0, bury: u.bury} // keeps no configuration that is over
+			if len(w.upstreams) < maxPooled {
+				w.upstreams = append(w.upstreams, u)
 			}
 		}
 	}

@@ -39,7 +39,7 @@ func newAuthority(t testing.TB, name string) *authority {
 	require.NoError(t, err)
 	tmpl := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, IsCA: true, BasicConstraintsValid: true,
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour), KeyUsage: x509.KeyUsageCertSign,
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(36 * time.Hour), KeyUsage: x509.KeyUsageCertSign,
 	}
 	der, err := x509.CreateCertificate(rand.Reader, tmpl, tmpl, &key.PublicKey, key)
 	require.NoError(t, err)
@@ -97,7 +97,7 @@ func (a *authority) validation(uris ...string) *mesh.Validation {
 	return v
 }
 
-var tomorrow = time.Now().Add(24 * time.Hour)
+var tomorrow = time.Now().Add(36 * time.Hour)
 
 // secureWorld is a mesh of two: certificates for both, and others that are wrong.
 type secureWorld struct {

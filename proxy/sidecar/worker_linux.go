@@ -19,7 +19,11 @@ import (
 const (
 	readSize   = 64 << 10 // one read takes at most this much; also what a body has in flight
 	bufferSize = 16 << 10 // a pooled buffer to begin with
-	maxPooled  = 256      // buffers and connections kept for reuse
+	maxPooled  = 256      // connections and heads kept for reuse
+
+	// Bytes of buffers kept for reuse. Those that have held large bodies would
+	// otherwise fill the pool little by little.
+	maxBuffered = 4 << 20
 )
 
 // worker is one event loop. All of it belongs to the goroutine of run, except
@@ -50,6 +54,7 @@ type worker struct {
 
 	heads       []*http1.Head
 	buffers     [][]byte
+	buffered    int // bytes of buffers
 	downstreams []*downstream
 	upstreams   []*upstream
 	failed      []*sock
@@ -338,13 +343,15 @@ func (w *worker) buffer() []byte {
 	if n := len(w.buffers); n > 0 {
 		b := w.buffers[n-1]
 		w.buffers = w.buffers[:n-1]
+		w.buffered -= cap(b)
 		return b
 	}
 	return make([]byte, 0, bufferSize)
 }
 
 func (w *worker) recycle(b []byte) {
-	if cap(b) > 0 && cap(b) <= 2*readSize && len(w.buffers) < maxPooled {
+	if cap(b) > 0 && cap(b) <= 2*readSize && w.buffered+cap(b) <= maxBuffered {
+		w.buffered += cap(b)
 		w.buffers = append(w.buffers, b[:0])
 	}
 }
