@@ -97,9 +97,18 @@ var carried = map[protoreflect.FullName]map[string][]string{
 	"envoy.config.route.v3.RouteAction.HashPolicy.Cookie": {"name": nil},
 	"envoy.config.cluster.v3.Cluster": {
 		"name": nil, "type": {"STATIC", "ORIGINAL_DST"}, "connect_timeout": nil, "transport_socket": nil, "lb_policy": append(mesh.Policies(), "CLUSTER_PROVIDED"), "load_assignment": nil,
-		"least_request_lb_config": nil, "ring_hash_lb_config": nil, "circuit_breakers": nil, "outlier_detection": nil, "common_lb_config": nil,
+		"least_request_lb_config": nil, "ring_hash_lb_config": nil, "circuit_breakers": nil, "outlier_detection": nil, "common_lb_config": nil, "health_checks": nil,
 		"cleanup_interval": nil,
 	},
+	"envoy.config.core.v3.HealthCheck": {
+		"timeout": nil, "interval": nil, "no_traffic_interval": nil, "no_traffic_healthy_interval": nil, "unhealthy_interval": nil, "unhealthy_edge_interval": nil,
+		"healthy_edge_interval": nil, "initial_jitter": nil, "interval_jitter": nil, "interval_jitter_percent": nil, "unhealthy_threshold": nil,
+		"healthy_threshold": nil, "reuse_connection": nil, "http_health_check": nil, "tcp_health_check": nil,
+	},
+	"envoy.config.core.v3.HealthCheck.HttpHealthCheck": {"host": nil, "path": nil, "expected_statuses": nil, "retriable_statuses": nil},
+	"envoy.config.core.v3.HealthCheck.TcpHealthCheck":  {"send": nil, "receive": nil},
+	"envoy.config.core.v3.HealthCheck.Payload":         {"text": nil},
+	"envoy.type.v3.Int64Range":                         {"start": nil, "end": nil},
 	"envoy.config.cluster.v3.OutlierDetection": {
 		"consecutive_5xx": nil, "consecutive_gateway_failure": nil, "interval": nil, "base_ejection_time": nil, "max_ejection_time": nil,
 		"max_ejection_percent": nil, "always_eject_one_host": nil, "success_rate_minimum_hosts": nil, "success_rate_request_volume": nil,

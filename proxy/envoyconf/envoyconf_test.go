@@ -90,6 +90,13 @@ func reviews() mesh.Config {
 				{Address: "127.0.0.14:9080", Weight: 3}, {Address: "127.0.0.15:9080"}, {Address: "[::1]:9080", Weight: 2}}},
 			{Name: "details", Breakers: &mesh.Breakers{MaxConnections: 100, MaxPending: 1, MaxRequests: 0, MaxRetries: 7, Budget: &mesh.RetryBudget{Percent: 12.5, Least: 1}}, Endpoints: []mesh.Endpoint{{Address: "127.0.0.12:9080"}}},
 			{Name: "empty"},
+			{Name: "asked", Check: &mesh.HealthCheck{
+				Timeout: time.Second, Interval: 2 * time.Second, NoTraffic: 3 * time.Second, NoTrafficHealthy: 4 * time.Second, Unhealthy: 5 * time.Second, UnhealthyEdge: 6 * time.Second,
+				HealthyEdge: 7 * time.Second, InitialJitter: 8 * time.Second, Jitter: 9 * time.Second, JitterPercent: 10, UnhealthyThreshold: 2, HealthyThreshold: 3, Once: true,
+				HTTP: &mesh.HTTPCheck{Host: "h", Path: "/health?x", Expected: []mesh.StatusRange{{Start: 200, End: 201}, {Start: 300, End: 400}}, Retriable: []mesh.StatusRange{{Start: 500, End: 600}}}}},
+			{Name: "connected", Check: &mesh.HealthCheck{
+				Timeout: time.Second, Interval: 2 * time.Second, NoTraffic: 60 * time.Second, NoTrafficHealthy: 60 * time.Second, Unhealthy: 2 * time.Second, UnhealthyEdge: 2 * time.Second,
+				HealthyEdge: 2 * time.Second, UnhealthyThreshold: 1, HealthyThreshold: 1, TCP: &mesh.TCPCheck{Send: []byte("ping"), Receive: [][]byte{[]byte("po"), []byte("ng")}}}},
 			{Name: "judged", Panic: new(12.5), MergeWindow: new(time.Duration(0)), Outliers: &mesh.OutlierDetection{
 				Consecutive5xx: 1, ConsecutiveGateway: 2, Interval: 3 * time.Second, BaseEjection: 4 * time.Second, MaxEjection: 5 * time.Second, MaxPercent: 6, AlwaysEjectOne: true,
 				SuccessHosts: 7, SuccessVolume: 8, SuccessStdev: 9, FailureThreshold: 10, FailureHosts: 11, FailureVolume: 12, Enforce5xx: 13, EnforceGateway: 14, EnforceSuccess: 15, EnforceFailure: 16}},
@@ -269,6 +276,12 @@ func TestReadRefuses(t *testing.T) {
 		{"no time to be ejected", replace("connect_timeout: 0.25s", "outlier_detection: {max_ejection_time: 1s}"), "max_ejection_time: is 1s, want no less than base_ejection_time (30s)"},
 		{"a panic beyond 100", replace("connect_timeout: 0.25s", "common_lb_config: {healthy_panic_threshold: {value: 100.5}}"), "healthy_panic_threshold: is 100.5, want 0 to 100"},
 		{"neither true nor false", replace("connect_timeout: 0.25s", "outlier_detection: {always_eject_one_host: 1}"), "always_eject_one_host: want true or false"},
+		{"a check of nothing", replace("connect_timeout: 0.25s", "health_checks: [{timeout: 1s, interval: 1s, healthy_threshold: 1, unhealthy_threshold: 1}]"), "health_check: has none of http and tcp"},
+		{"a check without thresholds", replace("connect_timeout: 0.25s", "health_checks: [{timeout: 1s, interval: 1s, tcp_health_check: {}}]"), "unhealthy_threshold: is 0 and healthy_threshold 0, want 1 or more"},
+		{"a check of no time", replace("connect_timeout: 0.25s", "health_checks: [{interval: 1s, healthy_threshold: 1, unhealthy_threshold: 1, tcp_health_check: {}}]"), "timeout: is 0s, want 1 ms or more"},
+		{"a payload that is none", replace("connect_timeout: 0.25s", "health_checks: [{tcp_health_check: {send: {text: xyz}}}]"), `send.text: "xyz" is not bytes in hexadecimal`},
+		{"two checks", replace("connect_timeout: 0.25s", "health_checks: [{}, {}]"), "health_checks: has 2 entries, want 1"},
+		{"a check by gRPC", replace("connect_timeout: 0.25s", "health_checks: [{grpc_health_check: {}}]"), "grpc_health_check: is not supported"},
 		{"one choice", replace("connect_timeout: 0.25s", "least_request_lb_config: {choice_count: 1}"), `choice_count: is 1, want 2 or more`},
 		{"DNS", replace("connect_timeout: 0.25s", "type: STRICT_DNS"), `type: is "STRICT_DNS", supported: STATIC`},
 		{"duration without a unit", replace("0.25s", "0.25"), `f.yaml:29:22: static_resources.clusters[0].connect_timeout: "0.25" is not a duration`},

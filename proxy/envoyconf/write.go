@@ -272,6 +272,7 @@ func cluster(c *mesh.Cluster) *clusterv3.Cluster {
 		LoadAssignment:       la,
 		OutlierDetection:     outlierDetection(c.Outliers),
 		CommonLbConfig:       commonLBConfig(c),
+		HealthChecks:         healthChecks(c.Check),
 	}
 	if c.OriginalDst {
 		out.ClusterDiscoveryType = &clusterv3.Cluster_Type{Type: clusterv3.Cluster_ORIGINAL_DST}

@@ -62,9 +62,12 @@ func (c *CompiledCluster) panics(healthy int) bool {
 type Health struct {
 	c        *CompiledCluster
 	view     atomic.Pointer[View]
-	detector *detector // or nil
+	detector *detector     // or nil
+	checker  *checker      // or nil
+	down     []atomic.Bool // what checker says
 
 	mu      sync.Mutex // of everything but view and what detector.record touches
+	warm    bool       // all endpoints have been checked
 	ever    bool       // view was renewed
 	renewed time.Duration
 	due     time.Duration // when it will be, 0 if there is nothing new
@@ -86,6 +89,12 @@ func NewHealth(c *CompiledCluster) *Health {
 	if c.Outliers != nil {
 		h.detector = newDetector(c.Outliers, len(c.Endpoints))
 	}
+	if c.Check != nil {
+		h.checker, h.down = newChecker(c.Check, len(c.Endpoints)), make([]atomic.Bool, len(c.Endpoints))
+		for i := range h.down {
+			h.down[i].Store(true)
+		}
+	}
 	h.view.Store(c.view(h.healthy))
 	return h
 }
@@ -99,11 +108,50 @@ func (h *Health) Ejected(i int) bool {
 	return h.detector != nil && h.detector.hosts[i].ejected.Load()
 }
 
-func (h *Health) healthy(i int) bool { return !h.Ejected(i) }
+// Down reports whether the health checks say that endpoint i is.
+func (h *Health) Down(i int) bool { return h.checker != nil && h.down[i].Load() }
+
+func (h *Health) healthy(i int) bool { return !h.Ejected(i) && !h.Down(i) }
+
+// Checking counts a check that begins.
+func (h *Health) Checking() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.checker.attempts++
+}
+
+// Checked notes the result of a check of endpoint i and returns how long to wait
+// before the next; traffic says that the cluster has had a connection.
+func (h *Health) Checked(i int, r CheckResult, traffic bool, now time.Duration, draw func() uint64) (time.Duration, Change) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	changed, wait := h.checker.result(i, r, traffic, draw)
+	h.down[i].Store(h.checker.hosts[i].failed)
+	defer func() { h.warm = h.warm || h.checker.warm() }()
+	// Who answers well is well again, whatever its answers were before.
+	if r == CheckGood && !h.Down(i) && h.Ejected(i) {
+		h.detector.back(i)
+		changed = true
+	}
+	switch {
+	case !changed:
+		return wait, Change{}
+	case h.Down(i):
+		return wait, h.changed(now, i)
+	}
+	return wait, h.changed(now)
+}
+
+// FirstCheck is how long to wait before the first.
+func (h *Health) FirstCheck(draw func() uint64) time.Duration {
+	return jitter(h.c.Check.InitialJitter, draw)
+}
 
 // changed follows a change of health.
 func (h *Health) changed(now time.Duration, failed ...int) Change {
 	switch window := h.c.MergeWindow; {
+	case h.checker != nil && !h.warm: // the first results don't wait for one another
+		h.view.Store(h.c.view(h.healthy))
 	case window == 0, !h.ever, now-h.renewed > window:
 		h.renew(now)
 	case h.due == 0:
@@ -180,6 +228,9 @@ func (h *Health) Stats(dst []Stat) []Stat {
 	)
 	if h.detector != nil {
 		dst = h.detector.stats(dst, h.c.Name)
+	}
+	if h.checker != nil {
+		dst = h.checker.stats(dst, h.c.Name)
 	}
 	return dst
 }

@@ -88,6 +88,7 @@ type Cluster struct {
 	Endpoints      []Endpoint    `json:"endpoints"`
 
 	Outliers *OutlierDetection `json:"outlier_detection,omitempty"`
+	Check    *HealthCheck      `json:"health_check,omitempty"`
 	Panic    *float64          `json:"healthy_panic_threshold,omitempty"` // percent; nil means DefaultPanic
 
 	MergeWindow *time.Duration `json:"update_merge_window,omitempty"` // of changes of health; 0 is none, nil means DefaultMergeWindow

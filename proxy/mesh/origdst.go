@@ -24,6 +24,8 @@ func (v *validator) originalDst(path string, c *Cluster) {
 		v.fail(path+".endpoints", "is not empty, and the cluster is the original destination")
 	case c.OriginalDst && c.Policy != "":
 		v.fail(path+".lb_policy", "is %q, and the cluster is the original destination", c.Policy)
+	case c.OriginalDst && c.Check != nil:
+		v.fail(path+".health_check", "is for endpoints, and there are none")
 	case c.OriginalDst && c.Outliers != nil:
 		v.fail(path+".outlier_detection", "is not supported where the cluster is the original destination")
 	}

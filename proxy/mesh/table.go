@@ -64,6 +64,7 @@ type CompiledCluster struct {
 	Cleanup        time.Duration
 
 	Outliers *OutlierDetection // or nil
+	Check    *HealthCheck      // or nil
 	Panic    int               // threshold in percent
 
 	MergeWindow time.Duration
@@ -126,7 +127,7 @@ func Compile(cfg Config) (*Table, error) {
 	index := map[string]int{}
 	for i, c := range cfg.Clusters {
 		index[c.Name] = i
-		out := CompiledCluster{Name: c.Name, ConnectTimeout: c.ConnectTimeout, Policy: c.Policy, Choices: int(c.Choices), TLS: c.TLS, Outliers: c.Outliers, Panic: DefaultPanic, MergeWindow: DefaultMergeWindow,
+		out := CompiledCluster{Name: c.Name, ConnectTimeout: c.ConnectTimeout, Policy: c.Policy, Choices: int(c.Choices), TLS: c.TLS, Outliers: c.Outliers, Check: c.Check, Panic: DefaultPanic, MergeWindow: DefaultMergeWindow,
 			OriginalDst: c.OriginalDst, Cleanup: cmp.Or(c.Cleanup, DefaultCleanup)}
 		if out.Breakers = DefaultBreakers; c.Breakers != nil {
 			out.Breakers = *c.Breakers

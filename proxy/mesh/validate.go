@@ -105,6 +105,9 @@ func (v *validator) cluster(path string, c *Cluster) {
 		v.budget(path+".circuit_breakers.retry_budget", c.Breakers.Budget)
 	}
 	v.outliers(path+".outlier_detection", c.Outliers)
+	if v.check(path+".health_check", c.Check); c.Check != nil && c.TLS != nil {
+		v.fail(path+".health_check", "over TLS is not supported yet")
+	}
 	if c.Panic != nil && !(*c.Panic >= 0 && *c.Panic <= 100) {
 		v.fail(path+".healthy_panic_threshold", "is %g, want 0 to 100", *c.Panic)
 	}

@@ -90,9 +90,15 @@ func (s *Server) writeClusters(w io.Writer, filter *regexp.Regexp) {
 			for _, st := range h.all() {
 				fmt.Fprintf(w, "%s%s::%d\n", p, st.name, *st.n)
 			}
-			flags := "healthy"
+			flags := ""
+			if c.limits[i].health.Down(j) {
+				flags = "/failed_active_hc"
+			}
 			if c.limits[i].health.Ejected(j) {
-				flags = "/failed_outlier_check"
+				flags += "/failed_outlier_check"
+			}
+			if flags == "" {
+				flags = "healthy"
 			}
 			fmt.Fprintf(w, "%[1]shostname::\n%[1]shealth_flags::%[3]s\n%[1]sweight::%[2]d\n%[1]sregion::\n%[1]szone::\n%[1]ssub_zone::\n"+
 				"%[1]scanary::false\n%[1]spriority::0\n%[1]ssuccess_rate::-1\n%[1]slocal_origin_success_rate::-1\n", p, cl.Weights[j], flags)
@@ -109,6 +115,7 @@ func (s *Server) clusterStatuses(filter *regexp.Regexp) any {
 		Name  string `json:"name"`
 	}
 	type health struct {
+		Down    bool   `json:"failed_active_health_check,omitempty"`
 		Outlier bool   `json:"failed_outlier_check,omitempty"`
 		EDS     string `json:"eds_health_status"`
 	}
@@ -155,7 +162,7 @@ func (s *Server) clusterStatuses(filter *regexp.Regexp) any {
 			if h == nil {
 				h = &hostStats{}
 			}
-			e := host{Address: addressOf(addr), Health: health{c.limits[i].health.Ejected(j), "HEALTHY"}, Weight: cl.Weights[j]}
+			e := host{Address: addressOf(addr), Health: health{c.limits[i].health.Down(j), c.limits[i].health.Ejected(j), "HEALTHY"}, Weight: cl.Weights[j]}
 			for _, gauge := range []bool{false, true} { // Envoy lists the counters first
 				for _, n := range h.all() {
 					v := stat{Name: n.name}

@@ -20,7 +20,8 @@ type limits struct {
 	counted     bool           // requests are
 	active      []atomic.Int64 // requests under way, by endpoint; nil where no policy asks for them
 
-	health *mesh.Health
+	health  *mesh.Health
+	traffic atomic.Bool // the cluster has had a connection
 }
 
 func newLimits(c *mesh.CompiledCluster) *limits {

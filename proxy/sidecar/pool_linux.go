@@ -136,6 +136,7 @@ func (p *pool) connect() {
 		}
 		p.limits.connections.Add(1)
 	}
+	p.limits.traffic.Store(true)
 	c.CxTotal++
 	c.CxActive++
 	p.hs.cxTotal++

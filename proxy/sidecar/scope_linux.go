@@ -23,6 +23,7 @@ type cluster struct {
 	tls      *tlsContext // nil for clear text
 	tc       *mesh.TLSCounters
 	sweep    timer // of the outlier detection, of the first worker alone
+	probes   []*probe
 	renew    timer // of the view of what is healthy, of the first worker alone
 	retired  bool  // a reload has replaced or removed it: connections close after their request
 }
@@ -57,6 +58,7 @@ func (w *worker) adopt(next *config, fds map[int]int) error {
 			cl.retire()
 			w.timers.remove(&cl.sweep)
 			w.timers.remove(&cl.renew)
+			cl.stopProbes()
 			w.replaced = append(w.replaced, cl)
 		}
 	}
@@ -151,6 +153,7 @@ func (w *worker) cluster(t *mesh.CompiledCluster, lim *limits, ctx *tlsContext) 
 		}
 		w.timers.set(&cl.sweep, w.now+every)
 	}
+	w.probe(cl)
 	return cl
 }
 

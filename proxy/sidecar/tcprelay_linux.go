@@ -85,6 +85,7 @@ func (r *tcpRelay) connect() {
 	w, cc := r.down.w, r.cl.c
 	r.attempts++
 	r.cl.limits.connections.Add(1)
+	r.cl.limits.traffic.Store(true)
 	r.cl.limits.carry(r.p.index, 1)
 	cc.RqPendingTotal++
 	cc.RqPendingActive++

@@ -309,6 +309,7 @@ func (w *worker) leave() {
 	}
 	for _, clusters := range [][]*cluster{w.clusters, w.replaced} {
 		for _, cl := range clusters {
+			cl.stopProbes()
 			cl.each((*pool).closeAll)
 		}
 	}
