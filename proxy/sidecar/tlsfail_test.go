@@ -337,3 +337,45 @@ func TestIdleTLSConnectionsAreCheap(t *testing.T) {
 	})
 	require.Zero(t, <-held)
 }
+
+// The same on the side of the cluster: a new certificate is a new cluster, whose
+// connections are made with it, and the old ones close after their request.
+func TestReloadClientCertificate(t *testing.T) {
+	w := newSecureWorld(t)
+	dir := t.TempDir()
+	file := func(name, text string) mesh.Source {
+		p := filepath.Join(dir, name)
+		require.NoError(t, os.WriteFile(p, []byte(text), 0o600))
+		return mesh.Source{File: p}
+	}
+	app := answer(t, func(raw net.Conn, _ *bufio.Reader) {
+		c := tls.Server(raw, w.tlsServer(w.server))
+		r := bufio.NewReader(c)
+		for skipHead(r) == nil {
+			fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nX-Client: %v\r\n\r\n", c.ConnectionState().PeerCertificates[0].URIs[0])
+		}
+	})
+	cfg := w.originate(relay(0, mesh.Endpoint{Address: app}))
+	cfg.Clusters[0].TLS.Certificates = []mesh.Certificate{{Chain: file("cert.pem", w.client.chain), Key: file("key.pem", w.client.key)}}
+	s := start(t, cfg, Options{Concurrency: 1})
+	c := dial(t, s)
+	r := bufio.NewReader(c)
+	who := func() string {
+		_, err := io.WriteString(c, get)
+		require.NoError(t, err)
+		resp, err := http.ReadResponse(r, nil)
+		require.NoError(t, err)
+		require.Equal(t, 200, resp.StatusCode)
+		return resp.Header.Get("X-Client")
+	}
+	require.Equal(t, "spiffe://mesh/client", who())
+	require.NoError(t, s.Reload(cfg))
+	require.Equal(t, "spiffe://mesh/client", who())
+	require.Equal(t, uint64(1), stat(t, s, "cluster.app.upstream_cx_total"), "the same files are the same cluster")
+	file("cert.pem", w.other.chain)
+	file("key.pem", w.other.key)
+	require.NoError(t, s.Reload(cfg))
+	require.Equal(t, "spiffe://mesh/other", who())
+	require.Equal(t, uint64(2), stat(t, s, "cluster.app.ssl.handshake"))
+	eventually(t, s, "cluster.app.upstream_cx_active", 1)
+}
