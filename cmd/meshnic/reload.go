@@ -22,6 +22,24 @@ func readBootstrap(file string) (mesh.Config, error) {
 	return envoyconf.Read(b, file)
 }
 
+// reopenOnUser has s open its access logs anew whenever SIGUSR1 comes, until stop is
+// called.
+func reopenOnUser(s *sidecar.Server) (stop func()) {
+	usr, done := make(chan os.Signal, 1), make(chan struct{})
+	signal.Notify(usr, syscall.SIGUSR1)
+	go func() {
+		defer close(done)
+		for range usr {
+			s.ReopenLogs()
+		}
+	}()
+	return func() {
+		signal.Stop(usr)
+		close(usr)
+		<-done
+	}
+}
+
 // reloadOnHangup has s read file again whenever SIGHUP comes, until stop is called.
 // A file that is refused changes nothing; why goes to log.
 func reloadOnHangup(s *sidecar.Server, file string, log io.Writer) (stop func()) {

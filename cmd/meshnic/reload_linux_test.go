@@ -18,16 +18,17 @@ import (
 )
 
 // On SIGHUP the sidecar reads its file again; one that is refused is named with
-// line and column and changes nothing.
+// line and column and changes nothing. On SIGUSR1 it opens its access log anew.
 func TestSidecarReloadsOnHangup(t *testing.T) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	addr := ln.Addr().String()
 	require.NoError(t, ln.Close())
-	file := filepath.Join(t.TempDir(), "envoy.yaml")
+	dir := t.TempDir()
+	file, accesses := filepath.Join(dir, "envoy.yaml"), filepath.Join(dir, "log")
 	write := func(body string) {
 		b, err := envoyconf.Bootstrap(mesh.Config{Listeners: []mesh.Listener{{
-			Name: "in", Address: addr, StatPrefix: "in",
+			Name: "in", Address: addr, StatPrefix: "in", Logs: []mesh.AccessLog{{Path: accesses, Text: "%BYTES_SENT%\n"}},
 			VirtualHosts: []mesh.VirtualHost{{Name: "any", Domains: []string{"*"}, Routes: []mesh.Route{{
 				Prefix: "/", Direct: &mesh.DirectResponse{Status: 200, Body: body},
 			}}}},
@@ -40,7 +41,10 @@ func TestSidecarReloadsOnHangup(t *testing.T) {
 	stderr, err := cmd.StderrPipe()
 	require.NoError(t, err)
 	require.NoError(t, cmd.Start())
-	defer cmd.Wait()
+	defer func() { // also when a requirement is not met
+		cmd.Process.Kill()
+		cmd.Wait()
+	}()
 	defer time.AfterFunc(20*time.Second, func() { cmd.Process.Kill() }).Stop()
 	log := bufio.NewReader(stderr)
 	until := func(what string) string {
@@ -72,6 +76,12 @@ func TestSidecarReloadsOnHangup(t *testing.T) {
 	require.NoError(t, cmd.Process.Signal(syscall.SIGHUP))
 	require.Contains(t, until("reload refused"), "envoy.yaml:3:3: static_resources.secrets: is not supported")
 	require.Equal(t, "two", fetch())
+	require.NoError(t, os.Rename(accesses, accesses+".1"))
+	require.NoError(t, cmd.Process.Signal(syscall.SIGUSR1))
+	require.Eventually(t, func() bool { _, err := os.Stat(accesses); return err == nil }, 5*time.Second, 5*time.Millisecond)
+	b, err := os.ReadFile(accesses + ".1")
+	require.NoError(t, err)
+	require.Equal(t, "3\n3\n3\n", string(b))
 	require.NoError(t, cmd.Process.Signal(syscall.SIGINT))
 	_, err = io.Copy(io.Discard, log)
 	require.NoError(t, err)

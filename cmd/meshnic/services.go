@@ -19,14 +19,14 @@ import (
 func newSidecar() *cobra.Command {
 	var config string
 	var concurrency int
-	var drain time.Duration
+	var drain, flush time.Duration
 	cmd := &cobra.Command{
 		Use:   "sidecar --config BOOTSTRAP",
 		Short: "Run the host sidecar on an Envoy bootstrap file",
 		Long: `sidecar reads an Envoy bootstrap file (v3, YAML or JSON), listens, routes and balances as
 Envoy would, and drains when it is interrupted. What it does not carry of the file it refuses,
 by its path in the file. On SIGHUP it reads the file again and changes over without dropping a
-request; a file that it refuses then changes nothing.`,
+request; a file that it refuses then changes nothing. On SIGUSR1 it opens its access logs anew.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if config == "" {
@@ -39,17 +39,19 @@ request; a file that it refuses then changes nothing.`,
 			if err != nil {
 				return err
 			}
-			s, err := sidecar.New(cfg, sidecar.Options{Log: cmd.ErrOrStderr(), Concurrency: concurrency, DrainTime: drain})
+			s, err := sidecar.New(cfg, sidecar.Options{Log: cmd.ErrOrStderr(), Concurrency: concurrency, DrainTime: drain, LogFlush: flush})
 			if err != nil {
 				return err
 			}
 			defer reloadOnHangup(s, config, cmd.ErrOrStderr())()
+			defer reopenOnUser(s)()
 			return s.Run(cmd.Context())
 		},
 	}
 	cmd.Flags().StringVarP(&config, "config", "c", "", "Envoy bootstrap file")
 	cmd.Flags().IntVar(&concurrency, "concurrency", 0, "worker threads; 0 is one a core")
 	cmd.Flags().DurationVar(&drain, "drain-time", mesh.DrainTime, "how long connections of listeners that are drained have to finish")
+	cmd.Flags().DurationVar(&flush, "log-flush", 10*time.Second, "how long a line of an access log may wait to be written")
 	return cmd
 }
 

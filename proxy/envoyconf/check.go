@@ -1,6 +1,7 @@
 package envoyconf
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"regexp"
@@ -53,7 +54,7 @@ var carried = map[protoreflect.FullName]map[string][]string{
 	tlsPackage + "SubjectAltNameMatcher":        {"san_type": mesh.SANTypes(), "matcher": nil},
 	"envoy.config.listener.v3.Filter":           {"name": nil, "typed_config": nil},
 	"envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager": {
-		"codec_type": {"HTTP1", "AUTO"}, "stat_prefix": nil, "route_config": nil, "http_filters": nil, "forward_client_cert_details": {"SANITIZE"},
+		"codec_type": {"HTTP1", "AUTO"}, "stat_prefix": nil, "route_config": nil, "http_filters": nil, "access_log": nil, "forward_client_cert_details": {"SANITIZE"},
 	},
 	"envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy": {
 		"stat_prefix": nil, "cluster": nil, "weighted_clusters": nil, "idle_timeout": nil, "max_connect_attempts": nil,
@@ -63,10 +64,15 @@ var carried = map[protoreflect.FullName]map[string][]string{
 		"name": nil, "weight": nil,
 	},
 	"envoy.extensions.filters.network.http_connection_manager.v3.HttpFilter": {"name": nil, "typed_config": nil},
+	"envoy.config.accesslog.v3.AccessLog":                                    {"name": nil, "typed_config": nil},
+	"envoy.extensions.access_loggers.file.v3.FileAccessLog":                  {"path": nil, "log_format": nil},
+	"envoy.extensions.access_loggers.stream.v3.StdoutAccessLog":              {"log_format": nil},
+	"envoy.extensions.access_loggers.stream.v3.StderrAccessLog":              {"log_format": nil},
+	"envoy.config.core.v3.SubstitutionFormatString":                          {"text_format_source": nil, "json_format": nil, "omit_empty_values": nil},
 	"envoy.extensions.filters.http.router.v3.Router":                         {},
 	"envoy.config.route.v3.RouteConfiguration":                               withMutations("name", "virtual_hosts"),
 	"envoy.config.route.v3.VirtualHost":                                      withMutations("name", "domains", "routes", "retry_policy", "include_request_attempt_count", "include_attempt_count_in_response"),
-	"envoy.config.route.v3.Route":                                            withMutations("match", "route", "direct_response", "redirect"),
+	"envoy.config.route.v3.Route":                                            withMutations("name", "match", "route", "direct_response", "redirect"),
 	"envoy.config.core.v3.HeaderValueOption":                                 {"header": nil, "append_action": mesh.AppendActions(), "keep_empty_value": nil},
 	"envoy.config.core.v3.HeaderValue":                                       {"key": nil, "value": nil},
 	"envoy.config.route.v3.DirectResponseAction":                             {"status": nil, "body": nil},
@@ -169,6 +175,70 @@ func wrap(n *yaml.Node) *node {
 	return &node{Node: n, line: n.Line, column: n.Column}
 }
 
+// json is n as JSON. Keys are what they are written as, whatever YAML 1.1 would
+// take "n" and "on" for; in YAML a number that is not one of
+// 32 bits is text, as it is to Envoy.
+func (n *node) json(isJSON bool) ([]byte, error) {
+	v, err := plain(n.Node, isJSON)
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(v)
+}
+
+func plain(n *yaml.Node, isJSON bool) (v any, err error) {
+	switch n = wrap(n).Node; n.Kind {
+	case yaml.MappingNode:
+		m := map[string]any{}
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			if m[wrap(n.Content[i]).Value], err = plain(n.Content[i+1], isJSON); err != nil {
+				return nil, err
+			}
+		}
+		return m, nil
+	case yaml.SequenceNode:
+		list := make([]any, len(n.Content))
+		for i, e := range n.Content {
+			if list[i], err = plain(e, isJSON); err != nil {
+				return nil, err
+			}
+		}
+		return list, nil
+	}
+	switch tag := n.ShortTag(); {
+	case tag == "!!int" && !isJSON:
+		if i, err := strconv.ParseInt(n.Value, 0, 32); err == nil {
+			return i, nil
+		}
+		return n.Value, nil
+	case tag == "!!bool", tag == "!!int", tag == "!!null", tag == "!!float" && isJSON:
+		err = n.Decode(&v)
+		return v, err
+	case oldBool(n):
+		w := strings.ToLower(n.Value)
+		return w == "y" || w == "yes" || w == "on", nil
+	}
+	return n.Value, nil
+}
+
+// oldBool reports whether Envoy, like YAML before 1.2, takes n for a boolean
+// because it is not in quotes.
+func oldBool(n *yaml.Node) bool {
+	if n.Kind != yaml.ScalarNode || n.Style&(yaml.SingleQuotedStyle|yaml.DoubleQuotedStyle|yaml.LiteralStyle|yaml.FoldedStyle) != 0 {
+		return false
+	}
+	return isOldBool(n.Value)
+}
+
+func isOldBool(s string) bool {
+	switch lower := strings.ToLower(s); lower {
+	case "y", "n", "yes", "no", "on", "off":
+		// In one case, or with a capital alone.
+		return s == lower || s == strings.ToUpper(s) || s[1:] == lower[1:]
+	}
+	return false
+}
+
 // find returns the value at a path like "a.b[0].c", or the nearest above it.
 func (n *node) find(path string) *node {
 	for _, part := range strings.FieldsFunc(path, func(r rune) bool { return r == '.' || r == '[' || r == ']' }) {
@@ -180,7 +250,7 @@ func (n *node) find(path string) *node {
 			}
 		case yaml.MappingNode:
 			for i := 0; i+1 < len(n.Content); i += 2 {
-				if snake(n.Content[i].Value) == part {
+				if k := n.Content[i].Value; k == part || snake(k) == part {
 					next = n.Content[i+1]
 				}
 			}
@@ -309,6 +379,12 @@ func (c *checker) value(v *node, path string, f protoreflect.FieldDescriptor, va
 			}
 		case "google.protobuf.BoolValue":
 			c.truth(v, path)
+		case "google.protobuf.Struct":
+			if v.Kind != yaml.MappingNode {
+				c.fail(v, path, "want a mapping")
+				return
+			}
+			c.free(v, path)
 		case "google.protobuf.UInt32Value", "google.protobuf.UInt64Value": // the latter are sizes below 2³²
 			c.number(v, path)
 		default:
@@ -336,7 +412,7 @@ func (c *checker) value(v *node, path string, f protoreflect.FieldDescriptor, va
 			c.fail(v, path, "%q is not a number", v.Value)
 		}
 	case protoreflect.StringKind:
-		if v.ShortTag() != "!!str" {
+		if v.ShortTag() != "!!str" || oldBool(v.Node) {
 			c.fail(v, path, "%s is not a string; put it in quotes", v.Value)
 		}
 	}
@@ -345,6 +421,34 @@ func (c *checker) value(v *node, path string, f protoreflect.FieldDescriptor, va
 func (c *checker) truth(v *node, path string) {
 	if v.Kind != yaml.ScalarNode || v.ShortTag() != "!!bool" {
 		c.fail(v, path, "want true or false")
+	}
+}
+
+// free checks a value that may be anything JSON has.
+func (c *checker) free(v *node, path string) {
+	c.depth++
+	defer func() { c.depth-- }()
+	if c.messages++; c.depth > maxDepth || c.messages > maxMessages {
+		if c.depth > maxDepth || c.messages == maxMessages+1 {
+			c.fail(v, path, "is nested too deeply, or too much")
+		}
+		return
+	}
+	switch v.Kind {
+	case yaml.MappingNode:
+		seen := map[string]bool{}
+		for i := 0; i+1 < len(v.Content); i += 2 {
+			k := wrap(v.Content[i])
+			if seen[k.Value] || k.Kind != yaml.ScalarNode {
+				c.fail(k, path, "%q is no key, or is given twice", k.Value)
+			}
+			seen[k.Value] = true
+			c.free(wrap(v.Content[i+1]), path+"."+k.Value)
+		}
+	case yaml.SequenceNode:
+		for i, e := range v.Content {
+			c.free(wrap(e), fmt.Sprintf("%s[%d]", path, i))
+		}
 	}
 }
 

@@ -53,7 +53,7 @@ func reviews() mesh.Config {
 					{Path: "/old", Redirect: &mesh.Redirect{Status: 308, HTTPS: true, Host: "new.example", Port: 8443, Path: "/new", StripQuery: true}},
 					{Path: "/older", Redirect: &mesh.Redirect{Host: "new.example"}},
 					{Prefix: "/moved/", Cluster: "details", Rewrite: mesh.Rewrite{Prefix: "/", Host: "inside.example"}, Mutate: mesh.HeaderMutations{
-						Request:  mesh.Mutations{Remove: []string{"x-debug"}, Add: []mesh.HeaderValue{{Name: "x-load", Value: "100%"}, {Name: "x-empty", KeepEmpty: true}}},
+						Request:  mesh.Mutations{Remove: []string{"x-debug"}, Add: []mesh.HeaderValue{{Name: "x-load", Value: "100%%"}, {Name: "x-client", Value: "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%"}, {Name: "x-empty", KeepEmpty: true}}},
 						Response: mesh.Mutations{Remove: []string{"x-powered-by"}, Add: []mesh.HeaderValue{{Name: "x-frame-options", Value: "DENY", Action: mesh.OverwriteOrAdd}}},
 					}},
 					{Prefix: "/service/", Cluster: "details", Rewrite: mesh.Rewrite{Regex: "^/service/([^/]+)", Substitution: `/\1`}},
@@ -65,7 +65,7 @@ func reviews() mesh.Config {
 					{Prefix: "/once", Cluster: "details", Retry: &mesh.RetryPolicy{On: []string{"reset"}}},
 					{Separated: "/api", Cluster: "details"}, {Regex: "/v[12]/.*", Cluster: "details"},
 					{Path: "/canary", Clusters: []mesh.WeightedCluster{{Name: "reviews", Weight: 90}, {Name: "details", Weight: 10}}},
-					{Prefix: "/", Cluster: "reviews", Timeout: 2500 * time.Millisecond, Hash: []mesh.HashPolicy{{Header: "x-user", Terminal: true}, {Cookie: "session"}}},
+					{Name: "rest", Prefix: "/", Cluster: "reviews", Timeout: 2500 * time.Millisecond, Hash: []mesh.HashPolicy{{Header: "x-user", Terminal: true}, {Cookie: "session"}}},
 				},
 			}, {
 				Name: "any", Domains: []string{"*"},
@@ -73,6 +73,10 @@ func reviews() mesh.Config {
 			}},
 		}, {
 			Name: "inbound", Address: "[::1]:15006", StatPrefix: "inbound", Intercept: mesh.Interception{OriginalDst: true, Transparent: true},
+			Logs: []mesh.AccessLog{
+				{Path: "/dev/null"}, {Path: "/dev/null", Text: "%START_TIME(%s.%3f)% %REQ(A?B):5%\n"},
+				{Path: "/dev/null", OmitEmpty: true, JSON: map[string]any{"status": "%RESPONSE_CODE%", "of": map[string]any{"n": 15., "off": "on", "list": []any{true, nil, "100%%"}}}},
+			},
 			Mutate: mesh.HeaderMutations{Response: mesh.Mutations{Add: []mesh.HeaderValue{{Name: "x-listener", Value: "1", Action: mesh.AddIfAbsent}}}},
 			VirtualHosts: []mesh.VirtualHost{{
 				Name: "any", Domains: []string{"*"},

@@ -2,7 +2,6 @@ package envoyconf
 
 import (
 	"fmt"
-	"strings"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 
@@ -26,12 +25,8 @@ func (r *reader) mutations(path string, m mutating) (out mesh.HeaderMutations) {
 
 func (r *reader) headerValues(path string, list []*corev3.HeaderValueOption) (out []mesh.HeaderValue) {
 	for i, h := range list {
-		// Envoy's format strings: %% is a percent sign.
-		parts := strings.Split(h.GetHeader().GetValue(), "%%")
-		if strings.Contains(strings.Join(parts, ""), "%") {
-			r.fail(fmt.Sprintf("%s[%d].header.value", path, i), "%q: format strings are not supported yet, beyond %%%% for a percent sign", h.GetHeader().GetValue())
-		}
-		x := mesh.HeaderValue{Name: h.GetHeader().GetKey(), Value: strings.Join(parts, "%"), KeepEmpty: h.GetKeepEmptyValue()}
+		r.format(fmt.Sprintf("%s[%d].header.value", path, i), h.GetHeader().GetValue())
+		x := mesh.HeaderValue{Name: h.GetHeader().GetKey(), Value: h.GetHeader().GetValue(), KeepEmpty: h.GetKeepEmptyValue()}
 		if a := mesh.AppendAction(h.GetAppendAction().String()); a != mesh.AppendOrAdd {
 			x.Action = a
 		}
@@ -44,7 +39,7 @@ func (r *reader) headerValues(path string, list []*corev3.HeaderValueOption) (ou
 func headerOptions(list []mesh.HeaderValue) (out []*corev3.HeaderValueOption) {
 	for _, h := range list {
 		out = append(out, &corev3.HeaderValueOption{
-			Header:         &corev3.HeaderValue{Key: h.Name, Value: strings.ReplaceAll(h.Value, "%", "%%")},
+			Header:         &corev3.HeaderValue{Key: h.Name, Value: h.Value},
 			AppendAction:   corev3.HeaderValueOption_HeaderAppendAction(corev3.HeaderValueOption_HeaderAppendAction_value[string(h.Action)]), // appending is 0
 			KeepEmptyValue: h.KeepEmpty,
 		})

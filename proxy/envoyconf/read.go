@@ -3,6 +3,7 @@ package envoyconf
 import (
 	"fmt"
 	"net/netip"
+	"strings"
 	"time"
 
 	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
@@ -16,7 +17,6 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
-	"sigs.k8s.io/yaml"
 
 	"github.com/meshnic/meshnic/internal/failure"
 	"github.com/meshnic/meshnic/proxy/mesh"
@@ -35,7 +35,7 @@ func Read(file []byte, name string) (mesh.Config, error) {
 	if problems := check(n); len(problems) > 0 {
 		return mesh.Config{}, bad(name, problems)
 	}
-	j, err := yaml.YAMLToJSON(file)
+	j, err := n.json(strings.HasSuffix(name, ".json"))
 	if err != nil {
 		return mesh.Config{}, bad(name, []Problem{{Why: err.Error()}})
 	}
@@ -136,6 +136,7 @@ func (r *reader) filterChain(path string, out mesh.Listener, c *listenerv3.Filte
 	if len(hf) != 1 || hf[0].GetTypedConfig().GetTypeUrl() != typePrefix+"envoy.extensions.filters.http.router.v3.Router" {
 		r.fail(path+".http_filters", "want the router filter alone")
 	}
+	out.Logs = r.accessLogs(path+".access_log", m.GetAccessLog())
 	if m.GetRouteConfig() == nil {
 		r.fail(path, "has no route_config")
 	}
@@ -152,7 +153,7 @@ func (r *reader) virtualHost(path string, v *routev3.VirtualHost) mesh.VirtualHo
 	for i, e := range v.GetRoutes() {
 		p := fmt.Sprintf("%s.routes[%d]", path, i)
 		m := mesh.Route{
-			Prefix: e.GetMatch().GetPrefix(), Path: e.GetMatch().GetPath(),
+			Name: e.GetName(), Prefix: e.GetMatch().GetPrefix(), Path: e.GetMatch().GetPath(),
 			Separated: e.GetMatch().GetPathSeparatedPrefix(), Regex: e.GetMatch().GetSafeRegex().GetRegex(),
 		}
 		m.Mutate = r.mutations(p, e)

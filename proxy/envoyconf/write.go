@@ -38,7 +38,7 @@ const (
 
 // Bootstrap returns the Envoy bootstrap file (YAML) of the proxy that cfg
 // describes: for every listener a TCP proxy, or an HTTP connection manager with the router
-// filter alone and no access log, for every cluster static endpoints. The same cfg always gives the same bytes. An error is a
+// filter alone and its access logs, for every cluster static endpoints. The same cfg always gives the same bytes. An error is a
 // mistake in cfg (see mesh.Config.Validate).
 func Bootstrap(cfg mesh.Config) ([]byte, error) {
 	b, err := bootstrap(cfg)
@@ -99,11 +99,16 @@ func listener(out *listenerv3.Listener, l *mesh.Listener) error {
 	for i := range l.VirtualHosts {
 		rc.VirtualHosts = append(rc.VirtualHosts, virtualHost(&l.VirtualHosts[i]))
 	}
+	logs, err := accessLogs(l.Logs)
+	if err != nil {
+		return fmt.Errorf("envoyconf: listener %s: %w", l.Name, err)
+	}
 	return chainOf(out, l, hcmName, &hcmv3.HttpConnectionManager{
 		// Not AUTO: an HTTP/2 preface is a bad request to the sidecar, so it
 		// must be one to Envoy.
 		CodecType:      hcmv3.HttpConnectionManager_HTTP1,
 		StatPrefix:     l.StatPrefix,
+		AccessLog:      logs,
 		RouteSpecifier: &hcmv3.HttpConnectionManager_RouteConfig{RouteConfig: rc},
 		HttpFilters: []*hcmv3.HttpFilter{{
 			Name:       routerName,
@@ -165,7 +170,7 @@ func virtualHost(h *mesh.VirtualHost) *routev3.VirtualHost {
 			}
 			a.ClusterSpecifier = &routev3.RouteAction_WeightedClusters{WeightedClusters: w}
 		}
-		route := &routev3.Route{Match: m, Action: &routev3.Route_Route{Route: a}}
+		route := &routev3.Route{Name: r.Name, Match: m, Action: &routev3.Route_Route{Route: a}}
 		switch {
 		case r.Direct != nil:
 			d := &routev3.DirectResponseAction{Status: uint32(r.Direct.Status)}
@@ -341,6 +346,9 @@ func toYAML(m proto.Message) ([]byte, error) {
 // block takes JSON's flow style and needless quotes off n and what is below it.
 func block(n *yaml.Node) {
 	n.Style = 0
+	if n.Kind == yaml.ScalarNode && n.ShortTag() == "!!str" && isOldBool(n.Value) {
+		n.Style = yaml.DoubleQuotedStyle
+	}
 	if len(n.Content) == 0 && (n.Kind == yaml.MappingNode || n.Kind == yaml.SequenceNode) {
 		n.Style = yaml.FlowStyle
 	}

@@ -8,7 +8,8 @@ type Error uint8
 const (
 	ErrStartLine        Error = iota + 1 // the first line is not three words
 	ErrMethod                            // unknown method (Envoy's list)
-	ErrTarget                            // request target with a byte or form that is not allowed
+	ErrTarget                            // request target of a form that is not allowed
+	ErrTargetByte                        // or with a byte that is not
 	ErrFragment                          // request target with a fragment
 	ErrVersion                           // not "HTTP/" digit "." digit
 	ErrUpgradeRequired                   // a version other than HTTP/1.1
@@ -34,6 +35,7 @@ var errorText = [...]string{
 	ErrStartLine:        "malformed first line",
 	ErrMethod:           "unknown method",
 	ErrTarget:           "malformed request target",
+	ErrTargetByte:       "control or other character that is not ASCII in the request target",
 	ErrFragment:         "request target with a fragment",
 	ErrVersion:          "malformed protocol version",
 	ErrUpgradeRequired:  "protocol version other than HTTP/1.1",

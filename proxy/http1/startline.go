@@ -87,7 +87,7 @@ func (h *Head) target(b []byte) Error {
 	fragment := false
 	for _, c := range t {
 		if c <= ' ' || c >= 0x7f {
-			return ErrTarget
+			return ErrTargetByte
 		}
 		fragment = fragment || c == '#'
 	}

@@ -36,13 +36,13 @@ var redirectStatuses = []int{301, 302, 303, 307, 308}
 func (r *RouteEntry) Direct(h *http1.Head, secure bool) (Reply, bool) {
 	switch {
 	case r.direct != nil:
-		return Reply{Status: r.direct.Status, Body: r.direct.Body}, true
+		return Reply{Status: r.direct.Status, Body: r.direct.Body, Details: "direct_response"}, true
 	case r.redirect != nil:
 		status := r.redirect.Status
 		if status == 0 {
 			status = 301
 		}
-		return Reply{Status: status, Location: r.redirect.location(h, secure)}, true
+		return Reply{Status: status, Location: r.redirect.location(h, secure), Details: "direct_response"}, true
 	}
 	return Reply{}, false
 }

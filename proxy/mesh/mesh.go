@@ -30,6 +30,7 @@ type Listener struct {
 	Handshake time.Duration `json:"transport_socket_connect_timeout,omitzero"` // how long TLS may take; 0 means as long as an idle connection may live
 
 	Mutate HeaderMutations `json:"mutate_headers,omitzero"`
+	Logs   []AccessLog     `json:"access_log,omitempty"`
 }
 
 // VirtualHost groups routes by the request's authority.
@@ -47,6 +48,8 @@ type VirtualHost struct {
 
 // Route sends the requests it matches to a cluster.
 type Route struct {
+	Name string `json:"name,omitempty"` // for logs
+
 	// One of these; none looks at the query.
 	Prefix    string `json:"prefix,omitempty"`
 	Path      string `json:"path,omitempty"`                  // all of it

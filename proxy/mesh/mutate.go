@@ -28,7 +28,7 @@ func AppendActions() []string {
 // HeaderValue is a header to be added.
 type HeaderValue struct {
 	Name      string       `json:"name"`
-	Value     string       `json:"value"`
+	Value     string       `json:"value"`                      // a format string: %% is a percent sign
 	Action    AppendAction `json:"append_action,omitempty"`    // empty means AppendOrAdd
 	KeepEmpty bool         `json:"keep_empty_value,omitempty"` // an empty value is added too
 }
@@ -49,14 +49,22 @@ type HeaderMutations struct {
 
 // mutator is a compiled Mutations, never empty.
 type mutator struct {
-	remove [][]byte
-	add    []addition
+	remove  [][]byte
+	add     []addition
+	formats bool // of one of add
 }
 
 type addition struct {
 	name   []byte
-	line   []byte
+	line   []byte  // of a value that is always the same
+	format *Format // of one that is not
+	keep   bool    // although it is empty
 	action AppendAction
+}
+
+// formatted reports whether one of levels has format strings.
+func formatted(levels []mutator) bool {
+	return slices.ContainsFunc(levels, func(m mutator) bool { return m.formats })
 }
 
 // compileMutations leaves out what changes nothing.
@@ -71,7 +79,14 @@ func compileMutations(levels ...*Mutations) (all []mutator) {
 				continue
 			}
 			name := strings.ToLower(h.Name)
-			out.add = append(out.add, addition{[]byte(name), []byte(name + ": " + h.Value + "\r\n"), h.Action})
+			a := addition{name: []byte(name), action: h.Action, keep: h.KeepEmpty}
+			f, _ := ParseFormat(h.Value) // Validate has
+			if text, ok := f.constant(); ok {
+				a.line = []byte(name + ": " + text + "\r\n")
+			} else {
+				a.format, out.formats = f, true
+			}
+			out.add = append(out.add, a)
 		}
 		if len(out.remove)+len(out.add) > 0 {
 			all = append(all, out)
@@ -81,12 +96,17 @@ func compileMutations(levels ...*Mutations) (all []mutator) {
 }
 
 // mutate changes the fields in dst from from on, each a line with its name in
-// lower case.
-func mutate(dst []byte, from int, levels []mutator, names map[string]bool) []byte {
+// lower case. fields is where e has them, for the values that look at them; both
+// are nil if none does.
+func mutate(dst []byte, from int, levels []mutator, names map[string]bool, e *Entry, fields *[]byte) []byte {
 	for i := range levels {
 		m := &levels[i]
 		for _, name := range m.remove {
 			dst = without(dst, from, name)
+		}
+		if m.formats {
+			*fields = dst[from:]
+			e.render(m)
 		}
 		// What is overwritten comes before what is added, and whether a header is
 		// there is asked before either.
@@ -101,14 +121,19 @@ func mutate(dst []byte, from int, levels []mutator, names map[string]bool) []byt
 		}
 		for j := range m.add {
 			if a := &m.add[j]; skip&(1<<j) == 0 && (a.action == OverwriteOrAdd || a.action == OverwriteIfExists) {
-				dst = without(dst, from, a.name)
-				dst = append(dst, a.line...)
+				if line := e.line(m, j); len(line) > 0 {
+					dst = without(dst, from, a.name)
+					dst = append(dst, line...)
+				}
 			}
 		}
 		for j := range m.add {
 			if a := &m.add[j]; skip&(1<<j) == 0 && a.action != OverwriteOrAdd && a.action != OverwriteIfExists {
 				n := len(dst)
-				dst = append(dst, a.line...)
+				line := e.line(m, j)
+				if dst = append(dst, line...); len(line) == 0 {
+					continue
+				}
 				if at := find(dst[from:n], a.name); at >= 0 && names[string(a.name)] {
 					dst = joined(dst, from+at, n, len(a.name))
 				}
@@ -116,6 +141,49 @@ func mutate(dst []byte, from int, levels []mutator, names map[string]bool) []byt
 		}
 	}
 	return dst
+}
+
+// render makes the lines of m's format strings, all of them before any is added.
+func (e *Entry) render(m *mutator) {
+	e.scratch, e.lines = e.scratch[:0], append(e.lines[:0], make([][2]uint32, len(m.add))...)
+	for j := range m.add {
+		a := &m.add[j]
+		if a.format == nil {
+			continue
+		}
+		begin := len(e.scratch)
+		e.scratch = append(append(e.scratch, a.name...), ": "...)
+		value := len(e.scratch)
+		e.scratch = onOneLine(a.format.Append(e.scratch, e, true), value)
+		if len(e.scratch) == value && !a.keep {
+			e.scratch = e.scratch[:begin]
+		} else {
+			e.scratch = append(e.scratch, "\r\n"...)
+		}
+		e.lines[j] = [2]uint32{uint32(begin), uint32(len(e.scratch))}
+	}
+}
+
+// line is the line of m's addition j, empty if nothing is added.
+func (e *Entry) line(m *mutator, j int) []byte {
+	if a := &m.add[j]; a.format == nil {
+		return a.line
+	}
+	at := e.lines[j]
+	return e.scratch[at[0]:at[1]]
+}
+
+// onOneLine takes what may not stand in a header out of dst from from on: it may
+// come from a query, decoded.
+func onOneLine(dst []byte, from int) []byte {
+	to := from
+	for _, c := range dst[from:] {
+		if c >= ' ' && c != 0x7f || c == '\t' {
+			dst[to] = c
+			to++
+		}
+	}
+	return dst[:to]
 }
 
 // maxAdditions is how many headers one level may add: as many as mutate has bits.
@@ -155,6 +223,7 @@ func (v *validator) mutations(path string, m *HeaderMutations) {
 			if strings.ContainsFunc(h.Value, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }) {
 				v.fail(p+".value", "%q has a control character", h.Value)
 			}
+			v.format(p+".value", h.Value)
 			if h.Action != "" && !slices.Contains(AppendActions(), string(h.Action)) {
 				v.fail(p+".append_action", "is %q, want one of %s", h.Action, strings.Join(AppendActions(), ", "))
 			}

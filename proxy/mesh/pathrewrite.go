@@ -65,7 +65,7 @@ func template(s string) (t string, groups int, err error) {
 // appendPath appends the path and query that a request asks for.
 func appendPath(dst []byte, h *http1.Head) []byte {
 	path := h.Bytes(h.Path)
-	if len(path) == 0 || path[0] != '/' {
+	if (len(path) == 0 || path[0] != '/') && !h.Asterisk {
 		dst = append(dst, '/') // an absolute target without a path
 	}
 	return append(dst, path...)

@@ -24,8 +24,8 @@ func TestRewriteDoesNotAllocate(t *testing.T) {
 	h := head(t, "GET /a/x?y HTTP/1.1\r\nHost: a\r\nx-envoy-original-path: 1\r\n\r\n")
 	r := table.Listeners[0].Route(h)
 	ids, dst := NewRequestIDs([32]byte{}), make([]byte, 0, 4096)
-	require.True(t, strings.HasPrefix(string(AppendRequest(dst, h, r, ids)), "GET /b/x?y HTTP/1.1\r\nhost: c\r\nx-envoy-original-path: /a/x?y\r\n"))
-	require.Zero(t, testing.AllocsPerRun(100, func() { AppendRequest(dst, h, r, ids) }))
+	require.True(t, strings.HasPrefix(string(AppendRequest(dst, h, r, ids, nil)), "GET /b/x?y HTTP/1.1\r\nhost: c\r\nx-envoy-original-path: /a/x?y\r\n"))
+	require.Zero(t, testing.AllocsPerRun(100, func() { AppendRequest(dst, h, r, ids, nil) }))
 }
 
 func TestRewriteIsValidated(t *testing.T) {
@@ -70,7 +70,7 @@ func FuzzRewrite(f *testing.F) {
 		if e == nil {
 			return
 		}
-		line, _, _ := strings.Cut(string(AppendRequest(nil, &h, e, NewRequestIDs([32]byte{}))), "\r\n")
+		line, _, _ := strings.Cut(string(AppendRequest(nil, &h, e, NewRequestIDs([32]byte{}), nil)), "\r\n")
 		require.NotContains(t, line, "  ", "no target")
 		require.Len(t, strings.Split(line, " "), 3, "%q", line)
 		require.True(t, strings.HasPrefix(line, "GET ") && strings.HasSuffix(line, " HTTP/1.1"), "%q", line)

@@ -1,6 +1,7 @@
 package mesh
 
 import (
+	"cmp"
 	"strconv"
 	"strings"
 
@@ -14,6 +15,8 @@ type Reply struct {
 	Location   string // of a redirect
 	Overloaded bool   // adds x-envoy-overloaded
 	Flag       string // Envoy's response flag, for the log
+	Details    string // and why, in its words
+	Failure    string // of the way to the upstream
 
 	lost    loss
 	attempt int // what x-envoy-attempt-count says, where the route wants it
@@ -41,20 +44,46 @@ func (r Reply) After(t *Tries) Reply {
 
 // Envoy's own answers. The names of its response flags are in their comments.
 var (
-	ReplyNotFound       = Reply{Status: 404, Flag: "NR"}
-	ReplyForbidden      = Reply{Status: 403} // an upgrade that no route allows
-	ReplyNoHealthy      = Reply{Status: 503, Body: "no healthy upstream", Flag: "UH"}
-	ReplyConnectFailed  = Reply{Status: 503, Body: resetPrefix + "remote connection failure", Flag: "UF", lost: lostConnecting}
-	ReplyConnectTimeout = Reply{Status: 503, Body: resetPrefix + "connection timeout", Flag: "UF", lost: lostConnecting}
-	ReplyTerminated     = Reply{Status: 503, Body: resetPrefix + "connection termination", Flag: "UC", lost: lostStream}
-	ReplyProtocolError  = Reply{Status: 502, Body: resetPrefix + "protocol error", Flag: "UPE", lost: lostStream}
-	ReplyOverflow       = Reply{Status: 503, Body: resetPrefix + "overflow", Overloaded: true, Flag: "UO"}
-	ReplyTimeout        = Reply{Status: 504, Body: "upstream request timeout", Flag: "UT"}
-	ReplyPerTryTimeout  = Reply{Status: 504, Body: "upstream request timeout", Flag: "UT", lost: lostStream}
-	ReplyTooLarge       = Reply{Status: 507, Body: "exceeded request buffer limit while retrying upstream"}
-	ReplyStreamIdle     = Reply{Status: 408, Body: "stream timeout", Flag: "SI"}
-	ReplyHeadTimeout    = Reply{Status: 408, Body: "request header timeout"}
+	ReplyNotFound       = Reply{Status: 404, Flag: "NR", Details: "route_not_found"}
+	ReplyNotRelative    = Reply{Status: 404, Details: "absolute_path_rejected"} // a target that is not a path
+	ReplyForbidden      = Reply{Status: 403, Details: "upgrade_failed"}         // an upgrade that no route allows
+	ReplyNoHealthy      = Reply{Status: 503, Body: "no healthy upstream", Flag: "UH", Details: "no_healthy_upstream"}
+	ReplyConnectFailed  = reset(503, "remote connection failure", "UF", lostConnecting)
+	ReplyConnectTimeout = reset(503, "connection timeout", "UF", lostConnecting)
+	ReplyTerminated     = reset(503, "connection termination", "UC", lostStream)
+	ReplyProtocolError  = reset(502, "protocol error", "UPE", lostStream)
+	ReplyOverflow       = overloaded(reset(503, "overflow", "UO", lostNothing))
+	ReplyTimeout        = Reply{Status: 504, Body: "upstream request timeout", Flag: "UT", Details: "response_timeout"}
+	ReplyPerTryTimeout  = Reply{Status: 504, Body: "upstream request timeout", Flag: "UT", lost: lostStream, Details: "upstream_per_try_timeout"}
+	ReplyTooLarge       = Reply{Status: 507, Body: "exceeded request buffer limit while retrying upstream", Details: "request_payload_exceeded_retry_buffer_limit"}
+	ReplyStreamIdle     = Reply{Status: 408, Body: "stream timeout", Flag: "SI", Details: "stream_idle_timeout"}
+	ReplyHeadTimeout    = Reply{Status: 408, Body: "request header timeout", Details: "request_header_timeout"}
 )
+
+// Late is why a response that had begun was cut short, in Envoy's words.
+func (r *Reply) Late() string {
+	return strings.Replace(r.Details, "before_response", "after_response", 1)
+}
+
+// ClientLeft is the flag and the details of a request whose client has gone, or
+// whose connection we have closed.
+func ClientLeft(local bool) (flag, details string) {
+	if local {
+		return "DC", "downstream_local_disconnect"
+	}
+	return "DC", "downstream_remote_disconnect"
+}
+
+// reset is the answer to a request whose upstream is lost before it has answered.
+func reset(status int, reason, flag string, lost loss) Reply {
+	return Reply{Status: status, Body: resetPrefix + reason, Flag: flag, lost: lost,
+		Details: "upstream_reset_before_response_started{" + strings.ReplaceAll(reason, " ", "_") + "}"}
+}
+
+func overloaded(r Reply) Reply {
+	r.Overloaded = true
+	return r
+}
 
 const (
 	resetPrefix  = "upstream connect error or disconnect/reset before headers. reset reason: "
@@ -65,33 +94,55 @@ const (
 // wrong with.
 func ReplyMalformed(err error) Reply {
 	e, ok := err.(http1.Error)
-	if !ok {
-		return Reply{Status: 400, Body: "Bad Request", Flag: "DPE"}
-	}
-	switch e {
-	case http1.ErrNoHost, http1.ErrFragment:
-		return Reply{Status: 400, Flag: "DPE"}
+	switch {
+	case !ok:
+		return Reply{Status: 400, Body: "Bad Request", Flag: "DPE", Details: codecError}
+	case e == http1.ErrNoHost, e == http1.ErrFragment:
+		return Reply{Status: 400, Details: malformed[e]}
 	}
 	s := e.Status()
-	return Reply{Status: s, Body: reasons[s], Flag: "DPE"}
+	return Reply{Status: s, Body: reasons[s], Flag: "DPE", Details: cmp.Or(malformed[e], codecError)}
+}
+
+const codecError = "http1.codec_error"
+
+// malformed are Envoy's words of what is wrong with a request, where it has some
+// of its own.
+var malformed = map[http1.Error]string{
+	http1.ErrNoHost: "missing_host_header", http1.ErrFragment: "path_normalization_failed", http1.ErrUpgradeRequired: "low_version",
+	http1.ErrTargetByte: "http1.invalid_characters", http1.ErrFieldValue: "http1.invalid_characters",
+	http1.ErrHeadTooLarge: "http1.headers_too_large", http1.ErrTooManyFields: "http1.too_many_headers", http1.ErrHost: "http.invalid_authority",
+	http1.ErrTransferEncoding: "http1.invalid_transfer_encoding", http1.ErrLengthAndChunked: "http1.content_length_and_chunked_not_allowed",
+	http1.ErrNominated: "http1.connection_header_rejected",
+}
+
+// ReplyUnreachable is the answer to a request whose endpoint the system could not
+// connect to, because of why; at once if it said so in the call itself.
+func ReplyUnreachable(why string, atOnce bool) Reply {
+	r := ReplyConnectFailed
+	when := "delayed"
+	if atOnce {
+		when = "immediate"
+	}
+	r.Failure = when + "_connect_error:_" + strings.ToUpper(why[:1]) + strings.ReplaceAll(why[1:], " ", "_")
+	r.Details = strings.TrimSuffix(r.Details, "}") + "|" + r.Failure + "}"
+	return r
 }
 
 var contentType = []byte("content-type")
 
 // AppendReply appends r as a message: route is the one whose mutations apply, or
-// nil; date is the value of its Date field, head
-// leaves the body out (the answer to a HEAD request), closing adds connection:
-// close.
-func AppendReply(dst []byte, r *Reply, route *RouteEntry, date []byte, head, closing bool) []byte {
+// nil; e is for those of them that have format strings; date is the value of its
+// Date field, head leaves the body out (the answer to a HEAD request), closing
+// adds connection: close.
+func AppendReply(dst []byte, r *Reply, route *RouteEntry, e *Entry, date []byte, head, closing bool) []byte {
 	dst = appendStatusLine(dst, r.Status)
 	begin := len(dst)
 	if r.Location != "" {
 		dst = append(dst, "location: "...)
 		dst = append(append(dst, r.Location...), "\r\n"...)
 	}
-	if route != nil && route.response != nil {
-		dst = mutate(dst, begin, route.response, joinedOfResponses)
-	}
+	dst = route.mutateResponse(dst, begin, e)
 	if r.Overloaded {
 		dst = append(dst, "x-envoy-overloaded: true\r\n"...)
 	}

@@ -235,7 +235,7 @@ func TestAppendAgain(t *testing.T) {
 	h := head(t, "POST / HTTP/1.1\r\nhost: a\r\nx-request-id: 1\r\ncontent-length: 4\r\n\r\n")
 	r := table.Listeners[0].Route(h)
 	ids := NewRequestIDs([32]byte{})
-	first := append(AppendRequest(nil, h, r, ids), "body"...)
+	first := append(AppendRequest(nil, h, r, ids, nil), "body"...)
 	var x Tries
 	var c ClusterCounters
 	x.Begin(r.Retry)

@@ -10,8 +10,13 @@ import (
 // AppendRequest appends the head of the request h as it goes upstream by route
 // r: the host first, names in lower case, hop-by-hop fields and Envoy's own
 // controls taken out, x-forwarded-proto and x-request-id added unless they are
-// there. It allocates nothing if dst has room.
-func AppendRequest(dst []byte, h *http1.Head, r *RouteEntry, ids *RequestIDs) []byte {
+// there. e is for headers with format strings, which only a route with Formats
+// has. A request without a route, nil, is as it would be logged. It allocates
+// nothing if dst has room.
+func AppendRequest(dst []byte, h *http1.Head, r *RouteEntry, ids *RequestIDs, e *Entry) []byte {
+	if r == nil {
+		r = &noRoute
+	}
 	dst = append(dst, h.Bytes(h.MethodSpan)...)
 	dst = append(dst, ' ')
 	dst, rewritten := r.appendTarget(dst, h)
@@ -100,8 +105,13 @@ func AppendRequest(dst []byte, h *http1.Head, r *RouteEntry, ids *RequestIDs) []
 	if r.countRequests && !counted {
 		dst = append(dst, firstAttempt...)
 	}
-	if r.request != nil {
-		dst = mutate(dst, begin, r.request, joinedOfRequests)
+	switch {
+	case r.request == nil:
+	case r.Formats:
+		e.Head, e.Method, e.Path, e.Authority = true, h.Bytes(h.MethodSpan), h.Bytes(h.Path), h.Bytes(h.Authority)
+		dst = mutate(dst, begin, r.request, joinedOfRequests, e, &e.Request)
+	default:
+		dst = mutate(dst, begin, r.request, joinedOfRequests, nil, nil)
 	}
 	if len(r.host) > 0 && !wasHost {
 		dst = appendOriginalHost(dst, h)
@@ -118,6 +128,8 @@ func AppendRequest(dst []byte, h *http1.Head, r *RouteEntry, ids *RequestIDs) []
 	return append(dst, "\r\n"...)
 }
 
+var noRoute = RouteEntry{proto: "x-forwarded-proto: http\r\n"}
+
 // mayHaveBody reports whether Envoy says "content-length: 0" of a request by
 // method m that has no body.
 func mayHaveBody(m http1.Method) bool {
@@ -132,6 +144,7 @@ func mayHaveBody(m http1.Method) bool {
 // words.
 type ResponseInfo struct {
 	Route       *RouteEntry   // whose mutations apply; nil is none
+	Entry       *Entry        // for those that have format strings
 	ServiceTime time.Duration // of the upstream, from the end of the request; below 0 if that is not reached
 	Date        []byte        // the value of a Date field the upstream left out
 	Attempt     int           // which of the request's tries this answers, where the route wants to tell
@@ -179,9 +192,7 @@ func AppendResponse(dst []byte, h *http1.Head, info *ResponseInfo) []byte {
 	if !service && info.ServiceTime >= 0 {
 		dst = appendServiceTime(dst, info.ServiceTime)
 	}
-	if info.Route != nil && info.Route.response != nil {
-		dst = mutate(dst, begin, info.Route.response, joinedOfResponses)
-	}
+	dst = info.Route.mutateResponse(dst, begin, info.Entry)
 	if info.Route != nil && info.Route.countResponses {
 		dst = setNumber(dst, begin, attemptName, int64(info.Attempt))
 	}
@@ -199,6 +210,17 @@ func AppendResponse(dst []byte, h *http1.Head, info *ResponseInfo) []byte {
 		dst = append(dst, "transfer-encoding: chunked\r\n"...)
 	}
 	return append(dst, "\r\n"...)
+}
+
+// mutateResponse makes the route's changes to the fields in dst from begin on.
+func (r *RouteEntry) mutateResponse(dst []byte, begin int, e *Entry) []byte {
+	switch {
+	case r == nil || r.response == nil:
+		return dst
+	case r.Formats:
+		return mutate(dst, begin, r.response, joinedOfResponses, e, &e.Response)
+	}
+	return mutate(dst, begin, r.response, joinedOfResponses, nil, nil)
 }
 
 func appendServiceTime(dst []byte, d time.Duration) []byte {

@@ -60,7 +60,7 @@ func TestAppendRequest(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			table, ids := anyRoute(tt.timeout)
 			h := head(t, strings.Join(tt.in, "\r\n")+"\r\n\r\n")
-			out := AppendRequest(nil, h, table.Listeners[0].Route(h), ids)
+			out := AppendRequest(nil, h, table.Listeners[0].Route(h), ids, nil)
 			require.Equal(t, strings.Join(tt.out, "\r\n")+"\r\n\r\n", string(out))
 		})
 	}
@@ -104,18 +104,18 @@ func TestAppendResponse(t *testing.T) {
 func TestAppendReply(t *testing.T) {
 	date := []byte("D")
 	require.Equal(t, "HTTP/1.1 404 Not Found\r\ndate: D\r\nserver: envoy\r\ncontent-length: 0\r\n\r\n",
-		string(AppendReply(nil, &ReplyNotFound, nil, date, false, false)))
+		string(AppendReply(nil, &ReplyNotFound, nil, nil, date, false, false)))
 	require.Equal(t, "HTTP/1.1 503 Service Unavailable\r\ncontent-length: 19\r\ncontent-type: text/plain\r\ndate: D\r\nserver: envoy\r\n"+
-		"connection: close\r\n\r\nno healthy upstream", string(AppendReply(nil, &ReplyNoHealthy, nil, date, false, true)))
+		"connection: close\r\n\r\nno healthy upstream", string(AppendReply(nil, &ReplyNoHealthy, nil, nil, date, false, true)))
 	require.Equal(t, "HTTP/1.1 503 Service Unavailable\r\nx-envoy-overloaded: true\r\ncontent-length: 81\r\ncontent-type: text/plain\r\n"+
-		"date: D\r\nserver: envoy\r\n\r\n", string(AppendReply(nil, &ReplyOverflow, nil, date, true, false)))
+		"date: D\r\nserver: envoy\r\n\r\n", string(AppendReply(nil, &ReplyOverflow, nil, nil, date, true, false)))
 	for err, want := range map[error]Reply{
-		http1.ErrNoHost:           {Status: 400, Flag: "DPE"},
-		http1.ErrTarget:           {Status: 400, Body: "Bad Request", Flag: "DPE"},
-		http1.ErrUpgradeRequired:  {Status: 426, Body: "Upgrade Required", Flag: "DPE"},
-		http1.ErrTooManyFields:    {Status: 431, Body: "Request Header Fields Too Large", Flag: "DPE"},
-		http1.ErrTransferEncoding: {Status: 501, Body: "Not Implemented", Flag: "DPE"},
-		io.EOF:                    {Status: 400, Body: "Bad Request", Flag: "DPE"},
+		http1.ErrNoHost:           {Status: 400, Details: "missing_host_header"},
+		http1.ErrTarget:           {Status: 400, Body: "Bad Request", Flag: "DPE", Details: "http1.codec_error"},
+		http1.ErrUpgradeRequired:  {Status: 426, Body: "Upgrade Required", Flag: "DPE", Details: "low_version"},
+		http1.ErrTooManyFields:    {Status: 431, Body: "Request Header Fields Too Large", Flag: "DPE", Details: "http1.too_many_headers"},
+		http1.ErrTransferEncoding: {Status: 501, Body: "Not Implemented", Flag: "DPE", Details: "http1.invalid_transfer_encoding"},
+		io.EOF:                    {Status: 400, Body: "Bad Request", Flag: "DPE", Details: "http1.codec_error"},
 	} {
 		require.Equal(t, want, ReplyMalformed(err), err)
 	}
@@ -138,7 +138,7 @@ func FuzzAppendRequest(f *testing.F) {
 		if r == nil {
 			return
 		}
-		out := AppendRequest(nil, h, r, ids)
+		out := AppendRequest(nil, h, r, ids, nil)
 		g := &http1.Head{}
 		g.Reset(false)
 		if n, err := g.Parse(out); err != nil || n != len(out) {
@@ -176,12 +176,12 @@ func TestDecisionsDoNotAllocate(t *testing.T) {
 	require.Zero(t, testing.AllocsPerRun(100, func() {
 		h.Reset(false)
 		h.Parse(in)
-		AppendRequest(dst, h, table.Listeners[0].Route(h), ids)
+		AppendRequest(dst, h, table.Listeners[0].Route(h), ids, nil)
 		lb.pick()
 		h.Reset(true)
 		h.Parse(resp)
 		AppendResponse(dst, h, &info)
-		AppendReply(dst, &ReplyNotFound, nil, info.Date, false, false)
+		AppendReply(dst, &ReplyNotFound, nil, nil, info.Date, false, false)
 	}))
 }
 
@@ -194,7 +194,7 @@ func BenchmarkRequest(b *testing.B) {
 		if n, err := h.Parse(in); n == 0 {
 			b.Fatal(err)
 		}
-		AppendRequest(dst, h, table.Listeners[0].Route(h), ids)
+		AppendRequest(dst, h, table.Listeners[0].Route(h), ids, nil)
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N), "ns/request")
 }

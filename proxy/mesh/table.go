@@ -44,6 +44,12 @@ type CompiledListener struct {
 	Handshake  time.Duration
 	Intercept  Interception
 
+	Logs []Log
+
+	Observed      bool // an Entry is wanted, for logs or for headers with format strings
+	UpstreamLocal bool // and in it our end of the upstream's connection
+
+	hosts    []*host
 	exact    map[string]*host
 	suffixes []wildcard // longest first
 	prefixes []wildcard
@@ -88,6 +94,37 @@ func (c *CompiledCluster) place() placement {
 
 type host struct{ routes []RouteEntry }
 
+// observe finds out what of requests is of use for logs and headers.
+func (l *CompiledListener) observe() {
+	see := func(f *Format) {
+		for i := range f.parts {
+			switch f.parts[i].op {
+			case opUpstreamLocal, opUpstreamLocalIP, opUpstreamLocalPort:
+				l.UpstreamLocal = true
+			}
+		}
+	}
+	for i := range l.Logs {
+		l.Observed = true
+		l.Logs[i].each(see)
+	}
+	for _, h := range l.hosts {
+		for i := range h.routes {
+			r := &h.routes[i]
+			l.Observed = l.Observed || r.Formats
+			for _, levels := range [][]mutator{r.request, r.response} {
+				for j := range levels {
+					for k := range levels[j].add {
+						if f := levels[j].add[k].format; f != nil {
+							see(f)
+						}
+					}
+				}
+			}
+		}
+	}
+}
+
 type wildcard struct {
 	part string // what the * stands before or after
 	host *host
@@ -99,6 +136,9 @@ type RouteEntry struct {
 	Retry   *Retry        // nil for never
 	PerTry  time.Duration // of one try; 0 if there is none, or Timeout comes first
 
+	Formats bool // headers are added whose values are format strings, for which an Entry is wanted
+
+	name string
 	choice
 	headers  []headerMatcher
 	query    []headerMatcher
@@ -160,18 +200,19 @@ func Compile(cfg Config) (*Table, error) {
 func compileListener(l Listener, cluster map[string]int) CompiledListener {
 	out := CompiledListener{
 		Name: l.Name, Address: netip.MustParseAddrPort(l.Address), StatPrefix: l.StatPrefix,
-		TCP: compileTCP(l.TCP, cluster), Intercept: l.Intercept, Match: l.Match, TLS: l.TLS, Handshake: l.Handshake, exact: map[string]*host{},
+		TCP: compileTCP(l.TCP, cluster), Intercept: l.Intercept, Match: l.Match, TLS: l.TLS, Handshake: l.Handshake, Logs: compileLogs(l.Logs), exact: map[string]*host{},
 	}
 	for _, v := range l.VirtualHosts {
 		h := &host{}
 		for _, r := range v.Routes {
-			e := RouteEntry{choice: newChoice(r.Cluster, r.Clusters, cluster), Timeout: r.Timeout, hash: lowered(r.Hash), headers: compileHeaders(r.Headers), query: compileQuery(r.Query), direct: r.Direct, redirect: r.Redirect,
+			e := RouteEntry{name: r.Name, choice: newChoice(r.Cluster, r.Clusters, cluster), Timeout: r.Timeout, hash: lowered(r.Hash), headers: compileHeaders(r.Headers), query: compileQuery(r.Query), direct: r.Direct, redirect: r.Redirect,
 				request:  compileMutations(&r.Mutate.Request, &v.Mutate.Request, &l.Mutate.Request),
 				response: compileMutations(&r.Mutate.Response, &v.Mutate.Response, &l.Mutate.Response),
 				rewrite:  compileRewrite(&r.Rewrite), host: []byte(r.Rewrite.Host), countRequests: v.CountRequests, countResponses: v.CountResponses}
 			if e.proto = "x-forwarded-proto: http\r\n"; l.TLS != nil {
 				e.proto = "x-forwarded-proto: https\r\n"
 			}
+			e.Formats = formatted(e.request) || formatted(e.response)
 			e.compilePath(&r)
 			e.compileRetry(cmp.Or(r.Retry, v.Retry))
 			if d := e.expectedAfter(0); d > 0 {
@@ -179,6 +220,7 @@ func compileListener(l Listener, cluster map[string]int) CompiledListener {
 			}
 			h.routes = append(h.routes, e)
 		}
+		out.hosts = append(out.hosts, h)
 		for _, d := range v.Domains {
 			d = strings.ToLower(d)
 			switch {
@@ -193,6 +235,7 @@ func compileListener(l Listener, cluster map[string]int) CompiledListener {
 			}
 		}
 	}
+	out.observe()
 	for _, w := range [][]wildcard{out.suffixes, out.prefixes} {
 		sort.SliceStable(w, func(i, j int) bool { return len(w[i].part) > len(w[j].part) })
 	}

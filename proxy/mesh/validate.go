@@ -54,6 +54,7 @@ func (c *Config) Validate() error {
 			v.fail(path+".stat_prefix", "is empty; it names the counters http.<prefix>.* or tcp.<prefix>.*")
 		}
 		v.mutations(path+".mutate_headers", &l.Mutate)
+		v.logs(path+".access_log", l.Logs)
 		v.virtualHosts(path, l.VirtualHosts)
 		v.tcp(path, l)
 		if l.TCP != nil {

@@ -86,6 +86,7 @@ func (s *Server) Stats() []mesh.Stat {
 	if s.State() == Live {
 		live = 1
 	}
+	add(s.logCounters.stats())
 	add([]mesh.Stat{
 		{Name: "server.live", Value: live, Gauge: true},
 		{Name: "server.state", Value: uint64(s.State()), Gauge: true},

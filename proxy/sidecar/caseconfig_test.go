@@ -3,10 +3,12 @@
 package sidecar
 
 import (
-	"encoding/json"
+	"bytes"
 	"fmt"
+	"io"
 	"maps"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -14,25 +16,26 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
-	"sigs.k8s.io/yaml"
+	yaml "go.yaml.in/yaml/v3"
 )
 
 // caseConfig is what a case says of its configuration: parts of Envoy's file. A
 // case has one listener, on which the client comes in, and clusters whose
 // endpoints are in the test's hands.
 type caseConfig struct {
-	Routes       []any          `json:"routes"`        // of a virtual host for all, or
-	VirtualHosts []any          `json:"virtual_hosts"` // all of them
-	RouteConfig  map[string]any `json:"route_config"`  // what else it has
-	Filters      []any          `json:"filters"`       // before the router
-	Manager      map[string]any `json:"manager"`       // what else the HTTP connection manager has
-	Listener     map[string]any `json:"listener"`      // what else the listener has
+	Routes       []any          `yaml:"routes"`        // of a virtual host for all, or
+	VirtualHosts []any          `yaml:"virtual_hosts"` // all of them
+	RouteConfig  map[string]any `yaml:"route_config"`  // what else it has
+	Filters      []any          `yaml:"filters"`       // before the router
+	Manager      map[string]any `yaml:"manager"`       // what else the HTTP connection manager has
+	Listener     map[string]any `yaml:"listener"`      // what else the listener has
+	Log          any            `yaml:"log"`           // the access log's format, text or JSON, if it is not caseLog
 
 	// By name, what each has besides its endpoints. Those are "endpoints", which is
 	// not Envoy's: how many the test holds (1 if it is left out), or a list of
 	// addresses that it does not; "blackhole" is one that never answers. "up" is
 	// always there.
-	Clusters map[string]map[string]any `json:"clusters"`
+	Clusters map[string]map[string]any `yaml:"clusters"`
 }
 
 // config reads the case's, which is what it says over what the shared one does.
@@ -52,9 +55,9 @@ func (c *testcase) config(t testing.TB) (out caseConfig) {
 	if shared != "" {
 		b, err := os.ReadFile(filepath.Join("testdata", "conformance", shared+".yaml"))
 		require.NoError(t, err, c.name)
-		require.NoError(t, yaml.UnmarshalStrict(b, &out), c.name)
+		require.NoError(t, strict(b, &out), c.name)
 	}
-	require.NoError(t, yaml.UnmarshalStrict([]byte(own), &out), c.name)
+	require.NoError(t, strict([]byte(own), &out), c.name)
 	if out.Clusters == nil {
 		out.Clusters = map[string]map[string]any{}
 	}
@@ -64,13 +67,31 @@ func (c *testcase) config(t testing.TB) (out caseConfig) {
 	return out
 }
 
+// strict decodes YAML that has no other fields than v; none at all is fine.
+func strict(b []byte, v any) error {
+	d := yaml.NewDecoder(bytes.NewReader(b))
+	d.KnownFields(true)
+	if err := d.Decode(v); err != io.EOF {
+		return err
+	}
+	return nil
+}
+
 type object = map[string]any
 
 const (
 	typeURL = "type.googleapis.com/envoy.extensions.filters."
 	hcmType = typeURL + "network.http_connection_manager.v3.HttpConnectionManager"
 	rtrType = typeURL + "http.router.v3.Router"
+	logType = "type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog"
 )
+
+// caseLog is the access log's format of cases that bring none.
+const caseLog = "%REQ(:METHOD)% %REQ(X-ENVOY-ORIGINAL-PATH?:PATH)% %PROTOCOL% %RESPONSE_CODE% %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS% " +
+	"received %BYTES_RECEIVED% sent %BYTES_SENT% route %ROUTE_NAME% cluster %UPSTREAM_CLUSTER% host %UPSTREAM_HOST%\n"
+
+// logPath is the access log of case i below dir.
+func logPath(dir string, i int) string { return filepath.Join(dir, prefix(i)+".log") }
 
 // caseWorld is a bootstrap file with all cases, and their upstreams.
 type caseWorld struct {
@@ -81,8 +102,9 @@ type caseWorld struct {
 // prefix makes the names of a case's parts its own.
 func prefix(i int) string { return fmt.Sprintf("c%d", i) }
 
-// newWorld puts the file together; case i listens on listen[i].
-func newWorld(t testing.TB, all []testcase, listen []string, admin, hole string) *caseWorld {
+// newWorld puts the file together; case i listens on listen[i] and has its access
+// log below logs.
+func newWorld(t testing.TB, all []testcase, listen []string, admin, hole, logs string) *caseWorld {
 	t.Helper()
 	w := &caseWorld{ports: make([][]port, len(all))}
 	var listeners, clusters []any
@@ -91,7 +113,7 @@ func newWorld(t testing.TB, all []testcase, listen []string, admin, hole string)
 		for _, name := range slices.Sorted(maps.Keys(c.Clusters)) {
 			clusters = append(clusters, w.cluster(t, i, name, c.Clusters[name], hole))
 		}
-		listeners = append(listeners, c.listener(t, i, listen[i]))
+		listeners = append(listeners, c.listener(t, i, listen[i], logs))
 	}
 	file, err := yaml.Marshal(object{
 		"node":             object{"id": "conformance", "cluster": "conformance"},
@@ -103,7 +125,7 @@ func newWorld(t testing.TB, all []testcase, listen []string, admin, hole string)
 	return w
 }
 
-func (c *caseConfig) listener(t testing.TB, i int, address string) object {
+func (c *caseConfig) listener(t testing.TB, i int, address, logs string) object {
 	hosts := c.VirtualHosts
 	if c.Routes != nil {
 		hosts = []any{object{"name": "any", "domains": []any{"*"}, "routes": c.Routes}}
@@ -120,6 +142,14 @@ func (c *caseConfig) listener(t testing.TB, i int, address string) object {
 		names[name] = prefix(i) + "_" + name
 	}
 	rename(manager, names)
+	format := object{"text_format_source": object{"inline_string": caseLog}}
+	switch f := c.Log.(type) {
+	case string:
+		format = object{"text_format_source": object{"inline_string": f + "\n"}}
+	case object:
+		format = object{"json_format": f}
+	}
+	manager["access_log"] = []any{object{"name": "file", "typed_config": object{"@type": logType, "path": logPath(logs, i), "log_format": format}}}
 	out := object{
 		"name":          prefix(i),
 		"address":       socketAddress(t, address),
@@ -150,8 +180,8 @@ func (w *caseWorld) cluster(t testing.TB, i int, name string, c object, hole str
 	var addresses []string
 	n := 1
 	switch e := c["endpoints"].(type) {
-	case float64:
-		n = int(e)
+	case int:
+		n = e
 	case []any:
 		n = 0
 		for _, a := range e {
@@ -183,9 +213,9 @@ func (w *caseWorld) cluster(t testing.TB, i int, name string, c object, hole str
 }
 
 func socketAddress(t testing.TB, address string) object {
-	host, number, err := net.SplitHostPort(address)
+	a, err := netip.ParseAddrPort(address)
 	require.NoError(t, err)
-	return object{"socket_address": object{"address": host, "port_value": json.Number(number)}}
+	return object{"socket_address": object{"address": a.Addr().String(), "port_value": int(a.Port())}}
 }
 
 // upstreams opens n listeners.

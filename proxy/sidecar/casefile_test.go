@@ -39,6 +39,7 @@ import (
 //	upstream use N           goes on with connection N
 //	upstream quiet           sees that nothing comes
 //	wait 300ms
+//	log                      the case's access log, when it is over
 //	stats                    the case's counters that are not 0, when it is over
 type testcase struct {
 	path    string

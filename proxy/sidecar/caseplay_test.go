@@ -21,7 +21,7 @@ func (c *testcase) play(addr string, ports []port) []string {
 		s := &c.steps[i]
 		w := strings.Fields(s.cmd)
 		switch {
-		case w[0] == "config", w[0] == "stats":
+		case w[0] == "config", w[0] == "log", w[0] == "stats":
 		case w[0] == "ask":
 			seen[i] = asks(addr, up, w[1:], s.text)
 		case w[0] == "upstream":

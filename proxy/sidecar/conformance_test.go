@@ -9,6 +9,7 @@ import (
 	"os"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -61,10 +62,11 @@ func TestConformance(t *testing.T) {
 
 // withOurs holds all cases with our sidecar.
 func withOurs(t *testing.T, all []testcase) [][]string {
-	w := newWorld(t, all, slices.Repeat([]string{"127.0.0.1:0"}, len(all)), "127.0.0.1:0", blackhole(t))
+	logs := t.TempDir()
+	w := newWorld(t, all, slices.Repeat([]string{"127.0.0.1:0"}, len(all)), "127.0.0.1:0", blackhole(t), logs)
 	cfg, err := envoyconf.Read(w.file, "cases.yaml")
 	require.NoError(t, err)
-	s := start(t, cfg, Options{Concurrency: 1})
+	s := start(t, cfg, Options{Concurrency: 1, LogFlush: 20 * time.Millisecond})
 	seen := playAll(all, func(i int) string { return s.Addrs()[i].String() }, w.ports)
 	counts := settled(t, func() map[string]uint64 {
 		out := map[string]uint64{}
@@ -74,6 +76,7 @@ func withOurs(t *testing.T, all []testcase) [][]string {
 		return out
 	})
 	fill(all, seen, counts, counts)
+	fillLogs(t, all, seen, logs)
 	known = counts
 	return seen
 }
@@ -85,11 +88,13 @@ var known map[string]uint64
 func withEnvoy(t *testing.T, path string, all []testcase) [][]string {
 	addrs := reserve(t, len(all)+1)
 	admin := addrs[len(all)]
-	w := newWorld(t, all, addrs, admin, blackhole(t))
-	runEnvoy(t, path, w.file, admin)
+	logs := t.TempDir()
+	w := newWorld(t, all, addrs, admin, blackhole(t), logs)
+	runEnvoy(t, path, w.file, admin, "--file-flush-interval-msec", "20")
 	ready(t, admin)
 	seen := playAll(all, func(i int) string { return addrs[i] }, w.ports)
 	fill(all, seen, settled(t, func() map[string]uint64 { return adminStats(t, admin) }), known)
+	fillLogs(t, all, seen, logs)
 	return seen
 }
 
@@ -117,6 +122,9 @@ func playAll(all []testcase, addr func(i int) string, ports [][]port) [][]string
 		slots <- struct{}{}
 		wg.Go(func() {
 			seen[i] = all[i].play(addr(i), ports[i])
+			for j := range seen[i] {
+				seen[i][j] = strings.ReplaceAll(seen[i][j], prefix(i)+"_", "")
+			}
 			<-slots
 		})
 	}
@@ -174,6 +182,41 @@ func fill(all []testcase, seen [][]string, counts, known map[string]uint64) {
 			}
 		}
 	}
+}
+
+// fillLogs gives the steps "log" the access logs of their cases.
+func fillLogs(t *testing.T, all []testcase, seen [][]string, dir string) {
+	time.Sleep(200 * time.Millisecond) // they are written after the answer
+	for i := range all {
+		for j, s := range all[i].steps {
+			if s.cmd != "log" {
+				continue
+			}
+			b, err := os.ReadFile(logPath(dir, i))
+			require.NoError(t, err)
+			for line := range strings.Lines(string(b)) {
+				seen[i][j] += logLine(strings.TrimSuffix(line, "\n"), i) + "\n"
+			}
+		}
+	}
+}
+
+var (
+	anyAddress = regexp.MustCompile(`127\.\d+\.\d+\.\d+:\d+`)
+	anyID      = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}`)
+)
+
+// logLine is a line of case i without what is by chance.
+func logLine(l string, i int) string {
+	l = strings.ReplaceAll(l, prefix(i)+"_", "")
+	l = anyID.ReplaceAllString(anyAddress.ReplaceAllString(l, "ADDRESS"), "UUID")
+	if len(l) > 500 {
+		l = fmt.Sprintf("%s... %d bytes", l[:60], len(l))
+	}
+	if q := strconv.Quote(l); strings.ContainsFunc(l, func(r rune) bool { return r < ' ' || r > '~' }) {
+		return q
+	}
+	return l
 }
 
 var statusStat = regexp.MustCompile(`^upstream_rq_[0-9](xx|[0-9]{2})$`)

@@ -57,10 +57,15 @@ type downstream struct {
 	hashed    bool
 	dst       netip.AddrPort // where the connection was going, if the listener asked
 	tries     mesh.Tries
-	kept      []byte // what was sent upstream, while it may have to be sent again
-	keptBody  int    // how much of that is body
-	tryEnd    int64  // when the present try's timeout ends, 0 for never
-	againAt   int64  // when the next try begins, 0 if none is to
+	kept      []byte      // what was sent upstream, while it may have to be sent again
+	keptBody  int         // how much of that is body
+	tryEnd    int64       // when the present try's timeout ends, 0 for never
+	againAt   int64       // when the next try begins, 0 if none is to
+	e         *mesh.Entry // what is known of it, if that is of use
+
+	// Of the connection, once an Entry wants them.
+	remote, local netip.AddrPort
+	number        uint64
 
 	t0   func()
 	bury func()
@@ -246,9 +251,10 @@ func (d *downstream) parse(b []byte) int {
 	}
 	switch {
 	case err != nil:
-		w.returnHead(d.head)
+		held := d.head
 		d.head = nil
-		d.malformed(err)
+		d.malformed(err, h)
+		w.returnHead(held)
 		return len(b)
 	case n == 0:
 		if d.head == nil {
@@ -264,18 +270,22 @@ func (d *downstream) parse(b []byte) int {
 	return n
 }
 
-// malformed answers a request that cannot be read. The connection closes: where
+// malformed answers a request that cannot be read; h is its head, if that is where
+// it is wrong. The connection closes: where
 // the next request would begin is anybody's guess.
-func (d *downstream) malformed(err error) {
+func (d *downstream) malformed(err error, h *http1.Head) {
 	c := d.l.c
 	if !d.active {
 		d.start()
 	}
 	switch err {
-	case http1.ErrNoHost: // to Envoy these two are well-formed, but not wanted
-		d.completed()
-	case http1.ErrFragment:
-		c.RqFailedPath++
+	case http1.ErrNoHost, http1.ErrFragment: // to Envoy these two are well-formed, but not wanted
+		if err == http1.ErrFragment {
+			c.RqFailedPath++
+		}
+		if d.e != nil {
+			d.e.KeepLine(h)
+		}
 		d.completed()
 	default:
 		c.CxProtocolError++
@@ -293,6 +303,7 @@ func (d *downstream) start() {
 	d.active, d.responded, d.isHead = true, false, false
 	d.close, d.asked = false, false
 	d.phase, d.routeEnd = phaseBody, 0
+	d.observe()
 }
 
 // request begins the request with head h. b is what follows the head; it returns
@@ -314,12 +325,18 @@ func (d *downstream) request(h *http1.Head, b []byte) int {
 	if h.ConnUpgrade && h.HasUpgrade {
 		c.RqWS++
 		d.phase = phaseBody // what follows is not for us: no end of it will be seen
+		if d.note(h); d.e != nil {
+			if d.route = d.l.t.Route(h); d.route != nil { // not what it is refused by, but what it is logged with
+				d.e.Cluster = d.l.clusters[d.route.Cluster(w.draw)].t.Name
+			}
+		}
 		d.reply(&mesh.ReplyForbidden)
 		return 0
 	}
 	if h.Asterisk { // does not get as far as the router
 		c.RqNonRelativePath++
-		d.reply(&mesh.ReplyNotFound)
+		d.note(h)
+		d.reply(&mesh.ReplyNotRelative)
 		return 0
 	}
 	c.RouterTotal++
@@ -329,26 +346,34 @@ func (d *downstream) request(h *http1.Head, b []byte) int {
 		if h.Method == http1.MethodConnect {
 			d.phase = phaseBody
 		}
+		d.note(h)
 		d.reply(&mesh.ReplyNotFound)
 		return 0
 	}
 	if r, ok := d.route.Direct(h, d.tls != nil); ok {
 		c.RqDirect++
+		d.note(h)
 		d.reply(&r)
 		return 0
 	}
 	d.cluster = d.l.clusters[d.route.Cluster(w.draw)]
+	if d.e != nil {
+		d.e.Route, d.e.Cluster = d.route, d.cluster.t.Name
+	}
 	d.hash, d.hashed = d.route.Hash(h)
 	d.tries.Begin(d.route.Retry)
+	w.out = mesh.AppendRequest(w.out[:0], h, d.route, w.ids, d.e)
+	if d.e != nil {
+		d.e.Keep(w.out)
+	}
 	p := d.choose()
 	if p == nil {
 		return 0
 	}
-	w.out = mesh.AppendRequest(w.out[:0], h, d.route, w.ids)
 	head := len(w.out)
 	n, err := d.takeBody(b)
 	if err != nil {
-		d.malformed(err)
+		d.malformed(err, nil)
 		return len(b)
 	}
 	if d.tries.Kept() {
@@ -363,12 +388,18 @@ func (d *downstream) request(h *http1.Head, b []byte) int {
 // is none the request is answered.
 func (d *downstream) choose() *pool {
 	cl := d.cluster
+	if d.e != nil {
+		d.e.Attempts++
+	}
 	if cl.t.OriginalDst {
 		d.endpoint = -1
 		p := cl.toward(d.w, d.dst)
 		if p == nil {
 			cl.c.CxNoneHealthy++
 			d.answer(&mesh.ReplyNoHealthy)
+		}
+		if p != nil && d.e != nil {
+			d.e.Upstream = d.dst
 		}
 		return p
 	}
@@ -381,6 +412,9 @@ func (d *downstream) choose() *pool {
 	}
 	d.endpoint = i
 	d.tries.Tried(i)
+	if d.e != nil {
+		d.e.Upstream = cl.t.Endpoints[i]
+	}
 	return cl.pools[i]
 }
 
@@ -402,11 +436,20 @@ func (d *downstream) dispatch(p *pool) {
 	}
 }
 
+// note notes the head of a request that goes no further.
+func (d *downstream) note(h *http1.Head) {
+	if d.e != nil {
+		d.w.out = mesh.AppendRequest(d.w.out[:0], h, nil, d.w.ids, nil)
+		d.e.Keep(d.w.out)
+	}
+}
+
 var continued = []byte("HTTP/1.1 100 Continue\r\n\r\n")
 
 // completed is called when the last byte of the request is in.
 func (d *downstream) completed() {
 	d.phase, d.doneAt = phaseWait, d.w.now
+	d.reach(mesh.RequestEnds)
 	if d.up != nil {
 		d.limitTry()
 	}
@@ -419,11 +462,15 @@ func (d *downstream) takeBody(b []byte) (n int, err error) {
 	if d.body.Done() {
 		return 0, nil
 	}
+	size := 0
 	if d.body.Chunked() {
-		w.out, n, err = appendChunks(w.out, &d.body, b)
+		w.out, n, size, err = appendChunks(w.out, &d.body, b)
 	} else {
 		n, _, err = d.body.Advance(b)
-		w.out = append(w.out, b[:n]...)
+		w.out, size = append(w.out, b[:n]...), n
+	}
+	if d.e != nil {
+		d.e.Received += uint64(size)
 	}
 	if d.body.Done() {
 		d.completed()
@@ -441,9 +488,13 @@ func (d *downstream) forward(b []byte) int {
 	if !d.body.Chunked() && !d.tries.Kept() { // as it came
 		n, done, _ := d.body.Advance(b)
 		d.up.p.c.CxTxBytes += uint64(n)
+		if d.e != nil {
+			d.e.Received += uint64(n)
+		}
 		d.up.write(b[:n])
 		if done {
 			d.completed()
+			d.reach(mesh.UpstreamEnds)
 		}
 		d.touch()
 		return n
@@ -455,7 +506,7 @@ func (d *downstream) forward(b []byte) int {
 		if d.responded {
 			d.abort(true)
 		} else {
-			d.malformed(err)
+			d.malformed(err, nil)
 		}
 		return len(b)
 	}
@@ -466,6 +517,9 @@ func (d *downstream) forward(b []byte) int {
 	if d.up != nil {
 		d.up.p.c.CxTxBytes += uint64(len(out))
 		d.up.write(out)
+		if d.phase == phaseWait {
+			d.reach(mesh.UpstreamEnds)
+		}
 	}
 	d.touch()
 	return n

@@ -52,7 +52,7 @@ func TestMutations(t *testing.T) {
 		return mesh.Route{Prefix: prefix, Cluster: "app", Mutate: mesh.HeaderMutations{Request: request, Response: response}}
 	}
 	h.Routes = []mesh.Route{
-		route("/order", mesh.Mutations{Add: add("+ x-a 1", "= x-b 2", "+ x-c 3", "! x-d 4", "? x-e 5", "+ x-a 6", "= x-b 7")}, mesh.Mutations{Add: add("+ x-a 1", "= x-b 2", "+ x-c 100%", "! x-d 4", "? x-e 5")}),
+		route("/order", mesh.Mutations{Add: add("+ x-a 1", "= x-b 2", "+ x-c 3", "! x-d 4", "? x-e 5", "+ x-a 6", "= x-b 7")}, mesh.Mutations{Add: add("+ x-a 1", "= x-b 2", "+ x-c 100%%", "! x-d 4", "? x-e 5")}),
 		route("/remove", mesh.Mutations{Remove: []string{"User-Agent", "x-a", "x-request-id", "x-forwarded-proto"}}, mesh.Mutations{Remove: []string{"x-envoy-upstream-service-time", "x-a"}}),
 		route("/route", mesh.Mutations{Add: add("+ x-route 1", "+ x-absent mine", "+ x-gone-last 1")}, mesh.Mutations{Add: add("+ x-absent mine", "+ x-powered-by me")}),
 		route("/empty", mesh.Mutations{Add: []mesh.HeaderValue{{Name: "x-none"}, {Name: "x-empty", KeepEmpty: true}, {Name: "x-a", Action: mesh.OverwriteOrAdd}}}, mesh.Mutations{Add: []mesh.HeaderValue{{Name: "x-empty", KeepEmpty: true}}}),

@@ -159,7 +159,7 @@ func (p *pool) connect() {
 	if err != nil {
 		// Not at once: the caller is not done with the request.
 		p.w.timers.set(&u.t, p.w.now)
-		u.unreachable = true
+		u.unreachable = err
 		return
 	}
 	p.w.timers.set(&u.t, p.w.now+p.timeout)

@@ -15,10 +15,11 @@ import (
 type config struct {
 	cfg    mesh.Config
 	table  *mesh.Table
-	limits []*limits        // by cluster; the very same as before if the cluster is
-	addrs  []netip.AddrPort // by listener, with the ports the system chose
-	down   []*tlsContext    // by listener
-	up     []*tlsContext    // by cluster
+	limits []*limits           // by cluster; the very same as before if the cluster is
+	addrs  []netip.AddrPort    // by listener, with the ports the system chose
+	down   []*tlsContext       // by listener
+	up     []*tlsContext       // by cluster
+	logs   map[string]*logFile // by path
 	since  time.Time
 }
 
@@ -104,7 +105,14 @@ func (s *Server) Reload(cfg mesh.Config) error {
 			}
 		}
 	}
+	if next.logs, err = s.openLogs(&cfg, old); err != nil {
+		if a != nil && a != s.admin.Load() {
+			a.close()
+		}
+		return err
+	}
 	if err := s.install(next, old); err != nil {
+		closeLogs(next.logs, old)
 		if a != nil && a != s.admin.Load() {
 			a.close()
 		}
@@ -118,6 +126,7 @@ func (s *Server) Reload(cfg mesh.Config) error {
 			was.close()
 		}
 	}
+	closeLogs(old.logs, next)
 	s.reloads.Add(1)
 	return nil
 }

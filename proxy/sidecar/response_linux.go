@@ -39,7 +39,11 @@ func (d *downstream) reply(r *mesh.Reply) {
 	d.leave()
 	d.responded = true
 	c.Count(r.Status)
-	w.out = mesh.AppendReply(w.out[:0], r, d.route, w.date, d.isHead, d.close)
+	if e := d.e; e != nil {
+		e.Route, e.Flag, e.Details, e.Failure = d.route, r.Flag, r.Details, r.Failure
+	}
+	w.out = mesh.AppendReply(w.out[:0], r, d.route, d.e, w.date, d.isHead, d.close)
+	d.noteReply(r, w.out)
 	d.send(w.out)
 	d.finish()
 }
@@ -63,6 +67,9 @@ func (d *downstream) leave() {
 // upstreamFailed is called when the request's connection is lost, with what to
 // say if it is not too late.
 func (d *downstream) upstreamFailed(r *mesh.Reply) {
+	if d.e != nil && !d.e.Reached(mesh.PoolReady) {
+		d.reach(mesh.PoolReady)
+	}
 	if d.pend != nil {
 		d.w.recycle(d.pend)
 		d.pend = nil
@@ -72,7 +79,7 @@ func (d *downstream) upstreamFailed(r *mesh.Reply) {
 	}
 	switch {
 	case d.responded:
-		d.cut()
+		d.cut(r)
 	case !d.lost(r):
 		d.answer(r)
 	}
@@ -90,9 +97,12 @@ func (d *downstream) replyAfter(r *mesh.Reply) {
 	d.reply(&said)
 }
 
-// cut ends a response in the middle: what was sent goes out, and the missing end
+// cut ends a response in the middle, because of r: what was sent goes out, and the missing end
 // is the client's sign.
-func (d *downstream) cut() {
+func (d *downstream) cut(r *mesh.Reply) {
+	if d.e != nil {
+		d.e.Flag, d.e.Details, d.e.Failure = r.Flag, r.Late(), r.Failure
+	}
 	c := d.l.c
 	c.RqTxReset++
 	c.RqRxReset++
@@ -121,6 +131,8 @@ func (d *downstream) finish() {
 	w := d.w
 	d.l.c.RqActive--
 	d.active = false
+	d.reach(mesh.DownstreamEnds)
+	d.log()
 	complete := d.phase == phaseWait
 	if d.tries.Kept() {
 		d.forget()
@@ -174,6 +186,10 @@ func (d *downstream) abort(local bool) {
 		}
 		c.CxDestroyActiveRq++
 		d.active = false
+		if d.e != nil {
+			d.e.Flag, d.e.Details = mesh.ClientLeft(local)
+		}
+		d.log()
 	}
 	d.shut(!local)
 }
@@ -309,7 +325,7 @@ func (d *downstream) expired() {
 func (d *downstream) late(r *mesh.Reply) {
 	if d.responded {
 		d.cancel()
-		d.cut()
+		d.cut(r)
 		return
 	}
 	if d.route != nil {

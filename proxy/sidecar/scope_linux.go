@@ -38,7 +38,8 @@ type chain struct {
 	c         *mesh.ListenerCounters
 	tls       *tlsContext
 	tc        *mesh.TLSCounters
-	drainFrom int64 // when it was taken away, 0 if it was not
+	sinks     []*sink // by t's access logs
+	drainFrom int64   // when it was taken away, 0 if it was not
 }
 
 // stands reports whether connections of l can go on under t and its TLS.
@@ -106,7 +107,7 @@ func (w *worker) adopt(next *config, fds map[int]int) error {
 		if c == nil {
 			c = newChain(addr, t, next.down[i])
 		}
-		c.t, c.clusters = t, clusters
+		c.t, c.clusters, c.sinks = t, clusters, w.sinksOf(t.Logs, next.logs)
 		l.chains = append(l.chains, c)
 		l.inspect = l.inspect || len(t.Match.ServerNames) > 0 || t.Match.Transport != ""
 	}
@@ -122,6 +123,7 @@ func (w *worker) adopt(next *config, fds map[int]int) error {
 		w.retire(l.undecided)
 	}
 	w.prune()
+	w.pruneSinks()
 	return failed
 }
 

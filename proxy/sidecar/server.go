@@ -17,6 +17,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"os"
 	"runtime"
 	"slices"
 	"sync"
@@ -39,6 +40,7 @@ type Options struct {
 	ConnectionIdle time.Duration // a connection without a request, either side; 0 means 1 h
 	DrainTimeout   time.Duration // how long Run lets requests finish; 0 means 5 s
 	DrainTime      time.Duration // how long listeners that a reload or the admin drains have for it; 0 means 10 min
+	LogFlush       time.Duration // how long a line of an access log may wait to be written; 0 means 10 s
 	Seed           uint64        // of request IDs and first endpoints; 0 means from the system
 }
 
@@ -61,6 +63,9 @@ func (o Options) withDefaults() Options {
 	if o.DrainTimeout == 0 {
 		o.DrainTimeout = 5 * time.Second
 	}
+	if o.LogFlush == 0 {
+		o.LogFlush = 10 * time.Second
+	}
 	if o.DrainTime == 0 {
 		o.DrainTime = mesh.DrainTime
 	}
@@ -75,7 +80,9 @@ type Server struct {
 	admin   atomic.Pointer[admin]
 	state   atomic.Uint32 // what the admin answers
 	reloads atomic.Uint64
-	started time.Time
+	logCounters
+	hostname string
+	started  time.Time
 
 	mu      sync.Mutex // of a reload, the beginning and the end
 	running bool
@@ -94,6 +101,7 @@ func New(cfg mesh.Config, opt Options) (*Server, error) {
 		return nil, failure.Usagef("sidecar: concurrency is %d, want 1 to 1024", opt.Concurrency)
 	}
 	s := &Server{opt: opt.withDefaults(), started: time.Now()}
+	s.hostname, _ = os.Hostname()
 	if s.opt.Seed == 0 {
 		var b [8]byte
 		if _, err := rand.Read(b[:]); err != nil {
@@ -117,7 +125,12 @@ func (s *Server) open(next *config) error {
 		}
 		s.workers = append(s.workers, w)
 	}
+	var err error
+	if next.logs, err = s.openLogs(&next.cfg, nil); err != nil {
+		return err
+	}
 	if err := s.install(next, nil); err != nil {
+		closeLogs(next.logs, nil)
 		return err
 	}
 	if next.cfg.Admin != "" {
@@ -202,5 +215,11 @@ func (s *Server) release() {
 	}
 	for _, w := range s.workers {
 		w.release()
+	}
+	if c := s.force.Load(); c != nil {
+		closeLogs(c.logs, nil)
+		for _, f := range c.logs {
+			f.wait()
+		}
 	}
 }

@@ -14,7 +14,7 @@ type upstream struct {
 	p           *pool
 	d           *downstream
 	connecting  bool
-	unreachable bool // the connection failed before it was under way
+	unreachable error // why the connection failed before it was under way
 	pooled      bool
 	last        bool // closes after this response
 	drained     int  // of its pool, when it was connected
@@ -55,7 +55,8 @@ func (u *upstream) finishConnect() {
 		}
 		e, err := unix.GetsockoptInt(u.fd, unix.SOL_SOCKET, unix.SO_ERROR)
 		if err != nil || e != 0 {
-			u.p.connectFailed(u, &mesh.ReplyConnectFailed)
+			r := mesh.ReplyUnreachable(unix.Errno(e).Error(), false)
+			u.p.connectFailed(u, &r)
 			return
 		}
 		if ctx := u.p.cl.tls; ctx != nil {
@@ -89,8 +90,9 @@ func (u *upstream) secured() bool {
 func (u *upstream) expired() {
 	c := u.p.c
 	switch {
-	case u.unreachable:
-		u.p.connectFailed(u, &mesh.ReplyConnectFailed)
+	case u.unreachable != nil:
+		r := mesh.ReplyUnreachable(u.unreachable.Error(), true)
+		u.p.connectFailed(u, &r)
 	case u.connecting:
 		u.p.connectFailed(u, &mesh.ReplyConnectTimeout)
 	case u.pooled:
@@ -138,6 +140,16 @@ func (u *upstream) begin(d *downstream, request []byte) {
 	u.p.busy++
 	u.p.limits.carry(u.p.index, 1)
 	u.inBody, u.interim = false, false
+	if e := d.e; e != nil {
+		d.reach(mesh.PoolReady)
+		d.reach(mesh.UpstreamBegins)
+		if d.phase == phaseWait {
+			d.reach(mesh.UpstreamEnds)
+		}
+		if d.l.t.UpstreamLocal {
+			e.UpstreamLocal, _ = boundTo(u.fd)
+		}
+	}
 	c := u.p.c
 	c.RqTotal++
 	c.RqActive++
@@ -259,7 +271,7 @@ func (u *upstream) respond(h *http1.Head, rest []byte) []byte {
 	u.inBody = true
 	u.last = h.Close || u.body.EndsWithStream()
 	u.chunks = u.body.Chunked() || u.body.EndsWithStream()
-	info := mesh.ResponseInfo{Route: d.route, Date: w.date, ServiceTime: -1, Chunked: u.chunks}
+	info := mesh.ResponseInfo{Route: d.route, Entry: d.e, Date: w.date, ServiceTime: -1, Chunked: u.chunks}
 	if d.isHead && h.ContentLength < 0 && h.Status != 204 && h.Status != 304 {
 		info.Chunked = true
 	}
@@ -281,7 +293,15 @@ func (u *upstream) respond(h *http1.Head, rest []byte) []byte {
 	} else {
 		u.p.hs.rqError++
 	}
+	if e := d.e; e != nil {
+		e.Route, e.Status, e.Details = d.route, h.Status, "via_upstream"
+		d.reach(mesh.ResponseBegins)
+		d.reach(mesh.DownstreamBegins)
+	}
 	w.out = mesh.AppendResponse(w.out[:0], h, &info)
+	if d.e != nil {
+		d.e.KeepResponse(w.out)
+	}
 	return rest
 }
 
@@ -289,12 +309,12 @@ func (u *upstream) respond(h *http1.Head, rest []byte) []byte {
 // the response if the body does.
 func (u *upstream) forward(b, out []byte) {
 	d := u.d
-	n := 0
+	n, size := 0, -1
 	var err error
 	switch {
 	case u.body.Done():
 	case u.body.Chunked():
-		out, n, err = appendChunks(out, &u.body, b)
+		out, n, size, err = appendChunks(out, &u.body, b)
 	case u.chunks: // up to the end of the stream
 		if n = len(b); n > 0 {
 			out = http1.AppendChunkSize(out, n)
@@ -306,6 +326,12 @@ func (u *upstream) forward(b, out []byte) {
 	default:
 		n, _, err = u.body.Advance(b)
 		out = append(out, b[:n]...)
+	}
+	if d.e != nil {
+		if size < 0 { // not in chunks
+			size = n
+		}
+		d.e.Sent += uint64(size)
 	}
 	if cap(out) > cap(u.w.out) {
 		u.w.out = out
@@ -336,6 +362,7 @@ func (u *upstream) release(extra bool) {
 	d := u.d
 	c := u.p.c
 	complete := d.phase == phaseWait
+	d.reach(mesh.ResponseEnds)
 	if u.rd { // the last read was full: is that really all?
 		n, eof := u.read(u.w.in[:1])
 		extra, u.hup = extra || n > 0, u.hup || eof
@@ -382,10 +409,8 @@ func (u *upstream) eof() {
 		return
 	}
 	r := &mesh.ReplyTerminated
-	if u.head != nil {
-		r = &mesh.ReplyProtocolError // half a head
-	}
-	if u.head != nil || u.inBody {
+	if u.head != nil || u.inBody { // half a response
+		r = &mesh.ReplyProtocolError
 		c.CxProtocolError++
 	}
 	c.CxDestroyRemote++

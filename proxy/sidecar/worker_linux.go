@@ -43,6 +43,7 @@ type worker struct {
 
 	base    time.Time
 	now     int64 // ns since base, read once a round
+	epoch   int64 // base, in ns since 1970; set anew with date, as the system's clock may be
 	date    []byte
 	dateEnd int64
 
@@ -57,6 +58,7 @@ type worker struct {
 	buffered    int // bytes of buffers
 	downstreams []*downstream
 	upstreams   []*upstream
+	entries     []*mesh.Entry
 	failed      []*sock
 	dead        []func() // puts structs back when the round is over
 
@@ -64,6 +66,9 @@ type worker struct {
 	clusters  []*cluster
 	retired   []*chain   // by a reload, and still with connections
 	replaced  []*cluster // by a reload, and still with requests
+	sinks     map[*logFile]*sink
+	written   []*sink // in this round
+	accepted  uint64  // connections that were given a number
 	ids       *mesh.RequestIDs
 	draw      func() uint64 // numbers by chance
 	seed      uint64
@@ -101,7 +106,8 @@ func newWorker(s *Server, id int) (*worker, error) {
 	w := &worker{
 		s: s, id: id, ep: ep, wake: wake, base: s.started, spare: -1, gone: true,
 		in: make([]byte, readSize), out: make([]byte, 0, 2*readSize), head: new(http1.Head),
-		open: map[session]struct{}{},
+		open:  map[session]struct{}{},
+		sinks: map[*logFile]*sink{},
 	}
 	seed := s.opt.Seed + uint64(id)*0x9e3779b97f4a7c15
 	var key [32]byte
@@ -153,6 +159,7 @@ func (w *worker) tick() {
 	if w.now >= w.dateEnd {
 		t := time.Now()
 		w.date = mesh.AppendDate(w.date[:0], t.Unix())
+		w.epoch = t.UnixNano() - w.now
 		w.dateEnd = w.now + int64(time.Second) - int64(t.Nanosecond())
 	}
 }
@@ -239,6 +246,7 @@ func (w *worker) settle() {
 		w.dead[i] = nil
 	}
 	w.dead = w.dead[:0]
+	w.handOver()
 	if w.draining && len(w.open) == 0 {
 		w.stop = true
 	}
@@ -377,13 +385,13 @@ func (w *worker) returnHead(h *http1.Head) {
 }
 
 // appendChunks copies what p holds of a chunked body to dst as one chunk, and
-// the last chunk when the body ends. It returns how much of p that was.
-func appendChunks(dst []byte, body *http1.Body, p []byte) ([]byte, int, error) {
-	ahead, size := *body, 0
-	for n := 0; n < len(p) && !ahead.Done(); {
+// the last chunk when the body ends. It returns how much of p that was, and how
+// much of that was data.
+func appendChunks(dst []byte, body *http1.Body, p []byte) (_ []byte, n, size int, err error) {
+	for ahead := *body; n < len(p) && !ahead.Done(); {
 		m, data, err := ahead.Next(p[n:])
 		if err != nil {
-			return dst, 0, err
+			return dst, 0, 0, err
 		}
 		if n += m; data {
 			size += m
@@ -392,7 +400,7 @@ func appendChunks(dst []byte, body *http1.Body, p []byte) ([]byte, int, error) {
 	if size > 0 {
 		dst = http1.AppendChunkSize(dst, size)
 	}
-	n := 0
+	n = 0
 	for n < len(p) && !body.Done() {
 		m, data, _ := body.Next(p[n:])
 		if data {
@@ -406,7 +414,7 @@ func appendChunks(dst []byte, body *http1.Body, p []byte) ([]byte, int, error) {
 	if body.Done() {
 		dst = append(dst, http1.LastChunk...)
 	}
-	return dst, n, nil
+	return dst, n, size, nil
 }
 
 // addrOf renders an address as Envoy's stat names do.
