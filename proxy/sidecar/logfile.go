@@ -34,10 +34,10 @@ type logFile struct {
 	file *os.File      // write's, or nobody's
 }
 
-// logCounters are Envoy's filesystem.*, and one of our own, dropped.
+// logCounters are Envoy's filesystem.*; what is dropped has failed.
 type logCounters struct {
-	buffered, completed, failed, byTimer, reopenFailed, dropped atomic.Uint64
-	waiting                                                     atomic.Int64 // bytes
+	buffered, completed, failed, byTimer, reopenFailed atomic.Uint64
+	waiting                                            atomic.Int64 // bytes
 }
 
 // openLog opens path to append to it. A file that cannot be opened is a
@@ -60,7 +60,7 @@ func (f *logFile) add(lines []byte) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if len(f.buf)+len(lines) > logBound {
-		f.c.dropped.Add(1)
+		f.c.failed.Add(1)
 		return
 	}
 	f.buf = append(f.buf, lines...)
@@ -191,7 +191,6 @@ func (c *logCounters) stats() []mesh.Stat {
 		{Name: "filesystem.write_buffered", Value: c.buffered.Load()},
 		{Name: "filesystem.write_completed", Value: c.completed.Load()},
 		{Name: "filesystem.write_failed", Value: c.failed.Load()},
-		{Name: "filesystem.write_dropped", Value: c.dropped.Load()},
 		{Name: "filesystem.flushed_by_timer", Value: c.byTimer.Load()},
 		{Name: "filesystem.reopen_failed", Value: c.reopenFailed.Load()},
 		{Name: "filesystem.write_total_buffered", Value: uint64(c.waiting.Load()), Gauge: true},

@@ -63,7 +63,7 @@ func TestLogReopensAndMoves(t *testing.T) {
 	ask(t, c, r, path(3))
 	reads(t, b, "to b /3\n")
 	reads(t, a, "/2\n")
-	require.Zero(t, stat(t, s, "filesystem.write_dropped"))
+	require.Zero(t, stat(t, s, "filesystem.write_failed"))
 	require.Equal(t, uint64(3), stat(t, s, "filesystem.write_completed"))
 
 	cfg.Listeners[0].Logs[0].Path = filepath.Join(dir, "none", "c")
@@ -105,7 +105,7 @@ func TestSlowLog(t *testing.T) {
 		status, _ := ask(t, c, r, path(i))
 		require.Equal(t, http.StatusOK, status)
 	}
-	require.Greater(t, stat(t, s, "filesystem.write_dropped"), uint64(100))
+	require.Greater(t, stat(t, s, "filesystem.write_failed"), uint64(100))
 	require.LessOrEqual(t, stat(t, s, "filesystem.write_total_buffered"), uint64(2*logBound))
 	go func() { // so that the server can end
 		for b := make([]byte, 1<<20); ; time.Sleep(time.Millisecond) {
