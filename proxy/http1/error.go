@@ -9,7 +9,9 @@ const (
 	ErrStartLine        Error = iota + 1 // the first line is not three words
 	ErrMethod                            // unknown method (Envoy's list)
 	ErrTarget                            // request target of a form that is not allowed
-	ErrTargetByte                        // or with a byte that is not
+	ErrTargetByte                        // or with a control character
+	ErrURL                               // an absolute target, or CONNECT's, without a host; * of another method than OPTIONS
+	ErrScheme                            // an absolute target of another scheme than http and https
 	ErrFragment                          // request target with a fragment
 	ErrVersion                           // not "HTTP/" digit "." digit
 	ErrUpgradeRequired                   // a version other than HTTP/1.1
@@ -35,7 +37,9 @@ var errorText = [...]string{
 	ErrStartLine:        "malformed first line",
 	ErrMethod:           "unknown method",
 	ErrTarget:           "malformed request target",
-	ErrTargetByte:       "control or other character that is not ASCII in the request target",
+	ErrTargetByte:       "control character in the request target",
+	ErrURL:              "request target without a valid host",
+	ErrScheme:           "request target of another scheme than http and https",
 	ErrFragment:         "request target with a fragment",
 	ErrVersion:          "malformed protocol version",
 	ErrUpgradeRequired:  "protocol version other than HTTP/1.1",

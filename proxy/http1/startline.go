@@ -42,6 +42,8 @@ func (h *Head) startLine(b []byte, off, end int) Error {
 	switch {
 	case n < 2:
 		return ErrStartLine
+	case n == 2 && bytes.HasPrefix(word(1), []byte("HTTP/")): // no target
+		return ErrStartLine
 	case n == 2: // HTTP/0.9
 		return ErrUpgradeRequired
 	}
@@ -86,15 +88,18 @@ func (h *Head) target(b []byte) Error {
 	t := b[h.Target.Off:h.Target.End]
 	fragment := false
 	for _, c := range t {
-		if c <= ' ' || c >= 0x7f {
+		switch {
+		case c <= ' ' || c == 0x7f:
 			return ErrTargetByte
+		case c > 0x7f:
+			return ErrTarget
 		}
 		fragment = fragment || c == '#'
 	}
 	switch {
 	case h.Method == MethodConnect:
-		if !validHost(t) {
-			return ErrTarget
+		if !validHost(t) || t[0] == '/' {
+			return ErrURL
 		}
 		h.Authority = h.Target
 		return 0
@@ -104,18 +109,25 @@ func (h *Head) target(b []byte) Error {
 		h.Path, h.Asterisk = h.Target, true
 	default:
 		rest := cutScheme(t)
-		if rest == nil {
+		switch {
+		case rest != nil:
+		case len(t) == 1 && t[0] == '*':
+			return ErrURL
+		case bytes.Contains(t, []byte("://")):
+			return ErrScheme
+		default:
 			return ErrTarget
 		}
 		end := bytes.IndexAny(rest, "/?#")
 		if end < 0 {
 			end = len(rest)
 		}
-		if end == 0 || !validHost(rest[:end]) {
-			return ErrTarget
+		user := bytes.LastIndexByte(rest[:end], '@') + 1 // RFC 9110 §4.2.4: not passed on
+		if end == user || !validHost(rest[user:end]) {
+			return ErrURL
 		}
 		off := h.Target.End - uint32(len(rest))
-		h.Authority = Span{off, off + uint32(end)}
+		h.Authority = Span{off + uint32(user), off + uint32(end)}
 		h.Path = Span{off + uint32(end), h.Target.End}
 	}
 	if fragment {

@@ -193,9 +193,13 @@ func (c *ClusterCounters) Stats(dst []Stat, cluster string) []Stat {
 
 // statuses appends those of the codes, and of their classes, that there were.
 func statuses(dst []Stat, p string, codes *[1000]uint64) []Stat {
-	var class [10]uint64
+	var class [6]uint64
+	unknown := uint64(0) // of codes that have no counter of their own
 	for code, n := range codes {
-		if n == 0 {
+		if code >= 600 {
+			unknown += n
+		}
+		if n == 0 || code >= 600 {
 			continue
 		}
 		class[code/100] += n
@@ -206,6 +210,9 @@ func statuses(dst []Stat, p string, codes *[1000]uint64) []Stat {
 		if class[k] != 0 {
 			dst = append(dst, Stat{p + "upstream_rq_" + string(rune('0'+k)) + "xx", class[k], false})
 		}
+	}
+	if unknown > 0 {
+		dst = append(dst, Stat{p + "upstream_rq_unknown", unknown, false})
 	}
 	return dst
 }

@@ -36,7 +36,11 @@ var redirectStatuses = []int{301, 302, 303, 307, 308}
 func (r *RouteEntry) Direct(h *http1.Head, secure bool) (Reply, bool) {
 	switch {
 	case r.direct != nil:
-		return Reply{Status: r.direct.Status, Body: r.direct.Body, Details: "direct_response"}, true
+		out := Reply{Status: r.direct.Status, Body: r.direct.Body, Details: "direct_response"}
+		if s := out.Status; s == 201 || s/100 == 3 {
+			out.Location = (&Redirect{}).location(h, secure)
+		}
+		return out, true
 	case r.redirect != nil:
 		status := r.redirect.Status
 		if status == 0 {

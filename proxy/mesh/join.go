@@ -21,7 +21,7 @@ var (
 	joinedOfResponses = set("via", "content-type", "x-request-id", "cache-control", "x-envoy-attempt-count",
 		"x-envoy-decorator-operation", "etag", "access-control-allow-origin", "access-control-allow-headers",
 		"access-control-allow-methods", "access-control-allow-credentials", "access-control-expose-headers",
-		"access-control-max-age", "content-encoding", "vary", "location", "expires", "age", "last-modified", "grpc-status",
+		"access-control-max-age", "content-encoding", "date", "vary", "location", "expires", "age", "last-modified", "grpc-status",
 		"grpc-message", "x-envoy-degraded", "x-envoy-immediate-health-check-fail", "x-envoy-upstream-canary",
 		"x-envoy-upstream-healthchecked-cluster", "proxy-status", "access-control-allow-private-network")
 )

@@ -110,7 +110,7 @@ const codecError = "http1.codec_error"
 // of its own.
 var malformed = map[http1.Error]string{
 	http1.ErrNoHost: "missing_host_header", http1.ErrFragment: "path_normalization_failed", http1.ErrUpgradeRequired: "low_version",
-	http1.ErrTargetByte: "http1.invalid_characters", http1.ErrFieldValue: "http1.invalid_characters",
+	http1.ErrURL: "http1.invalid_url", http1.ErrScheme: "http1.invalid_scheme", http1.ErrTargetByte: "http1.invalid_characters", http1.ErrFieldValue: "http1.invalid_characters",
 	http1.ErrHeadTooLarge: "http1.headers_too_large", http1.ErrTooManyFields: "http1.too_many_headers", http1.ErrHost: "http.invalid_authority",
 	http1.ErrTransferEncoding: "http1.invalid_transfer_encoding", http1.ErrLengthAndChunked: "http1.content_length_and_chunked_not_allowed",
 	http1.ErrNominated: "http1.connection_header_rejected",
@@ -165,7 +165,7 @@ func AppendReply(dst []byte, r *Reply, route *RouteEntry, e *Entry, date []byte,
 		dst = append(dst, "connection: close\r\n"...)
 	}
 	switch {
-	case r.Body != "":
+	case r.Body != "", r.Status == 204, r.Status == 304:
 	case head: // as Envoy does, which does not know what a GET would have got
 		dst = append(dst, "transfer-encoding: chunked\r\n"...)
 	default:

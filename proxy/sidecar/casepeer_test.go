@@ -124,6 +124,8 @@ func (p *peer) message(response, headOnly bool) string {
 			l = "date: DATE"
 		case idLine.MatchString(l):
 			l = "x-request-id: UUID"
+		case strings.HasPrefix(l, "x-request-id: "):
+			l = anyID.ReplaceAllString(l, "UUID")
 		case serviceLine.MatchString(l):
 			l = "x-envoy-upstream-service-time: N"
 		}

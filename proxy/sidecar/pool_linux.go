@@ -62,7 +62,6 @@ func (p *pool) give() (u *upstream, ok bool) {
 		return nil, true
 	}
 	if !p.limits.takeRequest() {
-		p.c.RqPendingOverflow++
 		return nil, false
 	}
 	return p.take(), true
@@ -77,7 +76,6 @@ func (p *pool) put(u *upstream) {
 			d.attach(u)
 			return
 		}
-		p.c.RqPendingOverflow++
 		d.upstreamFailed(&mesh.ReplyOverflow)
 	}
 	if p.cl.retired {

@@ -99,6 +99,18 @@ func skipHead(r *bufio.Reader) error {
 	}
 }
 
+// readHead reads a request's head; ok is false at the connection's end.
+func readHead(r *bufio.Reader) (head string, ok bool) {
+	for !strings.HasSuffix(head, "\r\n\r\n") {
+		line, err := r.ReadString('\n')
+		if err != nil {
+			return "", false
+		}
+		head += line
+	}
+	return head, true
+}
+
 func dial(t testing.TB, s *Server) net.Conn {
 	t.Helper()
 	c, err := net.Dial("tcp", s.Addrs()[0].String())

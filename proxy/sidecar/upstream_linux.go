@@ -1,6 +1,8 @@
 package sidecar
 
 import (
+	"bytes"
+
 	"golang.org/x/sys/unix"
 
 	"github.com/meshnic/meshnic/proxy/http1"
@@ -112,6 +114,9 @@ func (u *upstream) closedByPeer() {
 	}
 	c := u.p.c
 	if n > 0 {
+		if !bytes.HasPrefix(u.w.in[:n], []byte("HTTP/1.1 408 ")) { // how some servers take their leave
+			c.CxProtocolError++
+		}
 		c.CxDestroyLocal++
 	} else {
 		c.CxDestroyRemote++
