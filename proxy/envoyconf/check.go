@@ -150,7 +150,7 @@ type node struct {
 }
 
 // parse reads the file as YAML, of which JSON is a part.
-func parse(file []byte, name string) (*node, error) {
+func parse(file []byte) (*node, []Problem) {
 	var doc yaml.Node
 	if err := yaml.Unmarshal(file, &doc); err != nil {
 		p := Problem{Line: 1, Column: 1, Why: strings.TrimPrefix(err.Error(), "yaml: ")}
@@ -158,10 +158,10 @@ func parse(file []byte, name string) (*node, error) {
 			p.Line, _ = strconv.Atoi(m[1])
 			p.Why = m[2]
 		}
-		return nil, bad(name, []Problem{p})
+		return nil, []Problem{p}
 	}
 	if len(doc.Content) != 1 || doc.Content[0].Kind != yaml.MappingNode {
-		return nil, bad(name, []Problem{{Line: 1, Column: 1, Why: "is not a mapping"}})
+		return nil, []Problem{{Line: 1, Column: 1, Why: "is not a mapping"}}
 	}
 	return wrap(doc.Content[0]), nil
 }
@@ -177,21 +177,25 @@ func wrap(n *yaml.Node) *node {
 
 // json is n as JSON. Keys are what they are written as, whatever YAML 1.1 would
 // take "n" and "on" for; in YAML a number that is not one of
-// 32 bits is text, as it is to Envoy.
-func (n *node) json(isJSON bool) ([]byte, error) {
-	v, err := plain(n.Node, isJSON)
+// 32 bits is text, as it is to Envoy. The fields whose keys are in over are left
+// out.
+func (n *node) json(isJSON bool, over map[*yaml.Node]bool) ([]byte, error) {
+	v, err := plain(n.Node, isJSON, over)
 	if err != nil {
 		return nil, err
 	}
 	return json.Marshal(v)
 }
 
-func plain(n *yaml.Node, isJSON bool) (v any, err error) {
+func plain(n *yaml.Node, isJSON bool, over map[*yaml.Node]bool) (v any, err error) {
 	switch n = wrap(n).Node; n.Kind {
 	case yaml.MappingNode:
 		m := map[string]any{}
 		for i := 0; i+1 < len(n.Content); i += 2 {
-			if m[wrap(n.Content[i]).Value], err = plain(n.Content[i+1], isJSON); err != nil {
+			if over[n.Content[i]] {
+				continue
+			}
+			if m[wrap(n.Content[i]).Value], err = plain(n.Content[i+1], isJSON, over); err != nil {
 				return nil, err
 			}
 		}
@@ -199,7 +203,7 @@ func plain(n *yaml.Node, isJSON bool) (v any, err error) {
 	case yaml.SequenceNode:
 		list := make([]any, len(n.Content))
 		for i, e := range n.Content {
-			if list[i], err = plain(e, isJSON); err != nil {
+			if list[i], err = plain(e, isJSON, over); err != nil {
 				return nil, err
 			}
 		}
@@ -237,6 +241,21 @@ func isOldBool(s string) bool {
 		return s == lower || s == strings.ToUpper(s) || s[1:] == lower[1:]
 	}
 	return false
+}
+
+// has reports whether there is a value at a path, and not just above it.
+func (n *node) has(path string) bool {
+	for first, rest, more := "", path, true; more; {
+		if first, rest, more = strings.Cut(rest, "."); n.Kind != yaml.MappingNode {
+			return false
+		}
+		below := n.find(first)
+		if below == n {
+			return false
+		}
+		n = below
+	}
+	return true
 }
 
 // find returns the value at a path like "a.b[0].c", or the nearest above it.
@@ -278,13 +297,15 @@ func snake(s string) string {
 }
 
 // check holds the file against Envoy's definition and against carried.
-func check(n *node) []Problem {
-	c := checker{}
+func check(n *node, items *[]Item) *checker {
+	c := &checker{items: items, over: map[*yaml.Node]bool{}}
 	c.message(n, "", (&bootstrapv3.Bootstrap{}).ProtoReflect().Descriptor())
-	return c.problems
+	return c
 }
 
 type checker struct {
+	items    *[]Item             // where verdicts go, nil for nowhere
+	over     map[*yaml.Node]bool // keys of fields that are ignored
 	problems []Problem
 	depth    int
 	messages int
@@ -315,6 +336,7 @@ func (c *checker) message(n *node, path string, d protoreflect.MessageDescriptor
 		c.fail(n, path, "want a mapping (%s)", d.Name())
 		return
 	}
+	c.judged(n, path, d)
 	seen := map[string]bool{}
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		k, v := wrap(n.Content[i]), wrap(n.Content[i+1])
@@ -333,6 +355,13 @@ func (c *checker) message(n *node, path string, d protoreflect.MessageDescriptor
 			continue
 		}
 		seen[name] = true
+		if why, ok := ignored[d.FullName()][name]; ok {
+			c.over[n.Content[i]] = true
+			if c.items != nil {
+				*c.items = append(*c.items, Item{k.line, k.column, p, Ignored, why})
+			}
+			continue
+		}
 		values, ok := carried[d.FullName()][name]
 		if !ok {
 			c.fail(k, p, "is not supported; carried of %s: %s", d.Name(), list(carried[d.FullName()]))

@@ -28,20 +28,31 @@ import (
 // with only half of what a file says, a proxy would be a different one. The
 // error is a failure.BadFile.
 func Read(file []byte, name string) (mesh.Config, error) {
-	n, err := parse(file, name)
-	if err != nil {
-		return mesh.Config{}, err
-	}
-	if problems := check(n); len(problems) > 0 {
+	cfg, problems := examine(file, name, nil)
+	if len(problems) > 0 {
 		return mesh.Config{}, bad(name, problems)
 	}
-	j, err := n.json(strings.HasSuffix(name, ".json"))
+	return cfg, nil
+}
+
+// examine is Read, with what is wrong; items, unless nil, gets the verdicts on the
+// file's other items.
+func examine(file []byte, name string, items *[]Item) (mesh.Config, []Problem) {
+	n, problems := parse(file)
+	if problems != nil {
+		return mesh.Config{}, problems
+	}
+	c := check(n, items)
+	if len(c.problems) > 0 {
+		return mesh.Config{}, c.problems
+	}
+	j, err := n.json(strings.HasSuffix(name, ".json"), c.over)
 	if err != nil {
-		return mesh.Config{}, bad(name, []Problem{{Why: err.Error()}})
+		return mesh.Config{}, []Problem{{Why: err.Error()}}
 	}
 	var b bootstrapv3.Bootstrap
 	if err := protojson.Unmarshal(j, &b); err != nil {
-		return mesh.Config{}, bad(name, []Problem{{Why: err.Error()}})
+		return mesh.Config{}, []Problem{{Why: err.Error()}}
 	}
 	r := reader{root: n}
 	cfg := r.bootstrap(&b)
@@ -50,10 +61,7 @@ func Read(file []byte, name string) (mesh.Config, error) {
 			r.fail("", "%v", err)
 		}
 	}
-	if len(r.problems) > 0 {
-		return mesh.Config{}, bad(name, r.problems)
-	}
-	return cfg, nil
+	return cfg, r.problems
 }
 
 // reader turns Envoy's types, already known to hold nothing else, into ours.

@@ -407,7 +407,10 @@ func TestSteadyStateDoesNotAllocate(t *testing.T) {
 			}
 		}
 	})
-	s := start(t, relay(time.Second, mesh.Endpoint{Address: addr}), Options{Concurrency: 1})
+	cfg := relay(time.Second, mesh.Endpoint{Address: addr})
+	cfg.Listeners[0].Logs = []mesh.AccessLog{{Path: "/dev/null"}}
+	cfg.Listeners[0].Mutate.Response.Add = []mesh.HeaderValue{{Name: "x-cluster", Value: "%UPSTREAM_CLUSTER% %REQ(:PATH)%"}}
+	s := start(t, cfg, Options{Concurrency: 1})
 	c := dial(t, s)
 	b, out := make([]byte, 8192), []byte(get)
 	once := func() {

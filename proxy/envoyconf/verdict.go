@@ -1,0 +1,119 @@
+package envoyconf
+
+import (
+	"cmp"
+	"slices"
+
+	"google.golang.org/protobuf/reflect/protoreflect"
+)
+
+// Verdict is what becomes of an item of a bootstrap file.
+type Verdict string
+
+// The verdicts. What is NIC is carried by the host sidecar today, and looks at
+// heads alone, or at no payload at all: by design a NIC can carry it too.
+const (
+	NIC     Verdict = "nic"
+	Host    Verdict = "host"    // carried by the host sidecar
+	Ignored Verdict = "ignored" // read over: it changes nothing that the sidecar does
+	Refused Verdict = "refused" // the sidecar does not run with it
+)
+
+// Item is a part of a file and what becomes of it.
+type Item struct {
+	Line    int     `json:"line"`
+	Column  int     `json:"column"`
+	Path    string  `json:"path"`
+	Verdict Verdict `json:"verdict"`
+	Why     string  `json:"why"`
+}
+
+// Check says of each item of a bootstrap file what becomes of it, and why, in the
+// file's order. name is the file's.
+func Check(file []byte, name string) (items []Item) {
+	_, problems := examine(file, name, &items)
+	for _, p := range problems {
+		items = append(items, Item{max(p.Line, 1), max(p.Column, 1), p.Path, Refused, p.Why})
+	}
+	slices.SortStableFunc(items, func(a, b Item) int { return cmp.Or(a.Line-b.Line, a.Column-b.Column) })
+	return items
+}
+
+// judge is the verdict on a message that has some of its fields.
+type judge func(has func(field string) bool) (Verdict, string)
+
+func always(v Verdict, why string) judge {
+	return func(func(string) bool) (Verdict, string) { return v, why }
+}
+
+const (
+	byHead  = "is decided by the request's head"
+	kept    = "retries: a request that may be sent again has to be kept, and a NIC keeps no payload"
+	ciphers = "TLS: a NIC has no payload to read in the clear"
+)
+
+// judges are those of the messages that are items of a file.
+var judges = map[protoreflect.FullName]judge{
+	"envoy.config.core.v3.Node":         always(Host, "is shown by the admin"),
+	"envoy.config.bootstrap.v3.Admin":   always(Host, "is a server of the host's"),
+	"envoy.config.listener.v3.Listener": always(NIC, "takes connections in"),
+	"envoy.config.listener.v3.FilterChain": func(has func(string) bool) (Verdict, string) {
+		if has("transport_socket") {
+			return Host, ciphers
+		}
+		return NIC, "is chosen before anything is read"
+	},
+	"envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager": always(NIC, "reads heads and passes bodies on"),
+	"envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy":                            always(NIC, "passes bytes on without reading them"),
+	"envoy.config.accesslog.v3.AccessLog":                                               always(Host, "writes to a file of the host's"),
+	"envoy.config.route.v3.VirtualHost": func(has func(string) bool) (Verdict, string) {
+		if has("retry_policy") {
+			return Host, kept
+		}
+		return NIC, byHead
+	},
+	"envoy.config.route.v3.Route": func(has func(string) bool) (Verdict, string) {
+		switch {
+		case has("direct_response"), has("redirect"):
+			return Host, "is answered by the proxy itself, and a NIC only passes answers on"
+		case has("route.retry_policy"):
+			return Host, kept
+		}
+		return NIC, byHead
+	},
+	"envoy.config.cluster.v3.Cluster": func(has func(string) bool) (Verdict, string) {
+		switch {
+		case has("transport_socket"):
+			return Host, ciphers
+		case has("health_checks"):
+			return Host, "active health checks are requests of the proxy's own"
+		}
+		return NIC, "its endpoints are " + "chosen by the request's head"
+	},
+}
+
+// ignored are the fields that change nothing that the sidecar does, and why.
+var ignored = map[protoreflect.FullName]map[string]string{
+	"envoy.config.bootstrap.v3.Bootstrap": {"stats_flush_interval": "there is no sink to flush to"},
+	"envoy.config.core.v3.Node":           {"metadata": forControl, "locality": "all endpoints are of one locality"},
+	"envoy.config.listener.v3.Listener":   {"metadata": forFilters, "traffic_direction": "is told to tracers, and there are none"},
+	"envoy.config.route.v3.VirtualHost":   {"metadata": forFilters},
+	"envoy.config.route.v3.Route":         {"metadata": forFilters},
+	"envoy.config.cluster.v3.Cluster":     {"metadata": forFilters},
+	"envoy.config.endpoint.v3.LbEndpoint": {"metadata": forFilters},
+}
+
+const (
+	forControl = "is for control planes, and there is none"
+	forFilters = "is for filters and logs that read it, and none does"
+)
+
+// judged notes the item that n is, if it is one.
+func (c *checker) judged(n *node, path string, d protoreflect.MessageDescriptor) {
+	j := judges[d.FullName()]
+	if c.items == nil || j == nil {
+		return
+	}
+	v, why := j(func(field string) bool { return n.has(field) })
+	*c.items = append(*c.items, Item{n.line, n.column, path, v, why})
+}
