@@ -43,6 +43,9 @@ const (
 	opLocal
 	opLocalIP
 	opLocalPort
+	opDirect
+	opDirectIP
+	opDirectPort
 	opRoute
 	opConnection
 	opStream
@@ -97,7 +100,7 @@ var commands = map[string]commandSpec{
 	"DOWNSTREAM_REMOTE_ADDRESS": {op: opRemote}, "DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT": {op: opRemoteIP}, "DOWNSTREAM_REMOTE_PORT": {op: opRemotePort},
 	"DOWNSTREAM_DIRECT_REMOTE_ADDRESS": {op: opRemote}, "DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT": {op: opRemoteIP}, "DOWNSTREAM_DIRECT_REMOTE_PORT": {op: opRemotePort},
 	"DOWNSTREAM_LOCAL_ADDRESS": {op: opLocal}, "DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT": {op: opLocalIP}, "DOWNSTREAM_LOCAL_PORT": {op: opLocalPort},
-	"DOWNSTREAM_DIRECT_LOCAL_ADDRESS": {op: opLocal}, "DOWNSTREAM_DIRECT_LOCAL_ADDRESS_WITHOUT_PORT": {op: opLocalIP}, "DOWNSTREAM_DIRECT_LOCAL_PORT": {op: opLocalPort},
+	"DOWNSTREAM_DIRECT_LOCAL_ADDRESS": {op: opDirect}, "DOWNSTREAM_DIRECT_LOCAL_ADDRESS_WITHOUT_PORT": {op: opDirectIP}, "DOWNSTREAM_DIRECT_LOCAL_PORT": {op: opDirectPort},
 	"ROUTE_NAME": {op: opRoute}, "VIRTUAL_CLUSTER_NAME": {op: opNothing}, "REQUESTED_SERVER_NAME": {op: opNothing}, "FILTER_CHAIN_NAME": {op: opNothing},
 	"CONNECTION_ID": {op: opConnection}, "STREAM_ID": {op: opStream}, "HOSTNAME": {op: opHostname},
 	"QUERY_PARAM": {op: opQuery, takes: takesText}, "PATH": {op: opPath, takes: takesPath},

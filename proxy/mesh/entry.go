@@ -57,7 +57,8 @@ type Entry struct {
 	Attempts int            // how often an endpoint was looked for
 	Failure  string         // of the way to the endpoint
 
-	Remote, Local netip.AddrPort // the two ends of the client's connection
+	Remote, Local netip.AddrPort // the two ends of the client's connection, as the client sees them
+	Direct        netip.AddrPort // where it was taken in: Local, unless it was on its way elsewhere
 	UpstreamLocal netip.AddrPort // our end of the endpoint's
 	Connection    uint64         // the client's connection's number
 	Hostname      string         // this machine's
@@ -72,7 +73,7 @@ type Entry struct {
 // came start ns after 1970.
 func (e *Entry) Begin(start int64) {
 	*e = Entry{
-		Start: start, Remote: e.Remote, Local: e.Local, Connection: e.Connection, Hostname: e.Hostname,
+		Start: start, Remote: e.Remote, Local: e.Local, Direct: e.Direct, Connection: e.Connection, Hostname: e.Hostname,
 		kept: e.kept[:0], scratch: e.scratch, lines: e.lines,
 	}
 	e.Reach(RequestBegins, 0)

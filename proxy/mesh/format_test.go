@@ -14,7 +14,7 @@ import (
 
 // sampleEntry is what is known of a request that went well.
 func sampleEntry() *Entry {
-	e := &Entry{Remote: netip.MustParseAddrPort("10.0.0.1:4000"), Local: netip.MustParseAddrPort("[::1]:80"), Connection: 7, Hostname: "pod"}
+	e := &Entry{Remote: netip.MustParseAddrPort("10.0.0.1:4000"), Local: netip.MustParseAddrPort("[::1]:80"), Direct: netip.MustParseAddrPort("127.0.0.1:15006"), Connection: 7, Hostname: "pod"}
 	e.Begin(time.Date(2026, 2, 3, 4, 5, 6, 78_901_234, time.UTC).UnixNano())
 	e.Keep([]byte("GET /p?a=1 HTTP/1.1\r\nhost: h\r\nuser-agent: ua\r\nx-request-id: id\r\nx-envoy-original-path: /o?a=1\r\n\r\n"))
 	e.KeepResponse([]byte("HTTP/1.1 200 OK\r\nx-r: r\r\nx-envoy-upstream-service-time: 3\r\n\r\nbody"))
@@ -38,7 +38,7 @@ func TestFormats(t *testing.T) {
 		{"%COMMON_DURATION(US_TX_BEG:US_RX_END:us)% %COMMON_DURATION(US_RX_END:US_TX_BEG:ns)%", "18000 -"},
 		{"%RESPONSE_CODE% %RESPONSE_CODE_DETAILS% %RESPONSE_FLAGS% %BYTES_RECEIVED% %BYTES_SENT% %PROTOCOL%", "200 via_upstream - 5 6 HTTP/1.1"},
 		{"%UPSTREAM_HOST% %UPSTREAM_REMOTE_PORT% %UPSTREAM_LOCAL_ADDRESS% %UPSTREAM_LOCAL_PORT% %UPSTREAM_CLUSTER%", "10.0.0.2:9080 9080 10.0.0.1:5000 5000 c"},
-		{"%DOWNSTREAM_REMOTE_ADDRESS% %DOWNSTREAM_REMOTE_PORT% %DOWNSTREAM_LOCAL_ADDRESS% %DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT%", "10.0.0.1:4000 4000 [::1]:80 ::1"},
+		{"%DOWNSTREAM_REMOTE_ADDRESS% %DOWNSTREAM_REMOTE_PORT% %DOWNSTREAM_LOCAL_ADDRESS% %DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT% %DOWNSTREAM_DIRECT_LOCAL_ADDRESS% %DOWNSTREAM_DIRECT_LOCAL_PORT%", "10.0.0.1:4000 4000 [::1]:80 ::1 127.0.0.1:15006 15006"},
 		{"%CONNECTION_ID% %STREAM_ID% %HOSTNAME% %ROUTE_NAME% %QUERY_PARAM(a)% %PATH% %PATH(NQ:PATH)% %PATH(NQ:ORIG)%", "7 id pod - 1 /o?a=1 /p /o"},
 		{DefaultLogFormat, `[2026-02-03T04:05:06.078Z] "GET /o?a=1 HTTP/1.1" 200 - 5 6 22 3 "-" "ua" "id" "h" "10.0.0.2:9080"` + "\n"},
 	} {

@@ -58,6 +58,8 @@ func (p *part) append(dst []byte, e *Entry) (_ []byte, ok bool) {
 		return appendAddress(dst, e.Remote, p.op == opRemote)
 	case opLocal, opLocalIP:
 		return appendAddress(dst, e.Local, p.op == opLocal)
+	case opDirect, opDirectIP:
+		return appendAddress(dst, e.Direct, p.op == opDirect)
 	case opRoute:
 		return appendIf(dst, e.routeName(), e.routeName() != "")
 	case opStream:
@@ -80,7 +82,7 @@ func (p *part) append(dst []byte, e *Entry) (_ []byte, ok bool) {
 // without quotes.
 func (p *part) numeric() bool {
 	switch p.op {
-	case opStatus, opReceived, opSent, opBetween, opAttempts, opConnection, opUpstreamPort, opUpstreamLocalPort, opRemotePort, opLocalPort:
+	case opStatus, opReceived, opSent, opBetween, opAttempts, opConnection, opUpstreamPort, opUpstreamLocalPort, opRemotePort, opLocalPort, opDirectPort:
 		return true
 	}
 	return false
@@ -109,6 +111,8 @@ func (p *part) number(e *Entry) (n int64, ok bool) {
 		return int64(e.Remote.Port()), e.Remote.IsValid()
 	case opLocalPort:
 		return int64(e.Local.Port()), e.Local.IsValid()
+	case opDirectPort:
+		return int64(e.Direct.Port()), e.Direct.IsValid()
 	}
 	return 0, false
 }

@@ -64,8 +64,8 @@ type downstream struct {
 	e         *mesh.Entry // what is known of it, if that is of use
 
 	// Of the connection, once an Entry wants them.
-	remote, local netip.AddrPort
-	number        uint64
+	remote, local, direct netip.AddrPort
+	number                uint64
 
 	t0   func()
 	bury func()

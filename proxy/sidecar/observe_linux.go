@@ -67,11 +67,14 @@ func (d *downstream) observe() {
 	}
 	if !d.remote.IsValid() {
 		d.remote, _ = peerOf(d.fd)
-		d.local, _ = boundTo(d.fd)
+		d.direct, _ = boundTo(d.fd)
+		if d.local = d.direct; d.dst.IsValid() {
+			d.local = d.dst
+		}
 		w.accepted++
 		d.number = w.accepted*uint64(len(w.s.workers)) + uint64(w.id)
 	}
-	d.e.Remote, d.e.Local, d.e.Connection, d.e.Hostname = d.remote, d.local, d.number, w.s.hostname
+	d.e.Remote, d.e.Local, d.e.Direct, d.e.Connection, d.e.Hostname = d.remote, d.local, d.direct, d.number, w.s.hostname
 	d.e.Begin(w.wall(d.headAt))
 }
 
