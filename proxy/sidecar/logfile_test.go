@@ -27,12 +27,13 @@ func logged(path, text string) mesh.Config {
 	return cfg
 }
 
-// reads waits until a file says what it should.
+// reads waits until a file is there and says what it should.
 func reads(t *testing.T, path, want string) {
 	t.Helper()
 	var b []byte
 	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
-		if b, _ = os.ReadFile(path); string(b) == want {
+		var err error
+		if b, err = os.ReadFile(path); err == nil && string(b) == want {
 			return
 		}
 	}
