@@ -72,7 +72,9 @@ func child(verb string) int {
 		}
 		wg.Wait()
 		fmt.Println("burnt")
-		select {}
+		for { // not select {}: with nothing else to run that is a deadlock, and the end
+			time.Sleep(time.Hour)
+		}
 	case "forgot": // a copy in a binary that does not dispatch
 		os.Setenv("MESHNIC_SPAWNED", "1")
 		l, err := Up(context.Background(), twoHosts("forgot"))

@@ -59,30 +59,21 @@ func cpuTime(pid int) (time.Duration, error) {
 	return time.Duration(ts.Nano()), nil
 }
 
-// RSS returns the bytes of memory the program holds now. They are summed over
-// its page tables: /proc/PID/statm is a counter that each CPU keeps a part of, and
-// reads 0 for a small program.
+// RSS returns the bytes of memory the program holds now.
 func (p *Process) RSS() (int64, error) {
-	path := fmt.Sprintf("/proc/%d/smaps_rollup", p.Pid)
-	b, err := os.ReadFile(path)
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", p.Pid))
 	if err != nil {
 		return 0, fmt.Errorf("lab: memory of %s: %w", p.Name, err)
 	}
-	kib, err := rollupRSS(string(b))
+	f := strings.Fields(string(b))
+	if len(f) < 2 {
+		return 0, fmt.Errorf("lab: memory of %s: /proc/%d/statm is %q", p.Name, p.Pid, b)
+	}
+	pages, err := strconv.ParseInt(f[1], 10, 64)
 	if err != nil {
-		return 0, fmt.Errorf("lab: memory of %s: %s: %w", p.Name, path, err)
+		return 0, fmt.Errorf("lab: memory of %s: %w", p.Name, err)
 	}
-	return kib << 10, nil
-}
-
-// rollupRSS returns the KiB of the line "Rss: N kB".
-func rollupRSS(s string) (int64, error) {
-	for line := range strings.Lines(s) {
-		if f := strings.Fields(line); len(f) == 3 && f[0] == "Rss:" && f[2] == "kB" {
-			return strconv.ParseInt(f[1], 10, 64)
-		}
-	}
-	return 0, errors.New("there is no line Rss")
+	return pages * int64(os.Getpagesize()), nil
 }
 
 // WaitListening waits until something in the program's network namespace

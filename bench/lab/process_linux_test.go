@@ -224,16 +224,6 @@ func TestForgottenDispatch(t *testing.T) {
 	require.Contains(t, string(out), "call spawn.Dispatch first")
 }
 
-func TestRollupRSS(t *testing.T) {
-	kib, err := rollupRSS("55e0-7ffd ---p 0 00:00 0 [rollup]\nRss:                1864 kB\nPss:  100 kB\n")
-	require.NoError(t, err)
-	require.Equal(t, int64(1864), kib)
-	for _, s := range []string{"", "Rss: 1 MB", "Rss: x kB", "Pss: 1 kB"} {
-		_, err := rollupRSS(s)
-		require.Error(t, err, s)
-	}
-}
-
 func TestListenLine(t *testing.T) {
 	for _, tt := range []struct {
 		line string
