@@ -299,7 +299,7 @@ func TestReadRefuses(t *testing.T) {
 		{"mapping for a list", replace(`domains: ["*"]`, `domains: {}`), "domains: want a list"},
 		{"mapping for a value", replace("stat_prefix: in", "stat_prefix: {}"), "stat_prefix: want a single value (string)"},
 		{"number for a string", replace("stat_prefix: in", "stat_prefix: 1"), "stat_prefix: 1 is not a string"},
-		{"cluster that is not there", replace("{cluster: app}", "{cluster: ap}"), `no cluster is named "ap"`},
+		{"cluster that is not there", replace("{cluster: app}", "{cluster: ap}"), `f.yaml:22:34: static_resources.listeners[0].filter_chains[0].filters[0].typed_config.route_config.virtual_hosts[0].routes[0].route.cluster: no cluster is named "ap"`},
 		{"assignment of another name", replace("cluster_name: app", "cluster_name: ap"), `cluster_name: is "ap", want the cluster's name "app"`},
 		{"no filters", replace("    - filters:", "    - filters: []\n    ##"), "did not find expected"},
 		{"two chains", replace("    - filters:", "    - filters: []\n    - filters:"), "filter_chains[0].filters: has 0 entries"},

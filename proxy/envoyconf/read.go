@@ -58,7 +58,7 @@ func examine(file []byte, name string, items *[]Item) (mesh.Config, []Problem) {
 	cfg := r.bootstrap(&b)
 	if len(r.problems) == 0 {
 		if err := cfg.Validate(); err != nil {
-			r.fail("", "%v", err)
+			r.invalid(err)
 		}
 	}
 	return cfg, r.problems
@@ -68,6 +68,7 @@ func examine(file []byte, name string, items *[]Item) (mesh.Config, []Problem) {
 type reader struct {
 	root     *node
 	problems []Problem
+	chains   []string // by mesh.Listener: where its filter chain is
 }
 
 func (r *reader) fail(path, format string, args ...any) {
@@ -119,6 +120,7 @@ func (r *reader) listener(path string, l *listenerv3.Listener) (all []mesh.Liste
 }
 
 func (r *reader) filterChain(path string, out mesh.Listener, c *listenerv3.FilterChain) mesh.Listener {
+	r.chains = append(r.chains, path)
 	out.Match, out.Handshake = chainMatch(c.GetFilterChainMatch()), r.handshake(path, c)
 	out.TLS = r.serverTLS(path+".transport_socket", c.GetTransportSocket())
 	fs := c.GetFilters()

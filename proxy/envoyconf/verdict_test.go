@@ -69,8 +69,8 @@ func TestCheck(t *testing.T) {
 
 func TestCheckRefuses(t *testing.T) {
 	for _, tt := range []struct{ old, new, want string }{
-		{"  - name: app\n", "  - name: app\n    upstream_bind_config: {}\n", "35:5 refused upstream_bind_config"},    // not carried
-		{"{cluster: app}\n                metadata", "{cluster: nowhere}\n                metadata", "2:1 refused "}, // not there
+		{"  - name: app\n", "  - name: app\n    upstream_bind_config: {}\n", "35:5 refused upstream_bind_config"},             // not carried
+		{"{cluster: app}\n                metadata", "{cluster: nowhere}\n                metadata", "28:34 refused cluster"}, // not there
 		{"static_resources", "static", "5:1 refused static"},
 		{"\nnode", "\n- node", "1:1 refused "},
 	} {
