@@ -26,7 +26,7 @@ func (w *worker) stats() []mesh.Stat  { return nil }
 
 func (w *worker) adopt(*config, map[int]int) error { return nil }
 
-func listen(addr netip.AddrPort, _ string, _, _ bool) (int, netip.AddrPort, error) {
+func listen(addr netip.AddrPort, _ *mesh.CompiledListener, _, _ bool) (int, netip.AddrPort, error) {
 	return -1, addr, nil
 }
 func (w *worker) fail(bool)                    {}
