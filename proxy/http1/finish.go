@@ -34,7 +34,7 @@ func (h *Head) finish(b []byte) Error {
 				h.Authority = f.Value
 			}
 		case Connection, ProxyConnection:
-			more, err := h.connection(v, &keepAlive)
+			more, err := h.connection(h.passedOn(f), &keepAlive)
 			if err != 0 {
 				return err
 			}
@@ -47,6 +47,7 @@ func (h *Head) finish(b []byte) Error {
 				h.Expect = true
 			}
 		case TE:
+			v = h.passedOn(f)
 			for tok, rest, ok := NextToken(v); ok; tok, rest, ok = NextToken(rest) {
 				h.TETrailers = h.TETrailers || EqualFold(tok, "trailers")
 			}
@@ -74,6 +75,15 @@ func (h *Head) finish(b []byte) Error {
 		h.nominate(b)
 	}
 	return 0
+}
+
+// passedOn is what AppendField makes of f's value. It is a copy only where it
+// differs.
+func (h *Head) passedOn(f *Field) []byte {
+	if !f.Dirty {
+		return h.Bytes(f.Value)
+	}
+	return h.AppendValue(nil, f)
 }
 
 // equalAsPassedOn is EqualFold of what AppendField makes of v: without the CRs and
@@ -132,7 +142,7 @@ func (h *Head) nominate(b []byte) {
 		if c.ID != Connection {
 			continue
 		}
-		for tok, rest, ok := NextToken(b[c.Value.Off:c.Value.End]); ok; tok, rest, ok = NextToken(rest) {
+		for tok, rest, ok := NextToken(h.passedOn(c)); ok; tok, rest, ok = NextToken(rest) {
 			for j := range h.fields[:h.n] {
 				f := &h.fields[j]
 				name := b[f.Name.Off:f.Name.End]

@@ -102,6 +102,7 @@ func TestRequestHead(t *testing.T) {
 		{"CONNECT", "CONNECT x:1 HTTP/1.1\r\nHost: y\r\n\r\n", "CONNECT x:1 \nhost: y"},
 		{"length", "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 007\r\n\r\n", "POST x / length=7\nhost: x\ncontent-length: 007"},
 		{"chunked", "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: ChunKed\r\n\r\n", "POST x / chunked\nhost: x\ntransfer-encoding: ChunKed"},
+		{"close with a bare CR", "GET / HTTP/1.1\r\nHost: x\r\nConnection: a,\rclos\re\r\n\r\n", "GET x / close\nhost: x\nconnection: a,close"},
 		{"close among others", "GET / HTTP/1.1\r\nHost: x\r\nConnection: keep-alive, , Close\r\n\r\n", "GET x / close\nhost: x\nconnection: keep-alive, , Close"},
 		{"proxy-connection counts", "GET / HTTP/1.1\r\nHost: x\r\nProxy-Connection: close\r\n\r\n", "GET x / close\nhost: x\nproxy-connection: close"},
 		{"nominated", "GET / HTTP/1.1\r\nHost: x\r\nA: 1\r\nConnection: a, content-length\r\nContent-Length: 0\r\n\r\n",
