@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -115,6 +116,8 @@ func TestAppendChunkSize(t *testing.T) {
 	}
 }
 
+var blankBeforeExt = regexp.MustCompile(`(?m)^[0-9a-fA-F]+[ \t]+;`)
+
 // Chunked bodies that we take, net/http takes, with the same data and the same
 // end; and no split of the input changes what we say.
 func FuzzChunked(f *testing.F) {
@@ -145,6 +148,10 @@ func FuzzChunked(f *testing.F) {
 			// the share of framing in a body.
 			s := err.Error()
 			if strings.Contains(s, "trailer") || strings.Contains(s, "Trailer") || strings.Contains(s, "too much") || strings.Contains(s, "excessive") {
+				return
+			}
+			// RFC 9112 §7.1.1 has white space in front of an extension.
+			if strings.Contains(s, "invalid byte in chunk length") && blankBeforeExt.Match(in[:n]) {
 				return
 			}
 			t.Fatalf("net/http refuses %q: %v", in[:n], err)
