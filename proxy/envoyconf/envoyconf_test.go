@@ -77,6 +77,10 @@ func reviews() mesh.Config {
 				{Path: "/dev/null"}, {Path: "/dev/null", Text: "%START_TIME(%s.%3f)% %REQ(A?B):5%\n"},
 				{Path: "/dev/null", OmitEmpty: true, JSON: map[string]any{"status": "%RESPONSE_CODE%", "of": map[string]any{"n": 15., "off": "on", "list": []any{true, nil, "100%%"}}}},
 			},
+			Filters: []mesh.Filter{{RateLimit: &mesh.RateLimit{
+				StatPrefix: "limited", Max: 10, Fill: 5, Interval: 100 * time.Millisecond, Enabled: mesh.Fraction{Numerator: 100}, Enforced: mesh.Fraction{Numerator: 2500, Denominator: "TEN_THOUSAND"},
+				Status: 503, Add: []mesh.HeaderValue{{Name: "x-limited", Value: "%PROTOCOL%", Action: mesh.OverwriteOrAdd}},
+			}}},
 			Mutate: mesh.HeaderMutations{Response: mesh.Mutations{Add: []mesh.HeaderValue{{Name: "x-listener", Value: "1", Action: mesh.AddIfAbsent}}}},
 			VirtualHosts: []mesh.VirtualHost{{
 				Name: "any", Domains: []string{"*"},
@@ -316,6 +320,46 @@ func TestReadRefuses(t *testing.T) {
 			require.True(t, errors.As(err, &f))
 			require.NotEmpty(t, f.Next)
 		})
+	}
+}
+
+// limited is handwritten with a rate limit in front of the router.
+func limited(config string) string {
+	return strings.Replace(handwritten, "          http_filters:\n", `          http_filters:
+          - name: limit
+            typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit, stat_prefix: l`+config+"}\n", 1)
+}
+
+func TestReadRateLimit(t *testing.T) {
+	for text, want := range map[string]mesh.RateLimit{
+		", token_bucket: {max_tokens: 3, fill_interval: 1s}": {StatPrefix: "l", Max: 3, Fill: 1, Interval: time.Second},
+		", status: {code: 503}, token_bucket: {max_tokens: 3, tokens_per_fill: 2, fill_interval: 0.05s}, filter_enabled: {runtime_key: k, default_value: {numerator: 7, denominator: MILLION}}, filter_enforced: {default_value: {}}": {
+			StatPrefix: "l", Max: 3, Fill: 2, Interval: 50 * time.Millisecond, Status: 503, Enabled: mesh.Fraction{Numerator: 7, Denominator: "MILLION"}},
+		", status: {code: TooManyRequests}, token_bucket: {max_tokens: 3, fill_interval: 1s}": {StatPrefix: "l", Max: 3, Fill: 1, Interval: time.Second},
+	} {
+		cfg, err := Read([]byte(limited(text)), "f.yaml")
+		require.NoError(t, err)
+		require.Equal(t, []mesh.Filter{{RateLimit: &want}}, cfg.Listeners[0].Filters)
+	}
+}
+
+func TestReadRefusesFilters(t *testing.T) {
+	const bucket = ", token_bucket: {max_tokens: 3, fill_interval: 1s}"
+	for text, want := range map[string]string{
+		limited(""): "http_filters[0].typed_config: has no token_bucket",
+		limited(", token_bucket: {max_tokens: 3, fill_interval: 0.01s}"):                 "token_bucket.fill_interval: is 10ms, want 50ms or more",
+		limited(", token_bucket: {fill_interval: 1s}"):                                   "max_tokens: is 0 and tokens_per_fill 1, want 1 or more",
+		limited(bucket + ", stage: 1"):                                                   "f.yaml:25:188: static_resources.listeners[0].filter_chains[0].filters[0].typed_config.http_filters[0].typed_config.stage: is not supported",
+		limited(bucket + ", descriptors: []"):                                            "typed_config.descriptors: is not supported",
+		limited(bucket + ", enable_x_ratelimit_headers: DRAFT_VERSION_03"):               "enable_x_ratelimit_headers: is not supported",
+		limited(bucket + ", status: {code: OK}"):                                         `status.code: is "OK", supported: `,
+		limited(bucket + ", filter_enabled: {runtime_key: k}"):                           "filter_enabled: has no default_value",
+		limited(bucket + ", filter_enabled: {default_value: {denominator: TEN}}"):        `denominator: is "TEN", supported: HUNDRED, TEN_THOUSAND, MILLION`,
+		limited(bucket + ", response_headers_to_add: [{header: {key: date, value: x}}]"): "date cannot be changed",
+		strings.Replace(limited(bucket), "          - name: router\n            typed_config:\n              \"@type\": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router\n", "", 1): "http_filters: want the router filter at the end",
+	} {
+		_, err := Read([]byte(text), "f.yaml")
+		require.ErrorContains(t, err, want)
 	}
 }
 

@@ -142,10 +142,7 @@ func (r *reader) filterChain(path string, out mesh.Listener, c *listenerv3.Filte
 	}
 	path += ".typed_config"
 	out.StatPrefix = m.GetStatPrefix()
-	hf := m.GetHttpFilters()
-	if len(hf) != 1 || hf[0].GetTypedConfig().GetTypeUrl() != typePrefix+"envoy.extensions.filters.http.router.v3.Router" {
-		r.fail(path+".http_filters", "want the router filter alone")
-	}
+	out.Filters = r.filters(path+".http_filters", m.GetHttpFilters())
 	out.Logs = r.accessLogs(path+".access_log", m.GetAccessLog())
 	if m.GetRouteConfig() == nil {
 		r.fail(path, "has no route_config")

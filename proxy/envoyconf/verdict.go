@@ -65,6 +65,7 @@ var judges = map[protoreflect.FullName]judge{
 	},
 	"envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager": always(NIC, "reads heads and passes bodies on"),
 	"envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy":                            always(NIC, "passes bytes on without reading them"),
+	"envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit":                   always(Host, "is answered by the proxy itself, and a NIC only passes answers on"),
 	"envoy.config.accesslog.v3.AccessLog":                                               always(Host, "writes to a file of the host's"),
 	"envoy.config.route.v3.VirtualHost": func(has func(string) bool) (Verdict, string) {
 		if has("retry_policy") {
@@ -94,13 +95,14 @@ var judges = map[protoreflect.FullName]judge{
 
 // ignored are the fields that change nothing that the sidecar does, and why.
 var ignored = map[protoreflect.FullName]map[string]string{
-	"envoy.config.bootstrap.v3.Bootstrap": {"stats_flush_interval": "there is no sink to flush to"},
-	"envoy.config.core.v3.Node":           {"metadata": forControl, "locality": "all endpoints are of one locality"},
-	"envoy.config.listener.v3.Listener":   {"metadata": forFilters, "traffic_direction": "is told to tracers, and there are none"},
-	"envoy.config.route.v3.VirtualHost":   {"metadata": forFilters},
-	"envoy.config.route.v3.Route":         {"metadata": forFilters},
-	"envoy.config.cluster.v3.Cluster":     {"metadata": forFilters},
-	"envoy.config.endpoint.v3.LbEndpoint": {"metadata": forFilters},
+	"envoy.config.bootstrap.v3.Bootstrap":           {"stats_flush_interval": "there is no sink to flush to"},
+	"envoy.config.core.v3.Node":                     {"metadata": forControl, "locality": "all endpoints are of one locality"},
+	"envoy.config.listener.v3.Listener":             {"metadata": forFilters, "traffic_direction": "is told to tracers, and there are none"},
+	"envoy.config.route.v3.VirtualHost":             {"metadata": forFilters},
+	"envoy.config.route.v3.Route":                   {"metadata": forFilters},
+	"envoy.config.cluster.v3.Cluster":               {"metadata": forFilters},
+	"envoy.config.endpoint.v3.LbEndpoint":           {"metadata": forFilters},
+	"envoy.config.core.v3.RuntimeFractionalPercent": {"runtime_key": "there is no runtime to look it up in"},
 }
 
 const (

@@ -15,7 +15,6 @@ import (
 	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
-	routerv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/router/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
@@ -29,16 +28,15 @@ import (
 	"github.com/meshnic/meshnic/proxy/mesh"
 )
 
-// Envoy's names of the filters that the bootstrap uses.
+// Envoy's names of the network filters that the bootstrap uses.
 const (
-	hcmName    = "envoy.filters.network.http_connection_manager"
-	routerName = "envoy.filters.http.router"
-	tcpName    = "envoy.filters.network.tcp_proxy"
+	hcmName = "envoy.filters.network.http_connection_manager"
+	tcpName = "envoy.filters.network.tcp_proxy"
 )
 
 // Bootstrap returns the Envoy bootstrap file (YAML) of the proxy that cfg
-// describes: for every listener a TCP proxy, or an HTTP connection manager with the router
-// filter alone and its access logs, for every cluster static endpoints. The same cfg always gives the same bytes. An error is a
+// describes: for every listener a TCP proxy, or an HTTP connection manager with its filters
+// and access logs, for every cluster static endpoints. The same cfg always gives the same bytes. An error is a
 // mistake in cfg (see mesh.Config.Validate).
 func Bootstrap(cfg mesh.Config) ([]byte, error) {
 	b, err := bootstrap(cfg)
@@ -87,9 +85,9 @@ func listener(out *listenerv3.Listener, l *mesh.Listener) error {
 	if l.TCP != nil {
 		return chainOf(out, l, tcpName, tcpProxy(l))
 	}
-	router, err := anypb.New(&routerv3.Router{})
+	filters, err := httpFilters(l.Filters)
 	if err != nil {
-		return fmt.Errorf("envoyconf: router: %w", err)
+		return fmt.Errorf("envoyconf: listener %s: %w", l.Name, err)
 	}
 	rc := &routev3.RouteConfiguration{
 		Name:                l.Name,
@@ -110,10 +108,7 @@ func listener(out *listenerv3.Listener, l *mesh.Listener) error {
 		StatPrefix:     l.StatPrefix,
 		AccessLog:      logs,
 		RouteSpecifier: &hcmv3.HttpConnectionManager_RouteConfig{RouteConfig: rc},
-		HttpFilters: []*hcmv3.HttpFilter{{
-			Name:       routerName,
-			ConfigType: &hcmv3.HttpFilter_TypedConfig{TypedConfig: router},
-		}},
+		HttpFilters:    filters,
 	})
 }
 

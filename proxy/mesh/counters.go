@@ -15,6 +15,8 @@ type ListenerCounters struct {
 
 	NoRoute, RouterTotal, RqDirect uint64
 
+	Limit LimitCounters
+
 	CxSSLTotal, CxSSLActive, NoChain, CxTransportTimeout, PreCxTimeout uint64
 }
 
@@ -67,7 +69,7 @@ func (c *ListenerCounters) Stats(dst []Stat, l *CompiledListener, address string
 	if l.TCP != nil {
 		dst = c.tcpStats(dst, l.StatPrefix)
 	} else {
-		dst = c.httpStats(dst, l.StatPrefix)
+		dst = c.Limit.stats(c.httpStats(dst, l.StatPrefix), l)
 	}
 	return c.AddressStats(dst, address)
 }

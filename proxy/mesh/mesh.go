@@ -29,8 +29,9 @@ type Listener struct {
 	TLS       *ServerTLS    `json:"tls,omitempty"`                             // nil means clear text
 	Handshake time.Duration `json:"transport_socket_connect_timeout,omitzero"` // how long TLS may take; 0 means as long as an idle connection may live
 
-	Mutate HeaderMutations `json:"mutate_headers,omitzero"`
-	Logs   []AccessLog     `json:"access_log,omitempty"`
+	Mutate  HeaderMutations `json:"mutate_headers,omitzero"`
+	Logs    []AccessLog     `json:"access_log,omitempty"`
+	Filters []Filter        `json:"http_filters,omitempty"` // before the router, in this order
 }
 
 // VirtualHost groups routes by the request's authority.

@@ -18,7 +18,10 @@ type Reply struct {
 	Details    string // and why, in its words
 	Failure    string // of the way to the upstream
 
-	lost    loss
+	lost     loss
+	add      []mutator // headers of the filter that answers
+	filtered bool      // a filter does, before the route
+
 	attempt int // what x-envoy-attempt-count says, where the route wants it
 }
 
@@ -142,7 +145,12 @@ func AppendReply(dst []byte, r *Reply, route *RouteEntry, e *Entry, date []byte,
 		dst = append(dst, "location: "...)
 		dst = append(append(dst, r.Location...), "\r\n"...)
 	}
-	dst = route.mutateResponse(dst, begin, e)
+	if !r.filtered || route != nil && route.Forwards() {
+		dst = route.mutateResponse(dst, begin, e)
+	}
+	if r.add != nil {
+		dst = mutateBy(dst, begin, r.add, e)
+	}
 	if r.Overloaded {
 		dst = append(dst, "x-envoy-overloaded: true\r\n"...)
 	}

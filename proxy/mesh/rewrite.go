@@ -223,6 +223,17 @@ func (r *RouteEntry) mutateResponse(dst []byte, begin int, e *Entry) []byte {
 	return mutate(dst, begin, r.response, joinedOfResponses, nil, nil)
 }
 
+// mutateBy makes the changes of a filter.
+func mutateBy(dst []byte, begin int, levels []mutator, e *Entry) []byte {
+	if formatted(levels) {
+		return mutate(dst, begin, levels, joinedOfResponses, e, &e.Response)
+	}
+	return mutate(dst, begin, levels, joinedOfResponses, nil, nil)
+}
+
+// Forwards reports whether r sends requests to a cluster.
+func (r *RouteEntry) Forwards() bool { return r.direct == nil && r.redirect == nil }
+
 func appendServiceTime(dst []byte, d time.Duration) []byte {
 	dst = append(dst, "x-envoy-upstream-service-time: "...)
 	dst = strconv.AppendInt(dst, d.Milliseconds(), 10)

@@ -44,7 +44,8 @@ type CompiledListener struct {
 	Handshake  time.Duration
 	Intercept  Interception
 
-	Logs []Log
+	Logs    []Log
+	Filters []CompiledFilter // nil for none
 
 	Observed      bool // an Entry is wanted, for logs or for headers with format strings
 	UpstreamLocal bool // and in it our end of the upstream's connection
@@ -108,6 +109,10 @@ func (l *CompiledListener) observe() {
 		l.Observed = true
 		l.Logs[i].each(see)
 	}
+	eachFormat(l.Filters, func(f *Format) {
+		l.Observed = true
+		see(f)
+	})
 	for _, h := range l.hosts {
 		for i := range h.routes {
 			r := &h.routes[i]
@@ -200,7 +205,7 @@ func Compile(cfg Config) (*Table, error) {
 func compileListener(l Listener, cluster map[string]int) CompiledListener {
 	out := CompiledListener{
 		Name: l.Name, Address: netip.MustParseAddrPort(l.Address), StatPrefix: l.StatPrefix,
-		TCP: compileTCP(l.TCP, cluster), Intercept: l.Intercept, Match: l.Match, TLS: l.TLS, Handshake: l.Handshake, Logs: compileLogs(l.Logs), exact: map[string]*host{},
+		TCP: compileTCP(l.TCP, cluster), Intercept: l.Intercept, Match: l.Match, TLS: l.TLS, Handshake: l.Handshake, Logs: compileLogs(l.Logs), Filters: compileFilters(l.Filters), exact: map[string]*host{},
 	}
 	for _, v := range l.VirtualHosts {
 		h := &host{}

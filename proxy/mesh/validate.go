@@ -55,6 +55,7 @@ func (c *Config) Validate() error {
 		}
 		v.mutations(path+".mutate_headers", &l.Mutate)
 		v.logs(path+".access_log", l.Logs)
+		v.filters(path+".http_filters", l)
 		v.virtualHosts(path, l.VirtualHosts)
 		v.tcp(path, l)
 		if l.TCP != nil {

@@ -142,6 +142,11 @@ func (c *caseConfig) listener(t testing.TB, i int, address, logs string) object 
 		names[name] = prefix(i) + "_" + name
 	}
 	rename(manager, names)
+	for _, f := range c.Filters {
+		if config := f.(object)["typed_config"].(object); config["stat_prefix"] != nil {
+			config["stat_prefix"] = prefix(i)
+		}
+	}
 	format := object{"text_format_source": object{"inline_string": caseLog}}
 	switch f := c.Log.(type) {
 	case string:

@@ -164,6 +164,8 @@ func fill(all []testcase, seen [][]string, counts, known map[string]uint64) {
 			var cluster string
 			whose, cluster, _ = strings.Cut(parts[1], "_")
 			scope += "." + cluster
+		} else if whose == "http_local_rate_limit" {
+			whose, scope = scope, whose
 		} else if scope != "http" {
 			continue
 		}

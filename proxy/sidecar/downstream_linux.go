@@ -339,8 +339,11 @@ func (d *downstream) request(h *http1.Head, b []byte) int {
 		d.reply(&mesh.ReplyNotRelative)
 		return 0
 	}
-	c.RouterTotal++
 	d.route = d.l.t.Route(h)
+	if d.l.t.Filters != nil && d.filtered(h) {
+		return 0
+	}
+	c.RouterTotal++
 	if d.route == nil {
 		c.NoRoute++
 		if h.Method == http1.MethodConnect {

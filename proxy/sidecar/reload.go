@@ -13,14 +13,15 @@ import (
 
 // config is one version of the configuration: what all workers share of it.
 type config struct {
-	cfg    mesh.Config
-	table  *mesh.Table
-	limits []*limits           // by cluster; the very same as before if the cluster is
-	addrs  []netip.AddrPort    // by listener, with the ports the system chose
-	down   []*tlsContext       // by listener
-	up     []*tlsContext       // by cluster
-	logs   map[string]*logFile // by path
-	since  time.Time
+	cfg     mesh.Config
+	table   *mesh.Table
+	limits  []*limits           // by cluster; the very same as before if the cluster is
+	addrs   []netip.AddrPort    // by listener, with the ports the system chose
+	down    []*tlsContext       // by listener
+	up      []*tlsContext       // by cluster
+	buckets []*mesh.Bucket      // by listener, nil where no rate is limited
+	logs    map[string]*logFile // by path
+	since   time.Time
 }
 
 // bound returns the address of the sockets that l can take over from c.
@@ -59,6 +60,7 @@ func compile(cfg mesh.Config, old *config) (*config, error) {
 			return nil, err
 		}
 		c.down = append(c.down, t)
+		c.buckets = append(c.buckets, bucketOf(&cfg.Listeners[i], old))
 	}
 	for i := range table.Clusters {
 		t, err := clientContext(fmt.Sprintf("clusters[%d].tls", i), table.Clusters[i].TLS, len(table.Clusters[i].Endpoints))
@@ -77,6 +79,25 @@ func compile(cfg mesh.Config, old *config) (*config, error) {
 		c.limits = append(c.limits, l)
 	}
 	return c, nil
+}
+
+// bucketOf is the bucket of l's rate limit, nil if it has none. It is the one of
+// before if nothing of l has changed.
+func bucketOf(l *mesh.Listener, old *config) *mesh.Bucket {
+	for _, f := range l.Filters {
+		if f.RateLimit == nil {
+			continue
+		}
+		if old != nil {
+			for i := range old.cfg.Listeners {
+				if reflect.DeepEqual(&old.cfg.Listeners[i], l) {
+					return old.buckets[i]
+				}
+			}
+		}
+		return mesh.NewBucket(f.RateLimit)
+	}
+	return nil
 }
 
 // Reload puts cfg in force instead of the configuration so far, without dropping

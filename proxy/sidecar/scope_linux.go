@@ -38,8 +38,9 @@ type chain struct {
 	c         *mesh.ListenerCounters
 	tls       *tlsContext
 	tc        *mesh.TLSCounters
-	sinks     []*sink // by t's access logs
-	drainFrom int64   // when it was taken away, 0 if it was not
+	bucket    *mesh.Bucket // of t's rate limit
+	sinks     []*sink      // by t's access logs
+	drainFrom int64        // when it was taken away, 0 if it was not
 }
 
 // stands reports whether connections of l can go on under t and its TLS.
@@ -107,7 +108,10 @@ func (w *worker) adopt(next *config, fds map[int]int) error {
 		if c == nil {
 			c = newChain(addr, t, next.down[i])
 		}
-		c.t, c.clusters, c.sinks = t, clusters, w.sinksOf(t.Logs, next.logs)
+		if !c.t.LimitedAs(t) {
+			c.c.Limit = mesh.LimitCounters{} // they had another name
+		}
+		c.t, c.clusters, c.sinks, c.bucket = t, clusters, w.sinksOf(t.Logs, next.logs), next.buckets[i]
 		l.chains = append(l.chains, c)
 		l.inspect = l.inspect || len(t.Match.ServerNames) > 0 || t.Match.Transport != ""
 	}
