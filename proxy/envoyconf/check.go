@@ -109,9 +109,9 @@ var carried = map[protoreflect.FullName]map[string][]string{
 	"envoy.config.route.v3.RouteAction.HashPolicy.Header": {"header_name": nil},
 	"envoy.config.route.v3.RouteAction.HashPolicy.Cookie": {"name": nil},
 	"envoy.config.cluster.v3.Cluster": {
-		"name": nil, "type": {"STATIC", "ORIGINAL_DST"}, "connect_timeout": nil, "transport_socket": nil, "lb_policy": append(mesh.Policies(), "CLUSTER_PROVIDED"), "load_assignment": nil,
+		"name": nil, "type": {"STATIC", "STRICT_DNS", "ORIGINAL_DST"}, "connect_timeout": nil, "transport_socket": nil, "lb_policy": append(mesh.Policies(), "CLUSTER_PROVIDED"), "load_assignment": nil,
 		"least_request_lb_config": nil, "ring_hash_lb_config": nil, "circuit_breakers": nil, "outlier_detection": nil, "common_lb_config": nil, "health_checks": nil,
-		"cleanup_interval": nil,
+		"cleanup_interval": nil, "dns_refresh_rate": nil, "dns_lookup_family": mesh.Families(),
 	},
 	"envoy.config.core.v3.HealthCheck": {
 		"timeout": nil, "interval": nil, "no_traffic_interval": nil, "no_traffic_healthy_interval": nil, "unhealthy_interval": nil, "unhealthy_edge_interval": nil,

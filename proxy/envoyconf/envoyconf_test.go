@@ -109,6 +109,8 @@ func reviews() mesh.Config {
 				Consecutive5xx: 1, ConsecutiveGateway: 2, Interval: 3 * time.Second, BaseEjection: 4 * time.Second, MaxEjection: 5 * time.Second, MaxPercent: 6, AlwaysEjectOne: true,
 				SuccessHosts: 7, SuccessVolume: 8, SuccessStdev: 9, FailureThreshold: 10, FailureHosts: 11, FailureVolume: 12, Enforce5xx: 13, EnforceGateway: 14, EnforceSuccess: 15, EnforceFailure: 16}},
 			{Name: "original", OriginalDst: true, ConnectTimeout: time.Second}, {Name: "passing", OriginalDst: true, Cleanup: 30 * time.Second},
+			{Name: "named", DNS: &mesh.DNS{}, Endpoints: []mesh.Endpoint{{Address: "reviews.example:9080", Weight: 2}, {Address: "[::1]:9080"}}},
+			{Name: "asked for", DNS: &mesh.DNS{Refresh: 30 * time.Second, Family: mesh.FamilyPrefer}, Endpoints: []mesh.Endpoint{{Address: "localhost:9080"}}},
 			{Name: "least", Policy: mesh.LeastRequest, Choices: 3, Endpoints: []mesh.Endpoint{{Address: "127.0.0.12:9080", Weight: 2}, {Address: "127.0.0.13:9080", Weight: 2}}},
 			{Name: "ring", Policy: mesh.RingHash, MinRing: 100, MaxRing: 1000, Endpoints: []mesh.Endpoint{{Address: "127.0.0.12:9080", Weight: 2}, {Address: "127.0.0.13:9080"}}},
 			{Name: "table", Policy: mesh.Maglev, Endpoints: []mesh.Endpoint{{Address: "127.0.0.12:9080"}}},
@@ -202,6 +204,16 @@ staticResources:
         - endpoint: {address: *local}
 `
 
+// named is handwritten with a name for an address.
+var named = strings.NewReplacer("    connect_timeout: 0.25s", "    type: STRICT_DNS\n    dns_refresh_rate: 2s",
+	"{address: *local}", "{address: {socket_address: {address: a.example, port_value: 80}}}").Replace(handwritten)
+
+func TestReadNames(t *testing.T) {
+	cfg, err := Read([]byte(named), "envoy.yaml")
+	require.NoError(t, err)
+	require.Equal(t, []mesh.Cluster{{Name: "app", DNS: &mesh.DNS{Refresh: 2 * time.Second}, Endpoints: []mesh.Endpoint{{Address: "a.example:80"}}}}, cfg.Clusters)
+}
+
 func TestReadHandwritten(t *testing.T) {
 	cfg, err := Read([]byte(handwritten), "envoy.yaml")
 	require.NoError(t, err)
@@ -291,7 +303,16 @@ func TestReadRefuses(t *testing.T) {
 		{"two checks", replace("connect_timeout: 0.25s", "health_checks: [{}, {}]"), "health_checks: has 2 entries, want 1"},
 		{"a check by gRPC", replace("connect_timeout: 0.25s", "health_checks: [{grpc_health_check: {}}]"), "grpc_health_check: is not supported"},
 		{"one choice", replace("connect_timeout: 0.25s", "least_request_lb_config: {choice_count: 1}"), `choice_count: is 1, want 2 or more`},
-		{"DNS", replace("connect_timeout: 0.25s", "type: STRICT_DNS"), `type: is "STRICT_DNS", supported: STATIC`},
+		{"another kind of DNS", replace("connect_timeout: 0.25s", "type: LOGICAL_DNS"), `f.yaml:29:11: static_resources.clusters[0].type: is "LOGICAL_DNS", supported: STATIC, STRICT_DNS, ORIGINAL_DST`},
+		{"all families", replace("connect_timeout: 0.25s", "dns_lookup_family: ALL"), `f.yaml:29:24: static_resources.clusters[0].dns_lookup_family: is "ALL", supported: AUTO, V4_ONLY, V6_ONLY, V4_PREFERRED`},
+		{"the life of an answer", replace("connect_timeout: 0.25s", "respect_dns_ttl: true"), `f.yaml:29:5: static_resources.clusters[0].respect_dns_ttl: is not supported`},
+		{"a refresh of nothing", replace("connect_timeout: 0.25s", "dns_refresh_rate: 1s"), `f.yaml:29:23: static_resources.clusters[0].dns_refresh_rate: is for STRICT_DNS, and type is not`},
+		{"a family of nothing", replace("connect_timeout: 0.25s", "dns_lookup_family: V4_ONLY"), `f.yaml:29:24: static_resources.clusters[0].dns_lookup_family: is for STRICT_DNS, and type is not`},
+		{"a name that is none", strings.Replace(named, "a.example", "'a b'", 1), `f.yaml:35:58: static_resources.clusters[0].load_assignment.endpoints[0].lb_endpoints[0].endpoint.address.socket_address.address: "a b" is neither an IP address nor a host name`},
+		{"a name's port beyond 65535", strings.Replace(named, "port_value: 80}", "port_value: 65536}", 1), `port_value: 65536 is above 65535`},
+		{"a name without a port", strings.Replace(named, "port_value: 80}", "port_value: 0}", 1), `a.example:0 has port 0`},
+		{"a name's pause of nothing", strings.Replace(named, "2s", "0.001s", 1), `dns_refresh_rate: is 1ms, want more than 1ms`},
+		{"a name where there are none", strings.Replace(named, "type: STRICT_DNS\n    dns_refresh_rate: 2s", "type: STATIC", 1), `"a.example" is not an IP address`},
 		{"duration without a unit", replace("0.25s", "0.25"), `f.yaml:29:22: static_resources.clusters[0].connect_timeout: "0.25" is not a duration`},
 		{"duration of 0", replace("0.25s", "0s"), "connect_timeout: is 0, want more"},
 		{"negative duration", replace("0.25s", "-1s"), `"-1s" is not a duration`},

@@ -278,6 +278,7 @@ func (r *reader) cluster(path string, c *clusterv3.Cluster) mesh.Cluster {
 		out.Policy = p
 	}
 	r.originalDst(path, c, &out)
+	out.DNS = r.dns(path, c)
 	if n := c.GetLeastRequestLbConfig().GetChoiceCount(); n != nil {
 		if out.Choices = n.GetValue(); out.Choices < 2 {
 			r.fail(path+".least_request_lb_config.choice_count", "is %d, want 2 or more", out.Choices)
@@ -306,8 +307,12 @@ func (r *reader) cluster(path string, c *clusterv3.Cluster) mesh.Cluster {
 	for _, loc := range la.GetEndpoints() {
 		for i, e := range loc.GetLbEndpoints() {
 			p := fmt.Sprintf("%s.load_assignment.endpoints[0].lb_endpoints[%d].endpoint.address", path, i)
+			read := r.address
+			if out.DNS != nil {
+				read = r.host
+			}
 			out.Endpoints = append(out.Endpoints, mesh.Endpoint{
-				Address: r.address(p, e.GetEndpoint().GetAddress()),
+				Address: read(p, e.GetEndpoint().GetAddress()),
 				Weight:  e.GetLoadBalancingWeight().GetValue(),
 			})
 		}

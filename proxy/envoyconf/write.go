@@ -253,7 +253,7 @@ func cluster(c *mesh.Cluster) *clusterv3.Cluster {
 	eps := &endpointv3.LocalityLbEndpoints{}
 	for _, e := range c.Endpoints {
 		lb := &endpointv3.LbEndpoint{
-			HostIdentifier: &endpointv3.LbEndpoint_Endpoint{Endpoint: &endpointv3.Endpoint{Address: address(e.Address)}},
+			HostIdentifier: &endpointv3.LbEndpoint_Endpoint{Endpoint: &endpointv3.Endpoint{Address: hostAddress(&e)}},
 		}
 		if e.Weight != 0 {
 			lb.LoadBalancingWeight = wrapperspb.UInt32(e.Weight)
@@ -278,6 +278,7 @@ func cluster(c *mesh.Cluster) *clusterv3.Cluster {
 		out.ClusterDiscoveryType = &clusterv3.Cluster_Type{Type: clusterv3.Cluster_ORIGINAL_DST}
 		out.LbPolicy, out.LoadAssignment, out.CleanupInterval = clusterv3.Cluster_CLUSTER_PROVIDED, nil, duration(c.Cleanup)
 	}
+	writeDNS(out, c.DNS)
 	if b := c.Breakers; b != nil {
 		out.CircuitBreakers = &clusterv3.CircuitBreakers{Thresholds: []*clusterv3.CircuitBreakers_Thresholds{{
 			MaxConnections: wrapperspb.UInt32(b.MaxConnections), MaxPendingRequests: wrapperspb.UInt32(b.MaxPending), MaxRequests: wrapperspb.UInt32(b.MaxRequests),

@@ -90,6 +90,7 @@ type Cluster struct {
 	Breakers       *Breakers     `json:"circuit_breakers,omitempty"`  // nil means DefaultBreakers
 	TLS            *ClientTLS    `json:"tls,omitempty"`               // nil means clear text
 	Endpoints      []Endpoint    `json:"endpoints"`
+	DNS            *DNS          `json:"dns,omitempty"` // the endpoints are names; nil means IP addresses
 
 	Outliers *OutlierDetection `json:"outlier_detection,omitempty"`
 	Check    *HealthCheck      `json:"health_check,omitempty"`
@@ -116,6 +117,6 @@ var DefaultBreakers = Breakers{MaxConnections: 1024, MaxPending: 1024, MaxReques
 
 // Endpoint is one upstream host.
 type Endpoint struct {
-	Address string `json:"address"`          // ip:port
+	Address string `json:"address"`          // ip:port, or name:port in a cluster with DNS
 	Weight  uint32 `json:"weight,omitempty"` // 0 means 1
 }

@@ -184,7 +184,11 @@ func Compile(cfg Config) (*Table, error) {
 			out.ConnectTimeout = DefaultConnectTimeout
 		}
 		for _, e := range c.Endpoints {
-			out.Endpoints = append(out.Endpoints, netip.MustParseAddrPort(e.Address))
+			addr, err := netip.ParseAddrPort(e.Address)
+			if err != nil {
+				continue // a name that is not resolved
+			}
+			out.Endpoints = append(out.Endpoints, addr)
 			out.Weights = append(out.Weights, max(e.Weight, 1))
 		}
 		out.minRing, out.maxRing = cmp.Or(c.MinRing, DefaultMinRing), cmp.Or(c.MaxRing, DefaultMaxRing)

@@ -120,6 +120,7 @@ func (v *validator) cluster(path string, c *Cluster) {
 		v.tls(path+".tls", &c.TLS.TLS, false)
 	}
 	v.originalDst(path, c)
+	v.dns(path, c)
 	if c.Choices == 1 {
 		v.fail(path+".choice_count", "is 1, want 2 or more")
 	}
@@ -138,9 +139,7 @@ func (v *validator) cluster(path string, c *Cluster) {
 			v.fail(fmt.Sprintf("%s.endpoints[%d].weight", path, i), "is %d: with %s all weights must be the same", max(e.Weight, 1), LeastRequest)
 		}
 		p := fmt.Sprintf("%s.endpoints[%d].address", path, i)
-		if v.address(p, e.Address) && strings.HasSuffix(e.Address, ":0") {
-			v.fail(p, "%s has port 0", e.Address)
-		}
+		v.endpoint(p, c, &c.Endpoints[i])
 		sum += uint64(max(e.Weight, 1))
 	}
 	// Envoy's limit on the sum of a locality's weights.

@@ -87,6 +87,7 @@ func (s *Server) Stats() []mesh.Stat {
 		live = 1
 	}
 	add(s.logCounters.stats())
+	add(s.names.stats())
 	add([]mesh.Stat{
 		{Name: "server.live", Value: live, Gauge: true},
 		{Name: "server.state", Value: uint64(s.State()), Gauge: true},

@@ -14,6 +14,7 @@ import (
 // config is one version of the configuration: what all workers share of it.
 type config struct {
 	cfg     mesh.Config
+	found   mesh.Config // cfg with addresses in the place of names
 	table   *mesh.Table
 	limits  []*limits           // by cluster; the very same as before if the cluster is
 	addrs   []netip.AddrPort    // by listener, with the ports the system chose
@@ -47,13 +48,21 @@ func (c *config) joins(i int) bool {
 	return i > 0 && all[i].Name == all[i-1].Name && all[i].Address == all[i-1].Address
 }
 
-// compile prepares cfg to follow old, which is nil at first.
-func compile(cfg mesh.Config, old *config) (*config, error) {
-	table, err := mesh.Compile(cfg)
+// compile prepares cfg, with the addresses that names knows, to follow old, which is
+// nil at first.
+func compile(cfg mesh.Config, names *names, old *config) (*config, error) {
+	err := cfg.Validate()
+	var table *mesh.Table
+	var found mesh.Config
+	if err == nil {
+		names.begin(&cfg)
+		found = names.resolve(cfg)
+		table, err = mesh.Compile(found)
+	}
 	if err != nil {
 		return nil, failure.Wrap(failure.BadFile, err, "sidecar: configuration", "correct the named fields")
 	}
-	c := &config{cfg: cfg, table: table, since: time.Now()}
+	c := &config{cfg: cfg, found: found, table: table, since: time.Now()}
 	for i := range table.Listeners {
 		t, err := serverContext(fmt.Sprintf("listeners[%d].tls", i), table.Listeners[i].TLS)
 		if err != nil {
@@ -71,7 +80,7 @@ func compile(cfg mesh.Config, old *config) (*config, error) {
 		l := newLimits(&table.Clusters[i])
 		if old != nil {
 			for j := range old.cfg.Clusters {
-				if reflect.DeepEqual(old.cfg.Clusters[j], cfg.Clusters[i]) && t.same(old.up[j]) {
+				if reflect.DeepEqual(old.found.Clusters[j], found.Clusters[i]) && t.same(old.up[j]) {
 					l, c.up[i] = old.limits[j], old.up[j]
 				}
 			}
@@ -100,11 +109,30 @@ func bucketOf(l *mesh.Listener, old *config) *mesh.Bucket {
 	return nil
 }
 
+// renewed is c with the addresses of found, and which clusters differ.
+func (c *config) renewed(found mesh.Config) (next *config, changed []int, err error) {
+	table, err := mesh.Compile(found)
+	if err != nil {
+		return nil, nil, err
+	}
+	next = &config{cfg: c.cfg, found: found, table: table, down: c.down, up: c.up, buckets: c.buckets, logs: c.logs, since: c.since}
+	for i := range table.Clusters {
+		l := c.limits[i]
+		if !reflect.DeepEqual(c.found.Clusters[i], found.Clusters[i]) {
+			l = newLimits(&table.Clusters[i])
+			changed = append(changed, i)
+		}
+		next.limits = append(next.limits, l)
+	}
+	return next, changed, nil
+}
+
 // Reload puts cfg in force instead of the configuration so far, without dropping
 // a request. Requests under way end by the routes they began with; the next ones,
 // on new connections and on old ones, go by the new. Listeners whose address is
 // the same keep their sockets, clusters that are the same their connections; a
-// listener that is gone drains for Options.DrainTime. Each worker changes over
+// listener that is gone drains for Options.DrainTime. Addresses of names that stay
+// are those known so far; for names that are new it waits, for at most 5 s. Each worker changes over
 // between two of its rounds. If cfg is wrong or an address cannot be had, the
 // error says so and nothing has changed.
 func (s *Server) Reload(cfg mesh.Config) error {
@@ -114,7 +142,11 @@ func (s *Server) Reload(cfg mesh.Config) error {
 		return errors.New("sidecar: reload: is ending")
 	}
 	old := s.force.Load()
-	next, err := compile(cfg, old)
+	defer func() { // if it fails, those that cfg alone has are ended
+		c := s.force.Load().cfg
+		s.names.only(&c)
+	}()
+	next, err := compile(cfg, s.names, old)
 	if err != nil {
 		return err
 	}

@@ -41,10 +41,19 @@ type Options struct {
 	DrainTimeout   time.Duration // how long Run lets requests finish; 0 means 5 s
 	DrainTime      time.Duration // how long listeners that a reload or the admin drains have for it; 0 means 10 min
 	LogFlush       time.Duration // how long a line of an access log may wait to be written; 0 means 10 s
+	Resolve        Resolver      // finds the addresses of names; nil means the system's way
 	Seed           uint64        // of request IDs and first endpoints; 0 means from the system
 }
 
+// Resolver returns the addresses of a host; network is ip, ip4 or ip6. That there
+// is no such host is a *net.DNSError that says so. It ends when ctx does. The one of
+// a net.Resolver is its LookupNetIP.
+type Resolver func(ctx context.Context, network, host string) ([]netip.Addr, error)
+
 func (o Options) withDefaults() Options {
+	if o.Resolve == nil {
+		o.Resolve = net.DefaultResolver.LookupNetIP
+	}
 	if o.Log == nil {
 		o.Log = io.Discard
 	}
@@ -80,6 +89,7 @@ type Server struct {
 	admin   atomic.Pointer[admin]
 	state   atomic.Uint32 // what the admin answers
 	reloads atomic.Uint64
+	names   *names
 	logCounters
 	hostname string
 	started  time.Time
@@ -90,13 +100,10 @@ type Server struct {
 	closed  bool
 }
 
-// New validates cfg and binds its listeners. A listener's port that is taken is
+// New validates cfg, waits for the first addresses of the names in it, for at most
+// 5 s, and binds its listeners. A listener's port that is taken is
 // a failure.Conflict. Call Run, or Close to give the ports back.
 func New(cfg mesh.Config, opt Options) (*Server, error) {
-	next, err := compile(cfg, nil)
-	if err != nil {
-		return nil, err
-	}
 	if opt.Concurrency < 0 || opt.Concurrency > 1024 {
 		return nil, failure.Usagef("sidecar: concurrency is %d, want 1 to 1024", opt.Concurrency)
 	}
@@ -109,8 +116,14 @@ func New(cfg mesh.Config, opt Options) (*Server, error) {
 		}
 		s.opt.Seed = binary.LittleEndian.Uint64(b[:])
 	}
-	if err := s.open(next); err != nil {
-		s.release()
+	s.names = newNames(s)
+	s.mu.Lock()
+	next, err := compile(cfg, s.names, nil)
+	if err == nil {
+		err = s.open(next)
+	}
+	if s.mu.Unlock(); err != nil {
+		s.Close()
 		return nil, err
 	}
 	return s, nil
@@ -201,15 +214,17 @@ func (s *Server) Run(ctx context.Context) error {
 // Run itself.
 func (s *Server) Close() error {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	if !s.closed {
 		s.closed, s.ending = true, true
 		s.release()
 	}
+	s.mu.Unlock()
+	s.names.wg.Wait() // one of them may have waited for the lock
 	return nil
 }
 
 func (s *Server) release() {
+	s.names.cancel()
 	if a := s.admin.Load(); a != nil {
 		a.close()
 	}

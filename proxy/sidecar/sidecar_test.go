@@ -43,7 +43,13 @@ func relay(timeout time.Duration, endpoints ...mesh.Endpoint) mesh.Config {
 // answer serves every connection of a new listener with f, one goroutine each.
 func answer(t testing.TB, f func(c net.Conn, r *bufio.Reader)) string {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	return answerAt(t, "127.0.0.1:0", f)
+}
+
+// answerAt is answer at an address.
+func answerAt(t testing.TB, addr string, f func(c net.Conn, r *bufio.Reader)) string {
+	t.Helper()
+	ln, err := net.Listen("tcp", addr)
 	require.NoError(t, err)
 	var mu sync.Mutex
 	var wg sync.WaitGroup
