@@ -14,6 +14,7 @@ import (
 // dns reads how the names of a cluster are resolved, nil if it has none.
 func (r *reader) dns(path string, c *clusterv3.Cluster) *mesh.DNS {
 	if c.GetType() != clusterv3.Cluster_STRICT_DNS {
+		//lint:ignore SA1019 what files have; its successor is for clusters of cluster_type
 		if c.GetDnsRefreshRate() != nil {
 			r.fail(path+".dns_refresh_rate", "is for STRICT_DNS, and type is not")
 		}
@@ -23,6 +24,7 @@ func (r *reader) dns(path string, c *clusterv3.Cluster) *mesh.DNS {
 		return nil
 	}
 	out := &mesh.DNS{}
+	//lint:ignore SA1019 what files have; its successor is for clusters of cluster_type
 	if d := c.GetDnsRefreshRate(); d != nil {
 		if out.Refresh = r.duration(path+".dns_refresh_rate", d); out.Refresh <= time.Millisecond {
 			r.fail(path+".dns_refresh_rate", "is %v, want more than 1ms", out.Refresh)
@@ -65,6 +67,7 @@ func writeDNS(out *clusterv3.Cluster, d *mesh.DNS) {
 		return
 	}
 	out.ClusterDiscoveryType = &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STRICT_DNS}
+	//lint:ignore SA1019 what files have; its successor is for clusters of cluster_type
 	out.DnsRefreshRate = duration(d.Refresh)
 	out.DnsLookupFamily = clusterv3.Cluster_DnsLookupFamily(clusterv3.Cluster_DnsLookupFamily_value[string(d.Family)]) // AUTO is 0
 }

@@ -10,6 +10,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"sort"
 	"strings"
 	"sync"
@@ -318,10 +319,12 @@ func TestUpstreamTLSWithEnvoy(t *testing.T) {
 					status, body := ask(t, conn, r, get)
 					out += fmt.Sprintf("%d %s\n", status, body)
 				}
-				time.Sleep(20 * time.Millisecond)
+				time.Sleep(100 * time.Millisecond)
 				mu.Lock()
 				defer mu.Unlock()
-				return out + seen
+				lines := strings.SplitAfter(seen, "\n")
+				slices.Sort(lines) // two connections may be under way at once
+				return out + strings.Join(lines, "")
 			})
 		})
 	}
