@@ -7,9 +7,9 @@ import (
 )
 
 // maxBehind is how many segments may wait for the model. It bounds the memory
-// that waiting takes, and how long the model is busy after the traffic: half a
-// second or so.
-const maxBehind = 1 << 18
+// that waiting takes, some 50 MiB, and how long the model is busy after the
+// traffic: a second or two.
+const maxBehind = 1 << 20
 
 // arrival is a frame that the program has had and the model has not. It holds no
 // pointers: hundreds of thousands of them may wait.

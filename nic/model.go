@@ -19,7 +19,7 @@ import (
 // it cannot keep up with is left out (see backlog).
 const (
 	modelIdle  = time.Millisecond // without a frame, from which on there is nothing to carry
-	modelMany  = maxBehind / 4    // segments that wait for that
+	modelMany  = maxBehind / 2    // segments that wait for that
 	modelSlice = 64               // segments between two looks at the rings
 	modelShare = 8                // parts of the time that are the traffic's, to one of the model's
 )
