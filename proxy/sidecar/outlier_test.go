@@ -84,9 +84,10 @@ func stories() []judged {
 		{"no connection", 3, half, func(c *mesh.Cluster, _ *mesh.Route) { c.Endpoints[0].Address = "127.0.0.1:1" }, []string{"0x7 200"}, false},
 		{"timeouts", 3, half, func(_ *mesh.Cluster, r *mesh.Route) { r.Timeout = 60 * time.Millisecond }, []string{"0x5 hang", "0x1 200"}, false},
 		{"timeouts of tries", 3, half, func(_ *mesh.Cluster, r *mesh.Route) { r.Retry = &mesh.RetryPolicy{PerTry: 60 * time.Millisecond} }, []string{"0x5 hang", "0x1 200"}, false},
+		// Two tries a request: with three, whether the last comes before the ejection or after it is a matter of the jittered wait.
 		{"tries count, each", 3, half, func(_ *mesh.Cluster, r *mesh.Route) {
-			r.Retry = &mesh.RetryPolicy{On: []string{"5xx"}, Retries: 2, Base: 40 * time.Millisecond}
-		}, []string{"0x1 503", "0x1 503", "0x1 200"}, false},
+			r.Retry = &mesh.RetryPolicy{On: []string{"5xx"}, Retries: 1, Base: 40 * time.Millisecond}
+		}, []string{"0x1 503", "0x1 503"}, false},
 		{"overflows don't", 3, half, breakersOf(0), []string{"0x6 200"}, false},
 		{"back again", 3, quick, nil, []string{"0x5 503", "0x1 200", "wait 650ms", "0x1 200", "0x4 503", "0x1 503", "wait 500ms", "0x1 200", "wait 600ms", "0x1 200"}, false},
 		{"gone no longer than the longest time", 3, func(o *mesh.OutlierDetection) {

@@ -59,7 +59,7 @@ func retries() []retried {
 	whole := []string{"POST / HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 1048576\r\n\r\n" + strings.Repeat("x", 1<<20)}
 	counts := []string{"GET / HTTP/1.1\r\nhost: x\r\nX-Envoy-Attempt-Count: 7\r\nconnection: close\r\nx-last: 1\r\n\r\n"}
 	five := with(on("5xx"), func(p *mesh.RetryPolicy) { p.Retries = 2 })
-	perTry := func(p *mesh.RetryPolicy) { p.PerTry = 200 * time.Millisecond }
+	perTry := func(p *mesh.RetryPolicy) { p.PerTry = 400 * time.Millisecond }
 	return []retried{
 		{name: "no policy", script: []string{"503"}},
 		{name: "5xx, then not", policy: five, script: []string{"503", "500"}},
