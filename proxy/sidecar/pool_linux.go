@@ -139,20 +139,7 @@ func (p *pool) connect() {
 	c.CxActive++
 	p.hs.cxTotal++
 	u := p.w.newUpstream(p)
-	fd, err := unix.Socket(p.family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
-	if err == nil {
-		unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
-		if err = unix.Connect(fd, p.addr); err == unix.EINPROGRESS {
-			err = nil
-		}
-		if u.fd = fd; err == nil {
-			err = p.w.register(&u.sock, edges)
-		}
-		if err != nil {
-			unix.Close(fd)
-			u.fd = -1
-		}
-	}
+	err := p.dial(&u.sock)
 	p.connecting = append(p.connecting, u)
 	if err != nil {
 		// Not at once: the caller is not done with the request.
@@ -161,6 +148,27 @@ func (p *pool) connect() {
 		return
 	}
 	p.w.timers.set(&u.t, p.w.now+p.timeout)
+}
+
+// dial has s, which is closed, begin to connect to p's address. If that fails at
+// once s is closed as before.
+func (p *pool) dial(s *sock) error {
+	fd, err := unix.Socket(p.family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
+	if err = unix.Connect(fd, p.addr); err == unix.EINPROGRESS {
+		err = nil
+	}
+	if s.fd = fd; err == nil {
+		err = p.w.register(s, edges)
+	}
+	if err != nil {
+		unix.Close(fd)
+		s.fd = -1
+	}
+	return err
 }
 
 // connected is called when u's handshake is over.

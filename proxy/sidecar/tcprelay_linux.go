@@ -92,21 +92,7 @@ func (r *tcpRelay) connect() {
 	cc.CxTotal++
 	cc.CxTCP++
 	cc.CxActive++
-	fd, err := unix.Socket(r.p.family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
-	if err == nil {
-		unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
-		if err = unix.Connect(fd, r.p.addr); err == unix.EINPROGRESS {
-			err = nil
-		}
-		if r.up.fd = fd; err == nil {
-			err = w.register(&r.up.sock, edges)
-		}
-		if err != nil {
-			unix.Close(fd)
-			r.up.fd = -1
-		}
-	}
-	if err != nil {
+	if err := r.p.dial(&r.up.sock); err != nil {
 		r.refused(false)
 		return
 	}
