@@ -111,40 +111,31 @@ func (c *TCPCheck) Answers(b []byte) bool {
 // checker is the health checking of one cluster.
 type checker struct {
 	*HealthCheck
-	hosts                           []checked
+	hosts                           []*Host
 	attempts, good, bad, unanswered uint64
 }
 
-// checked is one endpoint.
+// checked is what it knows of one endpoint.
 type checked struct {
 	failed      bool
 	known       bool // a check has ended
 	wins, fails uint32
 }
 
-func newChecker(c *HealthCheck, n int) *checker {
-	k := &checker{HealthCheck: c, hosts: make([]checked, n)}
-	for i := range k.hosts {
-		k.hosts[i].failed = true
-	}
-	return k
-}
-
 // warm reports whether all endpoints have been checked.
 func (k *checker) warm() bool {
 	for i := range k.hosts {
-		if !k.hosts[i].known {
+		if !k.hosts[i].checked.known {
 			return false
 		}
 	}
 	return true
 }
 
-// result notes a check of endpoint i. It reports whether its health is another
+// result notes a check of an endpoint. It reports whether its health is another
 // now, and how long to wait before the next; traffic says that the cluster has had
 // a connection.
-func (k *checker) result(i int, r CheckResult, traffic bool, draw func() uint64) (changed bool, wait time.Duration) {
-	h := &k.hosts[i]
+func (k *checker) result(h *checked, r CheckResult, traffic bool, draw func() uint64) (changed bool, wait time.Duration) {
 	pending, first := false, !h.known
 	h.known = true
 	if r == CheckGood {
@@ -209,7 +200,7 @@ func jitter(most time.Duration, draw func() uint64) time.Duration {
 func (k *checker) stats(dst []Stat, cluster string) []Stat {
 	p, healthy := "cluster."+cluster+".health_check.", uint64(0)
 	for i := range k.hosts {
-		if !k.hosts[i].failed {
+		if !k.hosts[i].checked.failed {
 			healthy++
 		}
 	}

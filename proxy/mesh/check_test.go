@@ -41,8 +41,8 @@ func TestChecker(t *testing.T) {
 		require.Empty(t, h.View().up(), "%s: unhealthy until it is known", tt.name)
 		got, waits, was := "", "", "d"
 		for _, r := range tt.results {
-			wait, c := h.Checked(0, map[rune]CheckResult{'+': CheckGood, '-': CheckBad, 'r': CheckRetriable, 'l': CheckLost}[r], true, 0, never)
-			is := map[bool]string{true: "d", false: "u"}[h.Down(0)]
+			wait, c := h.Checked(h.hosts[0], map[rune]CheckResult{'+': CheckGood, '-': CheckBad, 'r': CheckRetriable, 'l': CheckLost}[r], true, 0, never)
+			is := map[bool]string{true: "d", false: "u"}[h.hosts[0].Down()]
 			require.Equal(t, is != was, c.Any(), tt.name)
 			require.Equal(t, was == "u" && is == "d", len(c.Failed) > 0, tt.name)
 			require.Equal(t, is == "u", len(h.View().up()) == 1, tt.name)
@@ -54,10 +54,10 @@ func TestChecker(t *testing.T) {
 }
 
 func TestCheckIntervals(t *testing.T) {
-	k := newChecker(asked(), 1)
-	_, wait := k.result(0, CheckGood, false, never)
+	k, h := &checker{HealthCheck: asked()}, &checked{failed: true}
+	_, wait := k.result(h, CheckGood, false, never)
 	require.Equal(t, 3*ms, wait, "healthy, and no traffic")
-	_, wait = k.result(0, CheckBad, false, never)
+	_, wait = k.result(h, CheckBad, false, never)
 	require.Equal(t, 2*ms, wait)
 	k.Interval, k.JitterPercent, k.Jitter = 1000*ms, 20, 50*ms
 	require.Equal(t, (1000+190+19)*ms, k.jittered(1000*ms, func() uint64 { return 19 }))
@@ -71,13 +71,13 @@ func TestCheckEndsEjection(t *testing.T) {
 		o.Consecutive5xx, o.MaxPercent = 1, 50
 	})
 	for i := range 2 {
-		h.Checked(i, CheckGood, true, 0, never)
+		h.Checked(h.hosts[i], CheckGood, true, 0, never)
 	}
-	require.Equal(t, []int{0}, new(h.Answered(0, 500, 0, never)).Failed)
-	require.True(t, h.Ejected(0))
-	_, c := h.Checked(0, CheckGood, true, 0, never)
+	require.Equal(t, h.hosts[:1], new(h.Answered(h.hosts[0], 500, 0, never)).Failed)
+	require.True(t, h.hosts[0].Ejected())
+	_, c := h.Checked(h.hosts[0], CheckGood, true, 0, never)
 	require.True(t, c.Any())
-	require.False(t, h.Ejected(0))
+	require.False(t, h.hosts[0].Ejected())
 	require.Equal(t, []int{0, 1}, h.View().up())
 }
 
@@ -87,12 +87,12 @@ func TestFirstChecksAreNotMerged(t *testing.T) {
 		c.Outliers, c.Check, c.MergeWindow = nil, asked(), time.Hour
 	})
 	for i := range 3 {
-		h.Checked(i, CheckGood, true, time.Second, never)
+		h.Checked(h.hosts[i], CheckGood, true, time.Second, never)
 	}
 	require.Len(t, h.View().up(), 3)
-	h.Checked(0, CheckBad, true, 2*time.Second, never)
+	h.Checked(h.hosts[0], CheckBad, true, 2*time.Second, never)
 	require.Equal(t, []int{1, 2}, h.View().up())
-	_, c := h.Checked(1, CheckBad, true, 3*time.Second, never)
+	_, c := h.Checked(h.hosts[1], CheckBad, true, 3*time.Second, never)
 	require.Equal(t, 3*time.Second+time.Hour, c.Due)
 	require.Equal(t, []int{1, 2}, h.View().up())
 }

@@ -27,11 +27,11 @@ type OutlierCounters struct {
 // at once; whoever calls the others sees to it that nobody else does.
 type detector struct {
 	*OutlierDetection
-	hosts    []suspect
+	hosts    []*Host
 	counters OutlierCounters
 }
 
-// suspect is one endpoint.
+// suspect is what it knows of one endpoint.
 type suspect struct {
 	fives, gateways atomic.Uint32 // in a row
 	total, good     atomic.Uint64 // of this interval
@@ -40,14 +40,9 @@ type suspect struct {
 	times           time.Duration // BaseEjection is multiplied by this
 }
 
-func newDetector(o *OutlierDetection, n int) *detector {
-	return &detector{OutlierDetection: o, hosts: make([]suspect, n)}
-}
-
-// record notes an answer of endpoint i, or the status that stands for its loss. It
+// record notes an answer of an endpoint, or the status that stands for its loss. It
 // returns what it adds up to.
-func (d *detector) record(i, status int) (found [outliers]bool, any bool) {
-	h := &d.hosts[i]
+func (d *detector) record(h *suspect, status int) (found [outliers]bool, any bool) {
 	h.total.Add(1)
 	if status/100 != 5 {
 		h.good.Add(1)
@@ -64,14 +59,13 @@ func (d *detector) record(i, status int) (found [outliers]bool, any bool) {
 	return found, found[outlierGateway] || found[outlier5xx]
 }
 
-// consecutive acts upon what record found. It reports whether i is ejected now.
-func (d *detector) consecutive(i int, found [outliers]bool, now time.Duration, draw func() uint64) (changed bool) {
-	h := &d.hosts[i]
+// consecutive acts upon what record found. It reports whether h is ejected now.
+func (d *detector) consecutive(h *suspect, found [outliers]bool, now time.Duration, draw func() uint64) (changed bool) {
 	for _, why := range []outlier{outlierGateway, outlier5xx} { // Envoy's order
 		if !found[why] || h.ejected.Load() {
 			continue
 		}
-		changed = d.eject(i, why, now, draw) || changed
+		changed = d.eject(h, why, now, draw) || changed
 		if why == outlier5xx {
 			h.fives.Store(0)
 		} else {
@@ -81,8 +75,8 @@ func (d *detector) consecutive(i int, found [outliers]bool, now time.Duration, d
 	return changed
 }
 
-func (d *detector) eject(i int, why outlier, now time.Duration, draw func() uint64) bool {
-	c, h := &d.counters, &d.hosts[i]
+func (d *detector) eject(h *suspect, why outlier, now time.Duration, draw func() uint64) bool {
+	c := &d.counters
 	c.Detected[why]++
 	if why == outlierSuccess {
 		c.ByRate++
@@ -112,8 +106,7 @@ func (d *detector) enforced(why outlier) uint32 {
 }
 
 // back returns an endpoint to service.
-func (d *detector) back(i int) {
-	h := &d.hosts[i]
+func (d *detector) back(h *suspect) {
 	h.fives.Store(0)
 	h.gateways.Store(0)
 	h.ejected.Store(false)
@@ -122,13 +115,13 @@ func (d *detector) back(i int) {
 
 // sweep ends an interval: who has been away long enough comes back, and who did
 // worse than the others in it goes.
-func (d *detector) sweep(now time.Duration, draw func() uint64) (failed []int, back bool) {
+func (d *detector) sweep(now time.Duration, draw func() uint64) (failed []*Host, back bool) {
 	for i := range d.hosts {
-		switch h := &d.hosts[i]; {
+		switch h := &d.hosts[i].suspect; {
 		case !h.ejected.Load():
 			h.times = max(h.times-1, 0)
 		case now-h.since >= min(h.times*d.BaseEjection, d.MaxEjection):
-			d.back(i)
+			d.back(h)
 			back = true
 		}
 	}
@@ -137,21 +130,19 @@ func (d *detector) sweep(now time.Duration, draw func() uint64) (failed []int, b
 
 // rate is what an endpoint did in an interval.
 type rate struct {
-	endpoint int
-	success  float64 // in percent
-	volume   uint64
+	host    *Host
+	success float64 // in percent
 }
 
-func (d *detector) rates(now time.Duration, draw func() uint64) (failed []int) {
+func (d *detector) rates(now time.Duration, draw func() uint64) (failed []*Host) {
 	var success, failure []rate
 	sum := 0.0
-	for i := range d.hosts {
-		h := &d.hosts[i]
-		total, good := h.total.Swap(0), h.good.Swap(0)
-		if h.ejected.Load() || total == 0 {
+	for _, h := range d.hosts {
+		total, good := h.suspect.total.Swap(0), h.suspect.good.Swap(0)
+		if h.Ejected() || total == 0 {
 			continue
 		}
-		r := rate{i, 100 * float64(min(good, total)) / float64(total), total}
+		r := rate{h, 100 * float64(min(good, total)) / float64(total)}
 		if total >= uint64(d.SuccessVolume) {
 			success = append(success, r)
 			sum += r.success
@@ -167,15 +158,15 @@ func (d *detector) rates(now time.Duration, draw func() uint64) (failed []int) {
 		}
 		least := mean - float64(d.SuccessStdev)/1000*math.Sqrt(variance/float64(n))
 		for _, r := range success {
-			if r.success < least && d.eject(r.endpoint, outlierSuccess, now, draw) {
-				failed = append(failed, r.endpoint)
+			if r.success < least && d.eject(&r.host.suspect, outlierSuccess, now, draw) {
+				failed = append(failed, r.host)
 			}
 		}
 	}
 	if n := len(failure); n > 0 && n >= int(d.FailureHosts) {
 		for _, r := range failure {
-			if 100-r.success >= float64(d.FailureThreshold) && d.eject(r.endpoint, outlierFailure, now, draw) {
-				failed = append(failed, r.endpoint)
+			if 100-r.success >= float64(d.FailureThreshold) && d.eject(&r.host.suspect, outlierFailure, now, draw) {
+				failed = append(failed, r.host)
 			}
 		}
 	}

@@ -22,10 +22,12 @@ func health(n int, change func(c *CompiledCluster, o *OutlierDetection)) *Health
 	return NewHealth(c)
 }
 
-// up is who gets requests.
-func (v *View) up() (who []int) {
-	for i := range v.n() {
-		who = append(who, v.endpoint(i))
+// up is who gets requests, by their place among the endpoints of health.
+func (v *View) up() (who []int) { return indices(v.hosts) }
+
+func indices(hosts []*Host) (who []int) {
+	for _, h := range hosts {
+		who = append(who, int(h.Addr.Port())-1)
 	}
 	return who
 }
@@ -34,7 +36,7 @@ func never() uint64 { panic("nothing is left to chance") }
 
 func (h *Health) answers(i int, statuses ...int) (c Change) {
 	for _, s := range statuses {
-		c = h.Answered(i, s, 0, never)
+		c = h.Answered(h.hosts[i], s, 0, never)
 	}
 	return c
 }
@@ -64,7 +66,7 @@ func TestConsecutive(t *testing.T) {
 		want := []int{0, 1, 2, 3}
 		if tt.ejected {
 			want = []int{0, 1, 3}
-			require.Equal(t, []int{2}, c.Failed, tt.name)
+			require.Equal(t, []int{2}, indices(c.Failed), tt.name)
 		}
 		require.Equal(t, want, h.View().up(), tt.name)
 		got := map[string]uint64{}
@@ -91,7 +93,7 @@ func TestEjectionEnds(t *testing.T) {
 	})
 	now := time.Duration(0)
 	away := func() (d time.Duration) { // for how long, when it fails now
-		require.Equal(t, []int{0}, h.Answered(0, 503, now, never).Failed)
+		require.Equal(t, []int{0}, indices(h.Answered(h.hosts[0], 503, now, never).Failed))
 		for began := now; ; {
 			now += s
 			if c := h.Sweep(now, never); c.Any() {
@@ -135,7 +137,7 @@ func TestRates(t *testing.T) {
 				h.answers(i, map[bool]int{true: 500, false: 200}[n < bad])
 			}
 		}
-		require.Equal(t, tt.failed, h.Sweep(1, never).Failed, tt.name)
+		require.Equal(t, tt.failed, indices(h.Sweep(1, never).Failed), tt.name)
 		require.Empty(t, h.Sweep(2, never).Failed, "%s: the next interval begins with nothing", tt.name)
 		require.Equal(t, uint64(len(tt.failed)), h.detector.counters.Active, tt.name)
 	}
@@ -146,7 +148,7 @@ func TestEnforcedByChance(t *testing.T) {
 		o.MaxPercent, o.Consecutive5xx, o.Enforce5xx = 100, 1, 30
 	})
 	for i, draw := range []uint64{29, 30, 129, 199, 0} {
-		require.Equal(t, draw%100 < 30, new(h.Answered(i, 500, 0, func() uint64 { return draw })).Any(), draw)
+		require.Equal(t, draw%100 < 30, new(h.Answered(h.hosts[i], 500, 0, func() uint64 { return draw })).Any(), draw)
 	}
 }
 
@@ -160,13 +162,17 @@ func TestPanic(t *testing.T) {
 	} {
 		c := cluster(RoundRobin, 2, tt.endpoints)
 		c.Panic = tt.threshold
-		v := c.view(func(i int) bool { return i >= tt.endpoints-tt.healthy })
+		h := NewHealth(c)
+		for _, x := range h.hosts[:tt.endpoints-tt.healthy] {
+			x.down.Store(true)
+		}
+		v := h.look()
 		require.Equal(t, tt.panics, v.Panic, "%+v", tt)
 		want := tt.healthy
 		if tt.panics {
 			want = tt.endpoints
 		}
-		require.Equal(t, want, v.n(), "%+v", tt)
+		require.Len(t, v.hosts, want, "%+v", tt)
 	}
 }
 
@@ -177,7 +183,7 @@ func TestMergeWindow(t *testing.T) {
 		c.MergeWindow = s
 		o.Consecutive5xx, o.MaxPercent = 1, 100
 	})
-	at := func(now time.Duration, i int) Change { return h.Answered(i, 500, now, never) }
+	at := func(now time.Duration, i int) Change { return h.Answered(h.hosts[i], 500, now, never) }
 	require.Zero(t, at(5*s, 0).Due)
 	require.Len(t, h.View().up(), 9, "the first is seen at once")
 	require.Equal(t, 6500*time.Millisecond, at(5500*time.Millisecond, 1).Due)
@@ -201,15 +207,13 @@ func TestBalancersUseTheView(t *testing.T) {
 			h := health(4, func(c *CompiledCluster, o *OutlierDetection) {
 				c.Policy, c.MergeWindow, c.minRing, c.maxRing = Policy(p), 0, 64, 64
 				c.Weights = weights
-				c.placed = c.place()
 				o.Consecutive5xx, o.MaxPercent, o.BaseEjection = 1, 100, time.Second
 			})
-			b := NewBalancer(h.c, 7)
-			active := make(load, 4)
+			b := NewBalancer(h.View(), 7)
 			seen := func() (who []int) {
 				b.Use(h.View())
 				for x := range uint64(400) {
-					if i := b.Next(active, x*0x9e3779b97f4a7c15, true); !slices.Contains(who, i) {
+					if i := indices([]*Host{b.Next(x*0x9e3779b97f4a7c15, true)})[0]; !slices.Contains(who, i) {
 						who = append(who, i)
 					}
 				}
@@ -226,7 +230,7 @@ func TestBalancersUseTheView(t *testing.T) {
 			h.Sweep(time.Hour, never)
 			require.Equal(t, []int{0, 1, 2, 3}, seen(), p)
 			v := h.View()
-			require.Zero(t, testing.AllocsPerRun(100, func() { b.Use(v); b.Next(&active, 5, true); h.Answered(0, 200, 0, never) }), p)
+			require.Zero(t, testing.AllocsPerRun(100, func() { b.Use(v); b.Next(5, true); h.Answered(h.hosts[0], 200, 0, never) }), p)
 		}
 	}
 }
@@ -237,8 +241,8 @@ func TestAnsweredByManyAtOnce(t *testing.T) {
 	for range 4 {
 		wg.Go(func() {
 			for n := range 4000 {
-				h.Answered(n%8, 500*(n/8%2), time.Duration(n), never)
-				h.Answered(n%8, 503, time.Duration(n), never)
+				h.Answered(h.hosts[n%8], 500*(n/8%2), time.Duration(n), never)
+				h.Answered(h.hosts[n%8], 503, time.Duration(n), never)
 				h.View().up()
 			}
 		})

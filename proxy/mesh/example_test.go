@@ -32,9 +32,9 @@ func Example() {
 	}
 	route := table.Listeners[0].Route(&h)
 	cluster := &table.Clusters[route.Cluster(nil)]
-	lb := mesh.NewBalancer(cluster, 0)
+	lb := mesh.NewBalancer(mesh.NewHealth(cluster).View(), 0)
 	for range 3 {
-		fmt.Println(cluster.Name, cluster.Endpoints[lb.Next(nil, 0, false)])
+		fmt.Println(cluster.Name, lb.Next(0, false).Addr)
 	}
 	// Output:
 	// reviews 10.0.0.1:9080

@@ -32,17 +32,17 @@ type ring struct {
 
 // newRing places endpoints as Envoy does: point i of an endpoint is the xxHash64
 // of "address_i", and the least weight gets a whole number of points.
-func newRing(c *CompiledCluster, least, most uint32) *ring {
+func newRing(hosts []*Host, least, most uint32) *ring {
 	type point struct {
 		hash     uint64
 		endpoint uint32
 	}
 	var points []point
-	weights, smallest, _ := normal(c.Weights)
+	shares, smallest, _ := normal(weights(hosts))
 	scale := min(math.Ceil(smallest*float64(least))/smallest, float64(most))
 	have, want := 0.0, 0.0
-	for e, w := range weights {
-		key := append([]byte(c.Endpoints[e].String()), '_')
+	for e, w := range shares {
+		key := append([]byte(hosts[e].Addr.String()), '_')
 		n := len(key)
 		want += scale * w
 		for i := int64(0); have < want; i++ {
@@ -76,7 +76,7 @@ func (r *ring) at(hash uint64, again int) int {
 // Network Load Balancer" (NSDI'16) §3.4, in Envoy's weighted form.
 type maglev []uint32
 
-func newMaglev(c *CompiledCluster) maglev {
+func newMaglev(hosts []*Host) maglev {
 	type entry struct {
 		endpoint     uint32
 		offset, skip uint64
@@ -85,9 +85,9 @@ func newMaglev(c *CompiledCluster) maglev {
 		key          string
 	}
 	var entries []entry
-	weights, _, largest := normal(c.Weights)
-	for e, w := range weights {
-		key := c.Endpoints[e].String()
+	shares, _, largest := normal(weights(hosts))
+	for e, w := range shares {
+		key := hosts[e].Addr.String()
 		entries = append(entries, entry{
 			endpoint: uint32(e), key: key, weight: w,
 			offset: xxhash.Sum64String(key) % maglevSize, skip: seeded([]byte(key), 1)%(maglevSize-1) + 1,
@@ -126,6 +126,14 @@ func (t maglev) at(hash uint64, again int) int {
 		hash ^= -uint64(again) // as Envoy does
 	}
 	return int(t[hash%maglevSize])
+}
+
+func weights(hosts []*Host) []uint32 {
+	all := make([]uint32, len(hosts))
+	for i, h := range hosts {
+		all[i] = h.Weight
+	}
+	return all
 }
 
 // normal divides weights by their sum.

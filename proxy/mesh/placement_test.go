@@ -18,7 +18,7 @@ func placements(weights ...uint32) map[string]placement {
 	for i := range weights {
 		c.Endpoints = append(c.Endpoints, netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, 0, byte(i)}), 9080))
 	}
-	return map[string]placement{"ring": newRing(c, DefaultMinRing, DefaultMaxRing), "maglev": newMaglev(c)}
+	return map[string]placement{"ring": newRing(newHosts(c), DefaultMinRing, DefaultMaxRing), "maglev": newMaglev(newHosts(c))}
 }
 
 // Shares follow weights: exactly in the table, about in a ring of 1024 points.
@@ -69,10 +69,10 @@ func TestMaglevDoesNotDependOnOrder(t *testing.T) {
 	for i := range c.Weights {
 		c.Endpoints = append(c.Endpoints, netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, 0, byte(i)}), 9080))
 	}
-	table := newMaglev(c)
+	table := newMaglev(newHosts(c))
 	slices.Reverse(c.Weights)
 	slices.Reverse(c.Endpoints)
-	for i, e := range newMaglev(c) {
+	for i, e := range newMaglev(newHosts(c)) {
 		require.Equal(t, table[i], 2-e, i)
 	}
 }

@@ -22,9 +22,6 @@ func Policies() []string {
 // DefaultChoices is how many endpoints LeastRequest draws where nothing is said.
 const DefaultChoices = 2
 
-// Active says how many requests are under way to an endpoint, from all workers.
-type Active interface{ Active(endpoint int) int64 }
-
 // Balancer picks endpoints by a cluster's policy. It has no clock and no lock:
 // each worker has its own, as in Envoy.
 type Balancer struct {
@@ -35,16 +32,16 @@ type Balancer struct {
 	chance  *rand.Rand
 }
 
-// NewBalancer returns a Balancer over the endpoints of c, all of them to begin
-// with. The same seed gives the same picks.
-func NewBalancer(c *CompiledCluster, seed uint64) *Balancer {
-	b := &Balancer{seed: seed, choices: 1, view: c.view(func(int) bool { return true })}
-	switch c.Policy {
+// NewBalancer returns a Balancer that picks from v to begin with. The same seed
+// gives the same picks.
+func NewBalancer(v *View, seed uint64) *Balancer {
+	b := &Balancer{seed: seed, choices: 1, view: v}
+	switch v.c.Policy {
 	case LeastRequest:
-		b.choices = c.Choices
+		b.choices = v.c.Choices
 	case Random, RingHash, Maglev:
 	default:
-		b.turn = newRoundRobin(b.view.weights, seed)
+		b.turn = newRoundRobin(weights(v.hosts), seed)
 		return b
 	}
 	b.chance = rand.New(rand.NewPCG(seed, 0))
@@ -62,44 +59,46 @@ func (b *Balancer) Use(v *View) {
 		return
 	}
 	next := b.turn.next
-	b.turn = newRoundRobin(v.weights, b.seed)
+	b.turn = newRoundRobin(weights(v.hosts), b.seed)
 	if b.turn.n > 0 && b.turn.heap == nil {
 		b.turn.next = next % b.turn.n // the turn goes on
 	}
 }
 
-// Next returns the index of the next endpoint, -1 if there is none. It asks
-// active under LeastRequest only, and allocates nothing. hash is the request's,
-// for RingHash and Maglev; one that has none goes by chance.
-func (b *Balancer) Next(active Active, hash uint64, hashed bool) int {
-	return b.view.endpoint(b.next(active, hash, hashed, 0))
+// Next returns the next endpoint, nil if there is none. It allocates nothing. hash
+// is the request's, for RingHash and Maglev; one that has none goes by chance.
+func (b *Balancer) Next(hash uint64, hashed bool) *Host { return b.next(hash, hashed, 0) }
+
+// next is Next for a request of which again endpoints were picked and not wanted.
+func (b *Balancer) next(hash uint64, hashed bool, again int) *Host {
+	if len(b.view.hosts) == 0 {
+		return nil
+	}
+	return b.view.hosts[b.pick(hash, hashed, again)]
 }
 
-// next is Next for a request of which again endpoints were picked and not wanted,
-// by the indices of the view.
-func (b *Balancer) next(active Active, hash uint64, hashed bool, again int) int {
-	n := b.view.n()
+// pick is next by the index in the view, which is not empty.
+func (b *Balancer) pick(hash uint64, hashed bool, again int) int {
+	hosts := b.view.hosts
 	switch {
 	case b.turn != nil:
 		return b.turn.pick()
-	case n == 0:
-		return -1
 	case b.view.placed != nil:
 		if !hashed {
 			hash = b.chance.Uint64()
 		}
 		return b.view.placed.at(hash, again)
 	}
-	best := b.chance.IntN(n)
+	best := b.chance.IntN(len(hosts))
 	if b.choices == 1 {
 		return best
 	}
 	// Envoy draws with replacement, and of two with as many requests keeps the
 	// first.
-	least := active.Active(b.view.endpoint(best))
+	least := hosts[best].active.Load()
 	for range b.choices - 1 {
-		i := b.chance.IntN(n)
-		if n := active.Active(b.view.endpoint(i)); n < least {
+		i := b.chance.IntN(len(hosts))
+		if n := hosts[i].active.Load(); n < least {
 			best, least = i, n
 		}
 	}

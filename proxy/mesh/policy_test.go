@@ -2,23 +2,27 @@ package mesh
 
 import (
 	"net/netip"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 )
 
-// load is what is under way to each endpoint.
-type load []int64
-
-func (l load) Active(i int) int64 { return l[i] }
-
 func cluster(p Policy, choices, n int) *CompiledCluster {
-	c := &CompiledCluster{Policy: p, Choices: choices, Endpoints: make([]netip.AddrPort, n), Weights: make([]uint32, n)}
+	c := &CompiledCluster{Policy: p, Choices: choices, Endpoints: make([]netip.AddrPort, n), Weights: make([]uint32, n), minRing: 64, maxRing: 64}
 	for i := range c.Weights {
 		c.Weights[i] = 1
 	}
 	return c
 }
+
+// balancer picks from all of c's endpoints.
+func balancer(c *CompiledCluster, seed uint64) *Balancer {
+	return NewBalancer(NewHealth(c).View(), seed)
+}
+
+// place is who h is among the hosts that b picks from.
+func (b *Balancer) place(h *Host) int { return slices.Index(b.view.hosts, h) }
 
 // chiSquare says how far counts are from shares of their sum.
 func chiSquare(counts []int, shares []float64) (x float64) {
@@ -33,10 +37,13 @@ func chiSquare(counts []int, shares []float64) (x float64) {
 	return x
 }
 
-func tally(b *Balancer, n, picks int, active Active) []int {
+func tally(b *Balancer, n, picks int, active []int64) []int {
 	counts := make([]int, n)
+	for i, n := range active {
+		b.view.hosts[i].Carry(n)
+	}
 	for range picks {
-		counts[b.Next(active, 0, false)]++
+		counts[b.place(b.Next(0, false))]++
 	}
 	return counts
 }
@@ -48,35 +55,35 @@ func TestPolicies(t *testing.T) {
 	for name, c := range map[string]struct {
 		policy  Policy
 		choices int
-		active  load
+		active  []int64
 		want    []float64
 	}{
-		"random":              {Random, 2, load{9, 0, 0}, third},
-		"least, all the same": {LeastRequest, 2, load{4, 4, 4}, third},
-		"least, one busy":     {LeastRequest, 2, load{1, 0, 0}, []float64{1. / 9, 4. / 9, 4. / 9}},
-		"least, in order":     {LeastRequest, 2, load{2, 1, 0}, []float64{1. / 9, 3. / 9, 5. / 9}},
-		"least of three":      {LeastRequest, 3, load{1, 0, 0}, []float64{1. / 27, 13. / 27, 13. / 27}},
+		"random":              {Random, 2, []int64{9, 0, 0}, third},
+		"least, all the same": {LeastRequest, 2, []int64{4, 4, 4}, third},
+		"least, one busy":     {LeastRequest, 2, []int64{1, 0, 0}, []float64{1. / 9, 4. / 9, 4. / 9}},
+		"least, in order":     {LeastRequest, 2, []int64{2, 1, 0}, []float64{1. / 9, 3. / 9, 5. / 9}},
+		"least of three":      {LeastRequest, 3, []int64{1, 0, 0}, []float64{1. / 27, 13. / 27, 13. / 27}},
 	} {
-		counts := tally(NewBalancer(cluster(c.policy, c.choices, 3), 1), 3, 30000, c.active)
+		counts := tally(balancer(cluster(c.policy, c.choices, 3), 1), 3, 30000, c.active)
 		require.Less(t, chiSquare(counts, c.want), 27.6, "%s: %v", name, counts) // p = 1e-6 with two degrees of freedom
 	}
-	rr := NewBalancer(cluster(RoundRobin, 2, 3), 0)
+	rr := balancer(cluster(RoundRobin, 2, 3), 0)
 	require.Equal(t, []int{10, 10, 10}, tally(rr, 3, 30, nil))
 }
 
 func TestBalancerOfNothing(t *testing.T) {
 	for _, p := range Policies() {
-		require.Equal(t, -1, NewBalancer(cluster(Policy(p), 2, 0), 7).Next(load{}, 0, false), p)
+		require.Nil(t, balancer(cluster(Policy(p), 2, 0), 7).Next(0, false), p)
 	}
 }
 
 func TestSameSeedSamePicks(t *testing.T) {
-	a, b, c := NewBalancer(cluster(Random, 2, 5), 3), NewBalancer(cluster(Random, 2, 5), 3), NewBalancer(cluster(Random, 2, 5), 4)
+	a, b, c := balancer(cluster(Random, 2, 5), 3), balancer(cluster(Random, 2, 5), 3), balancer(cluster(Random, 2, 5), 4)
 	same := true
 	for range 100 {
-		x := a.Next(nil, 0, false)
-		require.Equal(t, x, b.Next(nil, 0, false))
-		same = same && x == c.Next(nil, 0, false)
+		x := a.place(a.Next(0, false))
+		require.Equal(t, x, b.place(b.Next(0, false)))
+		same = same && x == c.place(c.Next(0, false))
 	}
 	require.False(t, same)
 }
@@ -103,21 +110,19 @@ func TestPolicyIsValidated(t *testing.T) {
 }
 
 func TestPickingDoesNotAllocate(t *testing.T) {
-	active := make(load, 10)
 	for _, p := range Policies() {
-		b := NewBalancer(cluster(Policy(p), 2, 10), 1)
-		require.Zero(t, testing.AllocsPerRun(1000, func() { b.Next(&active, 0, false) }), p)
+		b := balancer(cluster(Policy(p), 2, 10), 1)
+		require.Zero(t, testing.AllocsPerRun(1000, func() { b.Next(0, false) }), p)
 	}
 }
 
 func BenchmarkBalancer(b *testing.B) {
-	active := make(load, 100)
 	for _, p := range Policies() {
 		b.Run(p, func(b *testing.B) {
-			lb := NewBalancer(cluster(Policy(p), 2, 100), 1)
+			lb := balancer(cluster(Policy(p), 2, 100), 1)
 			b.ReportAllocs()
 			for b.Loop() {
-				lb.Next(&active, 0, false)
+				lb.Next(0, false)
 			}
 		})
 	}

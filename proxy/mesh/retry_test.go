@@ -199,28 +199,21 @@ func TestOtherHosts(t *testing.T) {
 		for i := range c.Endpoints {
 			c.Endpoints[i] = netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), uint16(1+i))
 		}
-		switch c.Policy {
-		case RingHash:
-			c.placed = newRing(c, 64, 64)
-		case Maglev:
-			c.placed = newMaglev(c)
-		}
-		b := NewBalancer(c, 5)
-		active := make(load, 4)
+		b := balancer(c, 5)
 		var x Tries
 		var counters ClusterCounters
 		for range 200 {
 			x.Begin(policy(t, RetryPolicy{On: []string{"5xx"}, Retries: 3, OtherHosts: true, HostAttempts: 200}))
 			var got []int
 			for range 4 {
-				i := b.NextAgain(&x, active, 77, true, &counters)
-				x.Tried(i)
-				got = append(got, i)
+				h := b.NextAgain(&x, 77, true, &counters)
+				x.Tried(h)
+				got = append(got, b.place(h))
 				x.Again(&counters)
 			}
 			slices.Sort(got)
 			require.Equal(t, []int{0, 1, 2, 3}, got, p)
-			require.GreaterOrEqual(t, b.NextAgain(&x, active, 77, true, &counters), 0, "it takes one that was tried")
+			require.NotNil(t, b.NextAgain(&x, 77, true, &counters), "it takes one that was tried")
 		}
 	}
 }

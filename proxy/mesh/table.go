@@ -77,18 +77,17 @@ type CompiledCluster struct {
 	MergeWindow time.Duration
 
 	minRing, maxRing uint32
-	placed           placement // of RingHash and Maglev, if there are endpoints
 }
 
-// place returns the placement of c's policy, nil if it has none.
-func (c *CompiledCluster) place() placement {
+// place returns the placement of hosts by c's policy, nil if it has none.
+func (c *CompiledCluster) place(hosts []*Host) placement {
 	switch {
-	case len(c.Endpoints) == 0:
+	case len(hosts) == 0:
 		return nil
 	case c.Policy == RingHash:
-		return newRing(c, c.minRing, c.maxRing)
+		return newRing(hosts, c.minRing, c.maxRing)
 	case c.Policy == Maglev:
-		return newMaglev(c)
+		return newMaglev(hosts)
 	}
 	return nil
 }
@@ -192,7 +191,7 @@ func Compile(cfg Config) (*Table, error) {
 			out.Weights = append(out.Weights, max(e.Weight, 1))
 		}
 		out.minRing, out.maxRing = cmp.Or(c.MinRing, DefaultMinRing), cmp.Or(c.MaxRing, DefaultMaxRing)
-		if out.placed = out.place(); c.Panic != nil {
+		if c.Panic != nil {
 			out.Panic = int(math.Round(*c.Panic))
 		}
 		if c.MergeWindow != nil {

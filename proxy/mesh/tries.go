@@ -23,7 +23,7 @@ type Tries struct {
 	place  bool // it has one of the Places
 	sent   bool // an upstream got something of the request
 	flag   string
-	tried  []int // endpoints
+	tried  []*Host
 }
 
 // Begin begins with the first try of a request whose route has policy p; nil is
@@ -48,10 +48,10 @@ func (t *Tries) Attempt() int { return t.made + 1 }
 // no more of them, UO if there was no place, or empty.
 func (t *Tries) Flag() string { return t.flag }
 
-// Tried notes that endpoint i got the present try.
-func (t *Tries) Tried(i int) {
+// Tried notes that h got the present try.
+func (t *Tries) Tried(h *Host) {
 	if t.policy != nil && t.policy.otherHosts {
-		t.tried = append(t.tried, i)
+		t.tried = append(t.tried, h)
 	}
 }
 
@@ -124,18 +124,18 @@ func (t *Tries) free(p Places) {
 // NextAgain is Next for the try that t is at: one that is not the first looks on
 // where the endpoint was tried before, if its policy says so. What it finds last
 // it takes. Picks in a panic count in c.
-func (b *Balancer) NextAgain(t *Tries, active Active, hash uint64, hashed bool, c *ClusterCounters) int {
+func (b *Balancer) NextAgain(t *Tries, hash uint64, hashed bool, c *ClusterCounters) *Host {
 	more := 0
 	if t.made > 0 && t.policy != nil && t.policy.otherHosts {
 		more = t.policy.hostAttempts
 	}
 	for n := 0; ; n++ {
-		i := b.view.endpoint(b.next(active, hash, hashed, n))
+		h := b.next(hash, hashed, n)
 		if b.view.Panic {
 			c.Panics++
 		}
-		if n == more || !slices.Contains(t.tried, i) {
-			return i
+		if n == more || !slices.Contains(t.tried, h) {
+			return h
 		}
 	}
 }

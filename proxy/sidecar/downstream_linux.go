@@ -47,13 +47,13 @@ type downstream struct {
 	route     *mesh.RouteEntry
 	cluster   *cluster // of the route, the request's
 	up        *upstream
-	pool      *pool  // where it waits for a connection
-	pend      []byte // what to send once it has one
-	doneAt    int64  // when the request was complete
-	headAt    int64  // when its head began
-	routeEnd  int64  // when the route's timeout ends, 0 for never
-	endpoint  int    // that the present try goes to
-	hash      uint64 // that places it, if hashed
+	pool      *pool      // where it waits for a connection
+	pend      []byte     // what to send once it has one
+	doneAt    int64      // when the request was complete
+	headAt    int64      // when its head began
+	routeEnd  int64      // when the route's timeout ends, 0 for never
+	endpoint  *mesh.Host // that the present try goes to; nil where the client was going
+	hash      uint64     // that places it, if hashed
 	hashed    bool
 	dst       netip.AddrPort // where the connection was going, if the listener asked
 	tries     mesh.Tries
@@ -395,7 +395,7 @@ func (d *downstream) choose() *pool {
 		d.e.Attempts++
 	}
 	if cl.t.OriginalDst {
-		d.endpoint = -1
+		d.endpoint = nil
 		p := cl.toward(d.w, d.dst)
 		if p == nil {
 			cl.c.CxNoneHealthy++
@@ -407,18 +407,18 @@ func (d *downstream) choose() *pool {
 		return p
 	}
 	cl.balancer.Use(cl.limits.health.View())
-	i := cl.balancer.NextAgain(&d.tries, cl.limits, d.hash, d.hashed, cl.c)
-	if i < 0 {
+	h := cl.balancer.NextAgain(&d.tries, d.hash, d.hashed, cl.c)
+	if h == nil {
 		cl.c.CxNoneHealthy++
 		d.answer(&mesh.ReplyNoHealthy)
 		return nil
 	}
-	d.endpoint = i
-	d.tries.Tried(i)
+	d.endpoint = h
+	d.tries.Tried(h)
 	if d.e != nil {
-		d.e.Upstream = cl.t.Endpoints[i]
+		d.e.Upstream = h.Addr
 	}
-	return cl.pools[i]
+	return cl.pool(d.w, h)
 }
 
 // dispatch sends w.out, which is as much of the request as there is, over a

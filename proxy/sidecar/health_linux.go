@@ -8,7 +8,7 @@ import (
 
 // judge tells the outlier detection what came of a try.
 func (d *downstream) judge(status int) {
-	if d.endpoint < 0 { // it was going there: there is no other
+	if d.endpoint == nil { // it was going there: there is no other
 		return
 	}
 	l, w := d.cluster.limits, d.w
@@ -37,8 +37,10 @@ func (s *Server) spread(l *limits, c mesh.Change) {
 // heed drains the connections to endpoints that have failed; the first worker sees
 // to it that the others are told of the rest when that is due.
 func (w *worker) heed(cl *cluster, c mesh.Change) {
-	for _, i := range c.Failed {
-		cl.pools[i].drain()
+	for _, h := range c.Failed {
+		if p := cl.pools[h]; p != nil {
+			p.drain()
+		}
 	}
 	if c.Due == 0 || w.id != 0 {
 		return

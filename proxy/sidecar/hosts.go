@@ -3,7 +3,6 @@ package sidecar
 import (
 	"fmt"
 	"io"
-	"net/netip"
 	"regexp"
 
 	"github.com/meshnic/meshnic/proxy/mesh"
@@ -38,16 +37,10 @@ func (h *hostStats) all() [9]hostStat {
 	}
 }
 
-// hostKey is an endpoint of a cluster.
-type hostKey struct {
-	cluster string
-	addr    netip.AddrPort
-}
-
 // hosts adds up what the workers have counted.
-func (s *Server) hosts() map[hostKey]*hostStats {
-	all := map[hostKey]*hostStats{}
-	counts := make([]map[hostKey]hostStats, len(s.workers))
+func (s *Server) hosts() map[*mesh.Host]*hostStats {
+	all := map[*mesh.Host]*hostStats{}
+	counts := make([]map[*mesh.Host]hostStats, len(s.workers))
 	s.each(func(i int, w *worker) error { counts[i] = w.hosts(); return nil }, nil)
 	for _, m := range counts {
 		for k, h := range m {
@@ -81,27 +74,27 @@ func (s *Server) writeClusters(w io.Writer, filter *regexp.Regexp) {
 			b = mesh.DefaultBreakers // the thresholds of a file are those of the default priority
 		}
 		fmt.Fprintf(w, "%s::added_via_api::false\n", cl.Name)
-		for j, addr := range cl.Endpoints {
-			h := hosts[hostKey{cl.Name, addr}]
+		for _, x := range c.limits[i].health.Hosts() {
+			h := hosts[x]
 			if h == nil {
 				h = &hostStats{}
 			}
-			p := cl.Name + "::" + addr.String() + "::"
+			p := cl.Name + "::" + x.Addr.String() + "::"
 			for _, st := range h.all() {
 				fmt.Fprintf(w, "%s%s::%d\n", p, st.name, *st.n)
 			}
 			flags := ""
-			if c.limits[i].health.Down(j) {
+			if x.Down() {
 				flags = "/failed_active_hc"
 			}
-			if c.limits[i].health.Ejected(j) {
+			if x.Ejected() {
 				flags += "/failed_outlier_check"
 			}
 			if flags == "" {
 				flags = "healthy"
 			}
 			fmt.Fprintf(w, "%[1]shostname::\n%[1]shealth_flags::%[3]s\n%[1]sweight::%[2]d\n%[1]sregion::\n%[1]szone::\n%[1]ssub_zone::\n"+
-				"%[1]scanary::false\n%[1]spriority::0\n%[1]ssuccess_rate::-1\n%[1]slocal_origin_success_rate::-1\n", p, cl.Weights[j], flags)
+				"%[1]scanary::false\n%[1]spriority::0\n%[1]ssuccess_rate::-1\n%[1]slocal_origin_success_rate::-1\n", p, x.Weight, flags)
 		}
 	}
 }
@@ -157,12 +150,12 @@ func (s *Server) clusterStatuses(filter *regexp.Regexp) any {
 			{b.MaxConnections, b.MaxPending, b.MaxRequests, b.MaxRetries, ""},
 			{d.MaxConnections, d.MaxPending, d.MaxRequests, d.MaxRetries, "HIGH"},
 		}}}
-		for j, addr := range cl.Endpoints {
-			h := hosts[hostKey{cl.Name, addr}]
+		for _, x := range c.limits[i].health.Hosts() {
+			h := hosts[x]
 			if h == nil {
 				h = &hostStats{}
 			}
-			e := host{Address: addressOf(addr), Health: health{c.limits[i].health.Down(j), c.limits[i].health.Ejected(j), "HEALTHY"}, Weight: cl.Weights[j]}
+			e := host{Address: addressOf(x.Addr), Health: health{x.Down(), x.Ejected(), "HEALTHY"}, Weight: x.Weight}
 			for _, gauge := range []bool{false, true} { // Envoy lists the counters first
 				for _, n := range h.all() {
 					v := stat{Name: n.name}

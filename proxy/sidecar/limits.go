@@ -17,8 +17,8 @@ type limits struct {
 	pending     atomic.Int64
 	requests    atomic.Int64
 	retries     atomic.Int64
-	counted     bool           // requests are
-	active      []atomic.Int64 // requests under way, by endpoint; nil where no policy asks for them
+	counted     bool // requests are
+	carried     bool // and those of each endpoint, because the policy asks for them
 
 	health  *mesh.Health
 	traffic atomic.Bool // the cluster has had a connection
@@ -26,20 +26,14 @@ type limits struct {
 
 func newLimits(c *mesh.CompiledCluster) *limits {
 	l := &limits{max: c.Breakers, counted: c.Breakers.MaxRequests < c.Breakers.MaxConnections || c.Breakers.Budget != nil,
-		health: mesh.NewHealth(c)}
-	if c.Policy == mesh.LeastRequest {
-		l.active = make([]atomic.Int64, len(c.Endpoints))
-	}
+		health: mesh.NewHealth(c), carried: c.Policy == mesh.LeastRequest}
 	return l
 }
 
-// Active makes it a mesh.Active.
-func (l *limits) Active(endpoint int) int64 { return l.active[endpoint].Load() }
-
 // carry counts a request that begins or ends.
-func (l *limits) carry(endpoint int, n int64) {
-	if l.active != nil {
-		l.active[endpoint].Add(n)
+func (l *limits) carry(h *mesh.Host, n int64) {
+	if l.carried && h != nil {
+		h.Carry(n)
 	}
 }
 

@@ -90,7 +90,7 @@ func (cl *cluster) toward(w *worker, dst netip.AddrPort) *pool {
 			cl.led = map[netip.AddrPort]*pool{}
 			cl.forgets.fire = func() { cl.forget(w) }
 		}
-		p = newPool(w, cl, dst, -1)
+		p = newPool(w, cl, dst, nil)
 		cl.led[dst] = p
 		if len(cl.led) == 1 {
 			w.timers.set(&cl.forgets, w.now+int64(cl.t.Cleanup))

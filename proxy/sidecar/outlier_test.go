@@ -228,7 +228,10 @@ func usersOf(t *testing.T, table *mesh.Table, i int) (users []string) {
 	if c.Policy != mesh.RingHash && c.Policy != mesh.Maglev {
 		return users
 	}
-	b := mesh.NewBalancer(c, 1)
+	well := *c
+	well.Check = nil
+	health := mesh.NewHealth(&well)
+	b := mesh.NewBalancer(health.View(), 1)
 	for u, left := 0, len(users); left > 0; u++ {
 		h := &http1.Head{}
 		h.Reset(false)
@@ -236,7 +239,7 @@ func usersOf(t *testing.T, table *mesh.Table, i int) (users []string) {
 		require.NoError(t, err)
 		hash, ok := table.Listeners[i].Route(h).Hash(h)
 		require.True(t, ok)
-		if e := b.Next(nil, hash, true); users[e] == "" {
+		if e := slices.Index(health.Hosts(), b.Next(hash, true)); users[e] == "" {
 			users[e] = fmt.Sprint(u)
 			left--
 		}

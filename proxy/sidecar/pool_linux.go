@@ -16,7 +16,7 @@ type pool struct {
 	w       *worker
 	cl      *cluster
 	c       *mesh.ClusterCounters
-	index   int // of the endpoint
+	host    *mesh.Host // the endpoint; nil if it is where a client was going
 	to      netip.AddrPort
 	family  int
 	addr    unix.Sockaddr
@@ -32,11 +32,21 @@ type pool struct {
 	wanted     bool // since the last time: see cluster.toward
 }
 
-// newPool makes the pool of an address, an endpoint's or, if that is -1, one that a
+// newPool makes the pool of an address, an endpoint's or, if that is nil, one that a
 // client was going to.
-func newPool(w *worker, cl *cluster, addr netip.AddrPort, endpoint int) *pool {
-	p := &pool{w: w, cl: cl, c: cl.c, index: endpoint, to: addr, timeout: int64(cl.t.ConnectTimeout), limits: cl.limits}
+func newPool(w *worker, cl *cluster, addr netip.AddrPort, endpoint *mesh.Host) *pool {
+	p := &pool{w: w, cl: cl, c: cl.c, host: endpoint, to: addr, timeout: int64(cl.t.ConnectTimeout), limits: cl.limits}
 	p.family, p.addr = sockaddr(addr)
+	return p
+}
+
+// pool returns the pool of h.
+func (cl *cluster) pool(w *worker, h *mesh.Host) *pool {
+	p := cl.pools[h]
+	if p == nil {
+		p = newPool(w, cl, h.Addr, h)
+		cl.pools[h] = p
+	}
 	return p
 }
 

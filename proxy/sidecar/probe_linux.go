@@ -14,7 +14,7 @@ import (
 type probe struct {
 	sock       // its timer is the check's timeout
 	cl         *cluster
-	index      int // of the endpoint
+	host       *mesh.Host
 	next       timer
 	asking     bool // a check is under way
 	connecting bool
@@ -31,8 +31,8 @@ func (w *worker) probe(cl *cluster) {
 	if cl.t.Check == nil || w.id != 0 {
 		return
 	}
-	for i := range cl.t.Endpoints {
-		p := &probe{cl: cl, index: i}
+	for _, h := range cl.limits.health.Hosts() {
+		p := &probe{cl: cl, host: h}
 		p.sock = sock{w: w, h: p, fd: -1, slot: -1}
 		p.next.fire = p.begin
 		cl.probes = append(cl.probes, p)
@@ -64,7 +64,7 @@ func (p *probe) begin() {
 	p.asking, p.in, p.head = true, p.in[:0], nil
 	if p.fd < 0 {
 		p.sock = sock{w: w, h: p, fd: -1, slot: -1, t: timer{fire: p.late}}
-		pool := p.cl.pools[p.index]
+		pool := p.cl.pool(w, p.host)
 		fd, err := unix.Socket(pool.family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 		if err == nil {
 			if err = unix.Connect(fd, pool.addr); err == unix.EINPROGRESS {
@@ -226,7 +226,7 @@ func (p *probe) end(r mesh.CheckResult) {
 	w, l := p.w, p.cl.limits
 	p.asking, p.status = false, 0
 	w.timers.set(&p.t, 0)
-	wait, change := l.health.Checked(p.index, r, l.traffic.Load(), time.Duration(w.now), w.draw)
+	wait, change := l.health.Checked(p.host, r, l.traffic.Load(), time.Duration(w.now), w.draw)
 	w.s.changed(l, change)
 	w.timers.set(&p.next, w.now+int64(wait))
 }

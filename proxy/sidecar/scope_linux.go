@@ -16,7 +16,7 @@ type cluster struct {
 	t        *mesh.CompiledCluster
 	limits   *limits
 	balancer *mesh.Balancer
-	pools    []*pool                  // by endpoint
+	pools    map[*mesh.Host]*pool     // of those that got requests
 	led      map[netip.AddrPort]*pool // of the original destination: by that
 	forgets  timer
 	c        *mesh.ClusterCounters
@@ -134,7 +134,7 @@ func (w *worker) adopt(next *config, fds map[int]int) error {
 // cluster returns w's share of t: the one it has, if its limits say that t is the
 // same as before, or one that takes over the counters.
 func (w *worker) cluster(t *mesh.CompiledCluster, lim *limits, ctx *tlsContext) *cluster {
-	cl := &cluster{t: t, limits: lim, c: new(mesh.ClusterCounters), tls: ctx, tc: new(mesh.TLSCounters)}
+	cl := &cluster{t: t, limits: lim, pools: map[*mesh.Host]*pool{}, c: new(mesh.ClusterCounters), tls: ctx, tc: new(mesh.TLSCounters)}
 	for _, old := range w.clusters {
 		if old.limits == lim {
 			return old
@@ -148,10 +148,7 @@ func (w *worker) cluster(t *mesh.CompiledCluster, lim *limits, ctx *tlsContext) 
 			cl.c, cl.tc = old.c, old.tc
 		}
 	}
-	cl.balancer = mesh.NewBalancer(t, w.seed)
-	for j := range t.Endpoints {
-		cl.pools = append(cl.pools, newPool(w, cl, t.Endpoints[j], j))
-	}
+	cl.balancer = mesh.NewBalancer(lim.health.View(), w.seed)
 	if every := int64(lim.health.Interval()); every > 0 && w.id == 0 {
 		cl.sweep.fire = func() {
 			w.s.changed(lim, lim.health.Sweep(time.Duration(w.now), w.draw))
@@ -271,19 +268,16 @@ func (w *worker) counts(c *mesh.ClusterCounters) bool {
 }
 
 // hosts lists what w has counted of each endpoint.
-func (w *worker) hosts() map[hostKey]hostStats {
-	all := map[hostKey]hostStats{}
+func (w *worker) hosts() map[*mesh.Host]hostStats {
+	all := map[*mesh.Host]hostStats{}
 	for _, cl := range w.clusters {
-		cl.each(func(p *pool) {
+		for x, p := range cl.pools {
 			h := p.hs
 			h.rqPendingActive = uint64(len(p.waiting))
 			h.rqActive = uint64(p.busy)
 			h.cxActive = uint64(p.busy + len(p.free) + len(p.connecting))
-			k := hostKey{cl.t.Name, p.to}
-			was := all[k] // an endpoint may be listed twice
-			h.add(&was)
-			all[k] = h
-		})
+			all[x] = h
+		}
 	}
 	return all
 }

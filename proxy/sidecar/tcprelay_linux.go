@@ -61,8 +61,8 @@ func (w *worker) relay(fd int, l *chain, dst netip.AddrPort) {
 		if v.Panic {
 			cc.Panics++
 		}
-		if i := r.cl.balancer.Next(r.cl.limits, 0, false); i >= 0 {
-			r.p = r.cl.pools[i]
+		if h := r.cl.balancer.Next(0, false); h != nil {
+			r.p = r.cl.pool(w, h)
 		}
 	}
 	switch {
@@ -86,7 +86,7 @@ func (r *tcpRelay) connect() {
 	r.attempts++
 	r.cl.limits.connections.Add(1)
 	r.cl.limits.traffic.Store(true)
-	r.cl.limits.carry(r.p.index, 1)
+	r.cl.limits.carry(r.p.host, 1)
 	cc.RqPendingTotal++
 	cc.RqPendingActive++
 	cc.CxTotal++
@@ -145,11 +145,11 @@ func (r *tcpRelay) refused(timeout bool) {
 // judge tells the outlier detection what came of a connection, by the status that
 // stands for it.
 func (r *tcpRelay) judge(status int) {
-	if r.p.index < 0 {
+	if r.p.host == nil {
 		return
 	}
 	w, l := r.down.w, r.cl.limits
-	w.s.changed(l, l.health.Answered(r.p.index, status, time.Duration(w.now), w.draw))
+	w.s.changed(l, l.health.Answered(r.p.host, status, time.Duration(w.now), w.draw))
 }
 
 // unlink closes the connection to the endpoint.
@@ -160,7 +160,7 @@ func (r *tcpRelay) unlink() {
 	}
 	r.up.hup = false
 	r.cl.limits.connections.Add(-1)
-	r.cl.limits.carry(r.p.index, -1)
+	r.cl.limits.carry(r.p.host, -1)
 	cc.CxActive--
 	cc.CxDestroy++
 }

@@ -62,7 +62,7 @@ func (u *upstream) finishConnect() {
 			return
 		}
 		if ctx := u.p.cl.tls; ctx != nil {
-			u.tls = newSecure(&u.sock, ctx.config, true, u.p.cl.tc, u.p.cl.t.Endpoints[u.p.index])
+			u.tls = newSecure(&u.sock, ctx.config, true, u.p.cl.tc, u.p.to)
 		} else if !u.hup {
 			u.rd = false
 		}
@@ -143,7 +143,7 @@ func (u *upstream) broken() {
 func (u *upstream) begin(d *downstream, request []byte) {
 	u.d = d
 	u.p.busy++
-	u.p.limits.carry(u.p.index, 1)
+	u.p.limits.carry(u.p.host, 1)
 	u.inBody, u.interim = false, false
 	if e := d.e; e != nil {
 		d.reach(mesh.PoolReady)
@@ -398,7 +398,7 @@ func (u *upstream) release(extra bool) {
 func (u *upstream) leave() {
 	u.d = nil
 	u.p.busy--
-	u.p.limits.carry(u.p.index, -1)
+	u.p.limits.carry(u.p.host, -1)
 	u.p.limits.endRequest()
 	u.p.c.RqActive--
 }
