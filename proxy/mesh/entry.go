@@ -48,7 +48,7 @@ type Entry struct {
 	Status   int    // 0 if there is none
 	Response []byte // its fields, like Request's
 	Sent     uint64 // bytes of its body
-	Flag     string // Envoy's, empty for none
+	Flag     Flags
 	Details  string // why it is what it is, in Envoy's words
 
 	Route    *RouteEntry
@@ -131,14 +131,4 @@ func (e *Entry) between(from, to Point, unit int64) (int64, bool) {
 		return 0, false
 	}
 	return (b - a) / unit, true
-}
-
-// flagsLong are Envoy's long names of the response flags we have.
-var flagsLong = map[string]string{
-	"UH": "NoHealthyUpstream", "UF": "UpstreamConnectionFailure", "UO": "UpstreamOverflow", "NR": "NoRouteFound",
-	"UR": "UpstreamRemoteReset", "UC": "UpstreamConnectionTermination", "UT": "UpstreamRequestTimeout", "NC": "NoClusterFound",
-	"UPE": "UpstreamProtocolError", "DC": "DownstreamConnectionTermination", "DPE": "DownstreamProtocolError",
-	"SI": "StreamIdleTimeout", "RL": "RateLimited", "DI": "DelayInjected", "FI": "FaultInjected", "URX": "UpstreamRetryLimitExceeded",
-	"LH": "FailedLocalHealthCheck", "LR": "LocalReset", "IH": "InvalidEnvoyRequestHeaders", "DT": "DurationTimeout",
-	"OM": "OverloadManagerTerminated", "UMSDR": "UpstreamMaxStreamDurationReached", "UAEX": "UnauthorizedExternalService",
 }

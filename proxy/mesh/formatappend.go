@@ -2,10 +2,8 @@ package mesh
 
 import (
 	"bytes"
-	"cmp"
 	"net/netip"
 	"strconv"
-	"strings"
 )
 
 // Append appends what f says of e. What is not known is "-", or nothing if
@@ -39,9 +37,9 @@ func (p *part) append(dst []byte, e *Entry) (_ []byte, ok bool) {
 	case opDetails:
 		return appendIf(dst, e.Details, e.Details != "")
 	case opFlags:
-		return append(dst, cmp.Or(e.Flag, "-")...), true
+		return e.Flag.append(dst, false), true
 	case opFlagsLong:
-		return appendFlagsLong(dst, e.Flag), true
+		return e.Flag.append(dst, true), true
 	case opUpstream, opUpstreamIP:
 		return appendAddress(dst, e.Upstream, p.op == opUpstream)
 	case opUpstreamRemote, opUpstreamRemoteIP:
@@ -115,21 +113,6 @@ func (p *part) number(e *Entry) (n int64, ok bool) {
 		return int64(e.Direct.Port()), e.Direct.IsValid()
 	}
 	return 0, false
-}
-
-// appendFlagsLong appends the long names of flags, which have commas between them.
-func appendFlagsLong(dst []byte, flags string) []byte {
-	if flags == "" {
-		return append(dst, '-')
-	}
-	for {
-		flag, rest, more := strings.Cut(flags, ",")
-		dst = append(dst, cmp.Or(flagsLong[flag], flag)...)
-		if !more {
-			return dst
-		}
-		dst, flags = append(dst, ','), rest
-	}
 }
 
 // connected is the endpoint that the request was sent to.

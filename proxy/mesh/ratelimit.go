@@ -61,7 +61,7 @@ func compileLimit(l *RateLimit) *CompiledLimit {
 	if l == nil {
 		return nil
 	}
-	out := &CompiledLimit{RateLimit: l, reply: Reply{Status: l.Status, Body: "local_rate_limited", Flag: "RL", Details: "local_rate_limited", filtered: true}}
+	out := &CompiledLimit{RateLimit: l, reply: Reply{Status: l.Status, Body: "local_rate_limited", Flag: FlagRL, Details: "local_rate_limited", filtered: true}}
 	if l.Status == 0 {
 		out.reply.Status = 429
 	}

@@ -14,7 +14,7 @@ type Reply struct {
 	Body       string
 	Location   string // of a redirect
 	Overloaded bool   // adds x-envoy-overloaded
-	Flag       string // Envoy's response flag, for the log
+	Flag       Flags  // Envoy's response flags, for the log
 	Details    string // and why, in its words
 	Failure    string // of the way to the upstream
 
@@ -39,27 +39,26 @@ func (r Reply) After(t *Tries) Reply {
 	if rest, ok := strings.CutPrefix(r.Body, resetPrefix); ok && t.Retried() {
 		r.Body = resetRetried + rest
 	}
-	if r.attempt = t.Attempt(); t.Flag() != "" {
-		r.Flag += "," + t.Flag()
-	}
+	r.attempt = t.Attempt()
+	r.Flag = t.Flag().And(r.Flag)
 	return r
 }
 
 // Envoy's own answers. The names of its response flags are in their comments.
 var (
-	ReplyNotFound       = Reply{Status: 404, Flag: "NR", Details: "route_not_found"}
+	ReplyNotFound       = Reply{Status: 404, Flag: FlagNR, Details: "route_not_found"}
 	ReplyNotRelative    = Reply{Status: 404, Details: "absolute_path_rejected"} // a target that is not a path
 	ReplyForbidden      = Reply{Status: 403, Details: "upgrade_failed"}         // an upgrade that no route allows
-	ReplyNoHealthy      = Reply{Status: 503, Body: "no healthy upstream", Flag: "UH", Details: "no_healthy_upstream"}
-	ReplyConnectFailed  = reset(503, "remote connection failure", "UF", lostConnecting)
-	ReplyConnectTimeout = reset(503, "connection timeout", "UF", lostConnecting)
-	ReplyTerminated     = reset(503, "connection termination", "UC", lostStream)
-	ReplyProtocolError  = reset(502, "protocol error", "UPE", lostStream)
-	ReplyOverflow       = overloaded(reset(503, "overflow", "UO", lostNothing))
-	ReplyTimeout        = Reply{Status: 504, Body: "upstream request timeout", Flag: "UT", Details: "response_timeout"}
-	ReplyPerTryTimeout  = Reply{Status: 504, Body: "upstream request timeout", Flag: "UT", lost: lostStream, Details: "upstream_per_try_timeout"}
+	ReplyNoHealthy      = Reply{Status: 503, Body: "no healthy upstream", Flag: FlagUH, Details: "no_healthy_upstream"}
+	ReplyConnectFailed  = reset(503, "remote connection failure", FlagUF, lostConnecting)
+	ReplyConnectTimeout = reset(503, "connection timeout", FlagUF, lostConnecting)
+	ReplyTerminated     = reset(503, "connection termination", FlagUC, lostStream)
+	ReplyProtocolError  = reset(502, "protocol error", FlagUPE, lostStream)
+	ReplyOverflow       = overloaded(reset(503, "overflow", FlagUO, lostNothing))
+	ReplyTimeout        = Reply{Status: 504, Body: "upstream request timeout", Flag: FlagUT, Details: "response_timeout"}
+	ReplyPerTryTimeout  = Reply{Status: 504, Body: "upstream request timeout", Flag: FlagUT, lost: lostStream, Details: "upstream_per_try_timeout"}
 	ReplyTooLarge       = Reply{Status: 507, Body: "exceeded request buffer limit while retrying upstream", Details: "request_payload_exceeded_retry_buffer_limit"}
-	ReplyStreamIdle     = Reply{Status: 408, Body: "stream timeout", Flag: "SI", Details: "stream_idle_timeout"}
+	ReplyStreamIdle     = Reply{Status: 408, Body: "stream timeout", Flag: FlagSI, Details: "stream_idle_timeout"}
 	ReplyHeadTimeout    = Reply{Status: 408, Body: "request header timeout", Details: "request_header_timeout"}
 )
 
@@ -70,15 +69,15 @@ func (r *Reply) Late() string {
 
 // ClientLeft is the flag and the details of a request whose client has gone, or
 // whose connection we have closed.
-func ClientLeft(local bool) (flag, details string) {
+func ClientLeft(local bool) (flag Flags, details string) {
 	if local {
-		return "DC", "downstream_local_disconnect"
+		return FlagDC, "downstream_local_disconnect"
 	}
-	return "DC", "downstream_remote_disconnect"
+	return FlagDC, "downstream_remote_disconnect"
 }
 
 // reset is the answer to a request whose upstream is lost before it has answered.
-func reset(status int, reason, flag string, lost loss) Reply {
+func reset(status int, reason string, flag Flags, lost loss) Reply {
 	return Reply{Status: status, Body: resetPrefix + reason, Flag: flag, lost: lost,
 		Details: "upstream_reset_before_response_started{" + strings.ReplaceAll(reason, " ", "_") + "}"}
 }
@@ -99,12 +98,12 @@ func ReplyMalformed(err error) Reply {
 	e, ok := err.(http1.Error)
 	switch {
 	case !ok:
-		return Reply{Status: 400, Body: "Bad Request", Flag: "DPE", Details: codecError}
+		return Reply{Status: 400, Body: "Bad Request", Flag: FlagDPE, Details: codecError}
 	case e == http1.ErrNoHost, e == http1.ErrFragment:
 		return Reply{Status: 400, Details: malformed[e]}
 	}
 	s := e.Status()
-	return Reply{Status: s, Body: reasons[s], Flag: "DPE", Details: cmp.Or(malformed[e], codecError)}
+	return Reply{Status: s, Body: reasons[s], Flag: FlagDPE, Details: cmp.Or(malformed[e], codecError)}
 }
 
 const codecError = "http1.codec_error"

@@ -111,16 +111,16 @@ func TestTries(t *testing.T) {
 		places  places
 		does    string // b a bad answer, g a good one, l a loss, o an overflow
 		again   string // what is decided
-		flag    string
+		flag    Flags
 		want    ClusterCounters
 	}{
-		{"good", 2, 1, "g", "n", "", ClusterCounters{}},
-		{"bad, then good", 2, 1, "bg", "yn", "", ClusterCounters{RqRetry: 1, RqRetrySuccess: 1}},
-		{"lost, bad, good", 2, 1, "lbg", "yyn", "", ClusterCounters{RqRetry: 2, RqRetrySuccess: 1}},
-		{"bad to the end", 2, 1, "bbb", "yyn", "URX", ClusterCounters{RqRetry: 2, RqRetryLimit: 1}},
-		{"none to begin with", 0, 1, "b", "n", "URX", ClusterCounters{RqRetryLimit: 1}},
-		{"no place", 2, 0, "b", "n", "UO", ClusterCounters{RqRetryOverflow: 1}},
-		{"overflow, which counts as a success", 2, 1, "bo", "yn", "", ClusterCounters{RqRetry: 1, RqRetrySuccess: 1}},
+		{"good", 2, 1, "g", "n", 0, ClusterCounters{}},
+		{"bad, then good", 2, 1, "bg", "yn", 0, ClusterCounters{RqRetry: 1, RqRetrySuccess: 1}},
+		{"lost, bad, good", 2, 1, "lbg", "yyn", 0, ClusterCounters{RqRetry: 2, RqRetrySuccess: 1}},
+		{"bad to the end", 2, 1, "bbb", "yyn", FlagURX, ClusterCounters{RqRetry: 2, RqRetryLimit: 1}},
+		{"none to begin with", 0, 1, "b", "n", FlagURX, ClusterCounters{RqRetryLimit: 1}},
+		{"no place", 2, 0, "b", "n", FlagUO, ClusterCounters{RqRetryOverflow: 1}},
+		{"overflow, which counts as a success", 2, 1, "bo", "yn", 0, ClusterCounters{RqRetry: 1, RqRetrySuccess: 1}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var x Tries
@@ -180,7 +180,7 @@ func TestReplyAfterTries(t *testing.T) {
 	require.False(t, x.Lost(&ReplyTerminated, &free, &c))
 	r := ReplyTerminated.After(&x)
 	require.Equal(t, "upstream connect error or disconnect/reset before headers. retried and the latest reset reason: connection termination", r.Body)
-	require.Equal(t, "UC,URX", r.Flag)
+	require.Equal(t, FlagURX.And(FlagUC), r.Flag)
 	require.Equal(t, ReplyTimeout.Body, ReplyTimeout.After(&x).Body)
 }
 

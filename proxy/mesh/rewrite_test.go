@@ -111,11 +111,11 @@ func TestAppendReply(t *testing.T) {
 		"date: D\r\nserver: envoy\r\n\r\n", string(AppendReply(nil, &ReplyOverflow, nil, nil, date, true, false)))
 	for err, want := range map[error]Reply{
 		http1.ErrNoHost:           {Status: 400, Details: "missing_host_header"},
-		http1.ErrTarget:           {Status: 400, Body: "Bad Request", Flag: "DPE", Details: "http1.codec_error"},
-		http1.ErrUpgradeRequired:  {Status: 426, Body: "Upgrade Required", Flag: "DPE", Details: "low_version"},
-		http1.ErrTooManyFields:    {Status: 431, Body: "Request Header Fields Too Large", Flag: "DPE", Details: "http1.too_many_headers"},
-		http1.ErrTransferEncoding: {Status: 501, Body: "Not Implemented", Flag: "DPE", Details: "http1.invalid_transfer_encoding"},
-		io.EOF:                    {Status: 400, Body: "Bad Request", Flag: "DPE", Details: "http1.codec_error"},
+		http1.ErrTarget:           {Status: 400, Body: "Bad Request", Flag: FlagDPE, Details: "http1.codec_error"},
+		http1.ErrUpgradeRequired:  {Status: 426, Body: "Upgrade Required", Flag: FlagDPE, Details: "low_version"},
+		http1.ErrTooManyFields:    {Status: 431, Body: "Request Header Fields Too Large", Flag: FlagDPE, Details: "http1.too_many_headers"},
+		http1.ErrTransferEncoding: {Status: 501, Body: "Not Implemented", Flag: FlagDPE, Details: "http1.invalid_transfer_encoding"},
+		io.EOF:                    {Status: 400, Body: "Bad Request", Flag: FlagDPE, Details: "http1.codec_error"},
 	} {
 		require.Equal(t, want, ReplyMalformed(err), err)
 	}

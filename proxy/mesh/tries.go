@@ -22,7 +22,7 @@ type Tries struct {
 	left   int  // retries that there may be yet
 	place  bool // it has one of the Places
 	sent   bool // an upstream got something of the request
-	flag   string
+	flag   Flags
 	tried  []*Host
 }
 
@@ -45,8 +45,8 @@ func (t *Tries) Retried() bool { return t.made > 0 }
 func (t *Tries) Attempt() int { return t.made + 1 }
 
 // Flag is Envoy's response flag for retries that did not help: URX if there are
-// no more of them, UO if there was no place, or empty.
-func (t *Tries) Flag() string { return t.flag }
+// no more of them, UO if there was no place, or none.
+func (t *Tries) Flag() Flags { return t.flag }
 
 // Tried notes that h got the present try.
 func (t *Tries) Tried(h *Host) {
@@ -85,13 +85,13 @@ func (t *Tries) decide(again bool, p Places, c *ClusterCounters) bool {
 		return false
 	case t.left == 0:
 		c.RqRetryLimit++
-		t.flag = "URX"
+		t.flag = FlagURX
 		return false
 	}
 	t.left--
 	if !p.TakeRetry() {
 		c.RqRetryOverflow++
-		t.flag = "UO"
+		t.flag = FlagUO
 		return false
 	}
 	t.place = true

@@ -36,11 +36,14 @@ func (d *downstream) reply(r *mesh.Reply) {
 		c.RqResponseBeforeComplete++
 		c.RqRxReset++
 	}
+	if r.Status == 400 { // of all statuses this one, as with Envoy
+		d.close = true
+	}
 	d.leave()
 	d.responded = true
 	c.Count(r.Status)
 	if e := d.e; e != nil {
-		e.Route, e.Flag, e.Details, e.Failure = d.route, r.Flag, r.Details, r.Failure
+		e.Route, e.Flag, e.Details, e.Failure = d.route, e.Flag.And(r.Flag), r.Details, r.Failure
 	}
 	w.out = mesh.AppendReply(w.out[:0], r, d.route, d.e, w.date, d.isHead, d.close)
 	d.noteReply(r, w.out)
@@ -101,7 +104,7 @@ func (d *downstream) replyAfter(r *mesh.Reply) {
 // is the client's sign.
 func (d *downstream) cut(r *mesh.Reply) {
 	if d.e != nil {
-		d.e.Flag, d.e.Details, d.e.Failure = r.Flag, r.Late(), r.Failure
+		d.e.Flag, d.e.Details, d.e.Failure = d.e.Flag.And(r.Flag), r.Late(), r.Failure
 	}
 	c := d.l.c
 	c.RqTxReset++
@@ -187,7 +190,8 @@ func (d *downstream) abort(local bool) {
 		c.CxDestroyActiveRq++
 		d.active = false
 		if d.e != nil {
-			d.e.Flag, d.e.Details = mesh.ClientLeft(local)
+			flag, details := mesh.ClientLeft(local)
+			d.e.Flag, d.e.Details = d.e.Flag.And(flag), details
 		}
 		d.log()
 	}

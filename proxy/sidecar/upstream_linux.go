@@ -299,7 +299,7 @@ func (u *upstream) respond(h *http1.Head, rest []byte) []byte {
 		u.p.hs.rqError++
 	}
 	if e := d.e; e != nil {
-		e.Route, e.Status, e.Details = d.route, h.Status, "via_upstream"
+		e.Route, e.Status, e.Flag, e.Details = d.route, h.Status, e.Flag.And(d.tries.Flag()), "via_upstream"
 		d.reach(mesh.ResponseBegins)
 		d.reach(mesh.DownstreamBegins)
 	}
