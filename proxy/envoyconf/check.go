@@ -73,17 +73,24 @@ var carried = map[protoreflect.FullName]map[string][]string{
 	"envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit": {
 		"stat_prefix": nil, "status": nil, "token_bucket": nil, "filter_enabled": nil, "filter_enforced": nil, "response_headers_to_add": nil,
 	},
-	"envoy.type.v3.HttpStatus":                      {"code": errorStatuses()},
-	"envoy.type.v3.TokenBucket":                     {"max_tokens": nil, "tokens_per_fill": nil, "fill_interval": nil},
-	"envoy.config.core.v3.RuntimeFractionalPercent": {"default_value": nil},
-	"envoy.type.v3.FractionalPercent":               {"numerator": nil, "denominator": mesh.Denominators()},
-	"envoy.config.route.v3.RouteConfiguration":      withMutations("name", "virtual_hosts"),
-	"envoy.config.route.v3.VirtualHost":             withMutations("name", "domains", "routes", "retry_policy", "include_request_attempt_count", "include_attempt_count_in_response"),
-	"envoy.config.route.v3.Route":                   withMutations("name", "match", "route", "direct_response", "redirect"),
-	"envoy.config.core.v3.HeaderValueOption":        {"header": nil, "append_action": mesh.AppendActions(), "keep_empty_value": nil},
-	"envoy.config.core.v3.HeaderValue":              {"key": nil, "value": nil},
-	"envoy.config.route.v3.DirectResponseAction":    {"status": nil, "body": nil},
-	"envoy.config.core.v3.DataSource":               {"inline_string": nil, "filename": nil},
+	"envoy.extensions.filters.http.fault.v3.HTTPFault": {
+		"delay": nil, "abort": nil, "upstream_cluster": nil, "headers": nil, "downstream_nodes": nil, "max_active_faults": nil,
+	},
+	"envoy.extensions.filters.common.fault.v3.FaultDelay":             {"fixed_delay": nil, "header_delay": nil, "percentage": nil},
+	"envoy.extensions.filters.common.fault.v3.FaultDelay.HeaderDelay": {},
+	"envoy.extensions.filters.http.fault.v3.FaultAbort":               {"http_status": nil, "header_abort": nil, "percentage": nil, "response_body": nil},
+	"envoy.extensions.filters.http.fault.v3.FaultAbort.HeaderAbort":   {},
+	"envoy.type.v3.HttpStatus":                                        {"code": errorStatuses()},
+	"envoy.type.v3.TokenBucket":                                       {"max_tokens": nil, "tokens_per_fill": nil, "fill_interval": nil},
+	"envoy.config.core.v3.RuntimeFractionalPercent":                   {"default_value": nil},
+	"envoy.type.v3.FractionalPercent":                                 {"numerator": nil, "denominator": mesh.Denominators()},
+	"envoy.config.route.v3.RouteConfiguration":                        withMutations("name", "virtual_hosts"),
+	"envoy.config.route.v3.VirtualHost":                               withMutations("name", "domains", "routes", "retry_policy", "include_request_attempt_count", "include_attempt_count_in_response", "typed_per_filter_config"),
+	"envoy.config.route.v3.Route":                                     withMutations("name", "match", "route", "direct_response", "redirect", "typed_per_filter_config"),
+	"envoy.config.core.v3.HeaderValueOption":                          {"header": nil, "append_action": mesh.AppendActions(), "keep_empty_value": nil},
+	"envoy.config.core.v3.HeaderValue":                                {"key": nil, "value": nil},
+	"envoy.config.route.v3.DirectResponseAction":                      {"status": nil, "body": nil},
+	"envoy.config.core.v3.DataSource":                                 {"inline_string": nil, "filename": nil},
 	"envoy.config.route.v3.RedirectAction": {
 		"https_redirect": nil, "host_redirect": nil, "port_redirect": nil, "path_redirect": nil, "strip_query": nil,
 		"response_code": {"MOVED_PERMANENTLY", "FOUND", "SEE_OTHER", "TEMPORARY_REDIRECT", "PERMANENT_REDIRECT"},
@@ -267,17 +274,22 @@ func (n *node) has(path string) bool {
 
 // find returns the value at a path like "a.b[0].c", or the nearest above it.
 func (n *node) find(path string) *node {
-	for _, part := range strings.FieldsFunc(path, func(r rune) bool { return r == '.' || r == '[' || r == ']' }) {
-		next := (*yaml.Node)(nil)
+	parts := strings.FieldsFunc(path, func(r rune) bool { return r == '.' || r == '[' || r == ']' })
+	for i := 0; i < len(parts); i++ {
+		part, next := parts[i], (*yaml.Node)(nil)
 		switch n.Kind {
 		case yaml.SequenceNode:
-			if i, err := strconv.Atoi(part); err == nil && i < len(n.Content) {
-				next = n.Content[i]
+			if at, err := strconv.Atoi(part); err == nil && at < len(n.Content) {
+				next = n.Content[at]
 			}
 		case yaml.MappingNode:
-			for i := 0; i+1 < len(n.Content); i += 2 {
-				if k := n.Content[i].Value; k == part || snake(k) == part {
-					next = n.Content[i+1]
+			for j := 0; j+1 < len(n.Content); j += 2 {
+				if k := n.Content[j].Value; k == part || snake(k) == part {
+					next = n.Content[j+1]
+				} else if dots := strings.Count(k, "."); dots > 0 && i+dots < len(parts) && strings.Join(parts[i:i+dots+1], ".") == k {
+					next = n.Content[j+1]
+					i += dots
+					break
 				}
 			}
 		}
@@ -391,6 +403,10 @@ func list(m map[string][]string) string {
 }
 
 func (c *checker) field(v *node, path string, f protoreflect.FieldDescriptor, values []string) {
+	if f.IsMap() {
+		c.byName(v, path, f.MapValue())
+		return
+	}
 	if !f.IsList() {
 		c.value(v, path, f, values)
 		return
@@ -401,6 +417,23 @@ func (c *checker) field(v *node, path string, f protoreflect.FieldDescriptor, va
 	}
 	for i, e := range v.Content {
 		c.value(wrap(e), fmt.Sprintf("%s[%d]", path, i), f, values)
+	}
+}
+
+// byName checks a mapping whose keys are names.
+func (c *checker) byName(v *node, path string, f protoreflect.FieldDescriptor) {
+	if v.Kind != yaml.MappingNode {
+		c.fail(v, path, "want a mapping")
+		return
+	}
+	seen := map[string]bool{}
+	for i := 0; i+1 < len(v.Content); i += 2 {
+		k := wrap(v.Content[i])
+		if seen[k.Value] || k.Kind != yaml.ScalarNode {
+			c.fail(k, path, "%q is no key, or is given twice", k.Value)
+		}
+		seen[k.Value] = true
+		c.value(wrap(v.Content[i+1]), path+"."+k.Value, f, nil)
 	}
 }
 

@@ -68,9 +68,16 @@ func reviews() mesh.Config {
 					{Name: "rest", Prefix: "/", Cluster: "reviews", Timeout: 2500 * time.Millisecond, Hash: []mesh.HashPolicy{{Header: "x-user", Terminal: true}, {Cookie: "session"}}},
 				},
 			}, {
-				Name: "any", Domains: []string{"*"},
-				Routes: []mesh.Route{{Prefix: "/", Cluster: "details"}},
+				Name: "any", Domains: []string{"*"}, Fault: &mesh.Fault{Abort: &mesh.FaultAbort{Percentage: mesh.Fraction{Numerator: 100}}},
+				Routes: []mesh.Route{{Prefix: "/", Cluster: "details", Fault: &mesh.Fault{
+					Delay: &mesh.FaultDelay{Percentage: mesh.Fraction{Numerator: 1, Denominator: "MILLION"}}, Nodes: []string{"n"}, MaxActive: new(uint32(0)),
+				}}, {Prefix: "/sound", Cluster: "details", Fault: &mesh.Fault{}}},
 			}},
+			Filters: []mesh.Filter{{Fault: &mesh.Fault{
+				Delay:   &mesh.FaultDelay{Fixed: 1500 * time.Millisecond, Percentage: mesh.Fraction{Numerator: 5}},
+				Abort:   &mesh.FaultAbort{Status: 503, Body: "on purpose", Percentage: mesh.Fraction{Numerator: 10, Denominator: "TEN_THOUSAND"}},
+				Cluster: "reviews", Headers: []mesh.HeaderMatch{{Name: "end-user", Value: &mesh.StringMatch{Kind: mesh.MatchExact, Text: "jason"}}}, MaxActive: new(uint32(7)),
+			}}},
 		}, {
 			Name: "inbound", Address: "[::1]:15006", StatPrefix: "inbound", Intercept: mesh.Interception{OriginalDst: true, Transparent: true},
 			Logs: []mesh.AccessLog{
@@ -279,8 +286,8 @@ func TestReadRefuses(t *testing.T) {
 		{"another priority", replace("{cluster: app}", "{cluster: app, retry_policy: {retry_priority: {name: x}}}"), "retry_policy.retry_priority: is not supported"},
 		{"too many attempts", replace("{cluster: app}", "{cluster: app, retry_policy: {host_selection_retry_max_attempts: 99999}}"), "host_selection_retry_max_attempts: is 99999, want 0 to 65536"},
 		{"a budget that is no number", replace("connect_timeout: 0.25s", "circuit_breakers: {thresholds: [{retry_budget: {budget_percent: {value: all}}}]}"), `budget_percent.value: "all" is not a number`},
-		{"another filter", replace("envoy.extensions.filters.http.router.v3.Router", "envoy.extensions.filters.http.fault.v3.HTTPFault"),
-			manager + ".http_filters[0].typed_config.@type: type.googleapis.com/envoy.extensions.filters.http.fault.v3.HTTPFault is not supported"},
+		{"another filter", replace("envoy.extensions.filters.http.router.v3.Router", "envoy.extensions.filters.http.buffer.v3.Buffer"),
+			manager + ".http_filters[0].typed_config.@type: type.googleapis.com/envoy.extensions.filters.http.buffer.v3.Buffer is not supported"},
 		{"no @type", replace(`              "@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router`, "              {}"), "typed_config: has no @type"},
 		{"router as network filter", replace("network.http_connection_manager.v3.HttpConnectionManager", "http.router.v3.Router"),
 			"stat_prefix: Router has no such field"},
@@ -384,6 +391,47 @@ func TestReadRefusesFilters(t *testing.T) {
 	}
 }
 
+// faulty is handwritten with a fault in front of the router, and one of the virtual
+// host's.
+func faulty(listeners, hosts string) string {
+	const fault = `{"@type": type.googleapis.com/envoy.extensions.filters.http.fault.v3.HTTPFault`
+	file := strings.Replace(handwritten, "          http_filters:\n", "          http_filters:\n          - name: my.fault\n            typed_config: "+fault+listeners+"}\n", 1)
+	return strings.Replace(file, `              domains: ["*"]`+"\n", `              domains: ["*"]`+"\n              typed_per_filter_config: {my.fault: "+fault+hosts+"}}\n", 1)
+}
+
+func TestReadFault(t *testing.T) {
+	cfg, err := Read([]byte(faulty(", abort: {http_status: 500}, delay_percent_runtime: k, disable_downstream_cluster_stats: true", ", delay: {header_delay: {}, percentage: {numerator: 3}}")), "f.yaml")
+	require.NoError(t, err)
+	require.Equal(t, []mesh.Filter{{Fault: &mesh.Fault{Abort: &mesh.FaultAbort{Status: 500}}}}, cfg.Listeners[0].Filters)
+	require.Equal(t, &mesh.Fault{Delay: &mesh.FaultDelay{Percentage: mesh.Fraction{Numerator: 3}}}, cfg.Listeners[0].VirtualHosts[0].Fault)
+}
+
+func TestReadRefusesFaults(t *testing.T) {
+	const listener = "static_resources.listeners[0].filter_chains[0].filters[0].typed_config"
+	const filter = "f.yaml:26:107: " + listener + ".http_filters[0].typed_config"
+	const host = listener + ".route_config.virtual_hosts[0].typed_per_filter_config"
+	for file, want := range map[string]string{
+		faulty(", response_rate_limit: {}", ""):                                                    filter + ".response_rate_limit: is not supported",
+		faulty(", filter_metadata: {}", ""):                                                        filter + ".filter_metadata: is not supported",
+		faulty(", abort: {grpc_status: 5}", ""):                                                    ".http_filters[0].typed_config.abort.grpc_status: is not supported",
+		faulty("", ", abort: {grpc_status: 5}"):                                                    host + ".my.fault.abort.grpc_status: is not supported",
+		faulty(", abort: {percentage: {}}", ""):                                                    "abort: has neither http_status nor header_abort",
+		faulty(", abort: {http_status: 0}", ""):                                                    "abort.http_status: is 0, want 200 to 599",
+		faulty(", abort: {http_status: 600}", ""):                                                  "f.yaml:26:128: " + listener + ".http_filters[0].typed_config.abort.http_status: is 600, want 200 to 599",
+		faulty(", delay: {percentage: {}}", ""):                                                    "delay: has neither fixed_delay nor header_delay",
+		faulty(", delay: {fixed_delay: 0s}", ""):                                                   "delay.fixed_delay: is 0, want more",
+		faulty("", ", delay: {fixed_delay: 0s}"):                                                   "f.yaml:20:152: " + host + ".my.fault.delay.fixed_delay: is 0, want more",
+		strings.Replace(faulty("", ""), "{my.fault:", "{your.fault:", 1):                           "f.yaml:20:53: " + host + `.your.fault: is not a fault that has the name of one among http_filters, which is "my.fault"`,
+		strings.Replace(faulty("", ""), "{my.fault:", "[my.fault, ", 1):                            "did not find expected",
+		strings.Replace(faulty("", ""), "{my.fault:", "{x: {}, x:", 1):                             `"x" is no key, or is given twice`,
+		strings.Replace(faulty("", ""), "config: {my.fault:", "config: #", 1):                      "typed_per_filter_config: want a mapping",
+		strings.Replace(faulty("", ""), "http.fault.v3.HTTPFault}}", "http.router.v3.Router}}", 1): host + ".my.fault: is not a fault",
+	} {
+		_, err := Read([]byte(file), "f.yaml")
+		require.ErrorContains(t, err, want)
+	}
+}
+
 func TestReadNamesEverySurplusItem(t *testing.T) {
 	_, err := Read([]byte("hds_config: {}\nstats_sinks: []\n"), "f.yaml")
 	require.ErrorContains(t, err, "f.yaml:1:1: hds_config")
@@ -398,6 +446,7 @@ func FuzzRead(f *testing.F) {
 	}
 	f.Add(file)
 	f.Add([]byte(handwritten))
+	f.Add([]byte(faulty(", abort: {http_status: 500}, delay: {fixed_delay: 1s, percentage: {numerator: 3}}, max_active_faults: 1", ", delay: {header_delay: {}}, headers: [{name: a}]")))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		cfg, err := Read(b, "f")
 		if err != nil {

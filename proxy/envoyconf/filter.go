@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	faultv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/fault/v3"
 	ratelimitv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/local_ratelimit/v3"
 	routerv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/router/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
@@ -22,6 +23,7 @@ import (
 const (
 	routerName    = "envoy.filters.http.router"
 	rateLimitName = "envoy.filters.http.local_ratelimit"
+	faultName     = "envoy.filters.http.fault"
 )
 
 // errorStatuses are Envoy's names of the status codes from 400 on, and their numbers.
@@ -35,8 +37,10 @@ func errorStatuses() (all []string) {
 	return all
 }
 
-// filters reads what stands before the router, which is the last.
+// filters reads what stands before the router, which is the last. It keeps the name
+// of the fault, by which routes refer to it.
 func (r *reader) filters(path string, list []*hcmv3.HttpFilter) (out []mesh.Filter) {
+	r.fault = ""
 	last := len(list) - 1
 	if last < 0 || !list[last].GetTypedConfig().MessageIs(&routerv3.Router{}) {
 		r.fail(path, "want the router filter at the end")
@@ -45,9 +49,13 @@ func (r *reader) filters(path string, list []*hcmv3.HttpFilter) (out []mesh.Filt
 	for i, f := range list[:last] {
 		p := fmt.Sprintf("%s[%d].typed_config", path, i)
 		var limit ratelimitv3.LocalRateLimit
+		var fault faultv3.HTTPFault
 		switch {
 		case f.GetTypedConfig().UnmarshalTo(&limit) == nil:
 			out = append(out, mesh.Filter{RateLimit: r.rateLimit(p, &limit)})
+		case f.GetTypedConfig().UnmarshalTo(&fault) == nil:
+			r.fault = f.GetName()
+			out = append(out, mesh.Filter{Fault: r.httpFault(p, &fault)})
 		default:
 			r.fail(p, "is no filter that may stand before the router")
 		}
@@ -102,6 +110,9 @@ func httpFilters(list []mesh.Filter) (out []*hcmv3.HttpFilter, err error) {
 	for _, f := range list {
 		if f.RateLimit != nil {
 			err = errors.Join(err, add(rateLimitName, localRateLimit(f.RateLimit)))
+		}
+		if f.Fault != nil {
+			err = errors.Join(err, add(faultName, httpFault(f.Fault)))
 		}
 	}
 	err = errors.Join(err, add(routerName, &routerv3.Router{}))

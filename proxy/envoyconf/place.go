@@ -29,6 +29,8 @@ func (r *reader) invalid(err error) {
 var (
 	meshItem   = regexp.MustCompile(`^(listeners|clusters)\[(\d+)\](.*)$`)
 	inRoute    = regexp.MustCompile(`(\.routes\[\d+\])\.(cluster|weighted_clusters|timeout|retry_policy|hash_policy)`)
+	inFilters  = regexp.MustCompile(`(\.http_filters\[\d+\])\.(local_ratelimit|fault)`)
+	inFault    = regexp.MustCompile(`(\.virtual_hosts\[\d+\](\.routes\[\d+\])?)\.fault`)
 	inClusters = regexp.MustCompile(`\.weighted_clusters\[`)
 )
 
@@ -42,6 +44,8 @@ func (r *reader) place(path string) string {
 	var i int
 	fmt.Sscan(m[2], &i) // digits, by the expression
 	rest := inRoute.ReplaceAllString(m[3], "$1.route.$2")
+	rest = inFilters.ReplaceAllString(rest, "$1.typed_config")
+	rest = inFault.ReplaceAllString(rest, "$1.typed_per_filter_config")
 	rest = inClusters.ReplaceAllString(rest, ".weighted_clusters.clusters[")
 	if m[1] == "clusters" {
 		return fmt.Sprintf("static_resources.clusters[%d]%s", i, rest)
@@ -58,7 +62,7 @@ func (r *reader) place(path string) string {
 		return filter + ".route_config" + rest
 	case strings.HasPrefix(rest, ".tcp_proxy"):
 		return filter + strings.TrimPrefix(rest, ".tcp_proxy")
-	case strings.HasPrefix(rest, ".stat_prefix"), strings.HasPrefix(rest, ".access_log"):
+	case strings.HasPrefix(rest, ".stat_prefix"), strings.HasPrefix(rest, ".access_log"), strings.HasPrefix(rest, ".http_filters"):
 		return filter + rest
 	}
 	return chain + rest

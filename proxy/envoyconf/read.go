@@ -69,6 +69,7 @@ type reader struct {
 	root     *node
 	problems []Problem
 	chains   []string // by mesh.Listener: where its filter chain is
+	fault    string   // the name of the fault among the filters of the chain that is being read
 }
 
 func (r *reader) fail(path, format string, args ...any) {
@@ -156,7 +157,7 @@ func (r *reader) filterChain(path string, out mesh.Listener, c *listenerv3.Filte
 
 func (r *reader) virtualHost(path string, v *routev3.VirtualHost) mesh.VirtualHost {
 	out := mesh.VirtualHost{Name: v.GetName(), Domains: v.GetDomains(), Mutate: r.mutations(path, v), Retry: r.retry(path+".retry_policy", v.GetRetryPolicy()),
-		CountRequests: v.GetIncludeRequestAttemptCount(), CountResponses: v.GetIncludeAttemptCountInResponse()}
+		Fault: r.perFilter(path, v.GetTypedPerFilterConfig()), CountRequests: v.GetIncludeRequestAttemptCount(), CountResponses: v.GetIncludeAttemptCountInResponse()}
 	for i, e := range v.GetRoutes() {
 		p := fmt.Sprintf("%s.routes[%d]", path, i)
 		m := mesh.Route{
@@ -164,6 +165,7 @@ func (r *reader) virtualHost(path string, v *routev3.VirtualHost) mesh.VirtualHo
 			Separated: e.GetMatch().GetPathSeparatedPrefix(), Regex: e.GetMatch().GetSafeRegex().GetRegex(),
 		}
 		m.Mutate = r.mutations(p, e)
+		m.Fault = r.perFilter(p, e.GetTypedPerFilterConfig())
 		a := e.GetRoute()
 		switch {
 		case e.GetDirectResponse() != nil:

@@ -66,6 +66,7 @@ var judges = map[protoreflect.FullName]judge{
 	"envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager": always(NIC, "reads heads and passes bodies on"),
 	"envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy":                            always(NIC, "passes bytes on without reading them"),
 	"envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit":                   always(Host, "is answered by the proxy itself, and a NIC only passes answers on"),
+	"envoy.extensions.filters.http.fault.v3.HTTPFault":                                  always(Host, "holds requests back, or answers them by itself, and a NIC only passes answers on"),
 	"envoy.config.accesslog.v3.AccessLog":                                               always(Host, "writes to a file of the host's"),
 	"envoy.config.route.v3.VirtualHost": func(has func(string) bool) (Verdict, string) {
 		if has("retry_policy") {
@@ -102,11 +103,17 @@ var ignored = map[protoreflect.FullName]map[string]string{
 	"envoy.config.route.v3.Route":                   {"metadata": forFilters},
 	"envoy.config.cluster.v3.Cluster":               {"metadata": forFilters},
 	"envoy.config.endpoint.v3.LbEndpoint":           {"metadata": forFilters},
-	"envoy.config.core.v3.RuntimeFractionalPercent": {"runtime_key": "there is no runtime to look it up in"},
+	"envoy.config.core.v3.RuntimeFractionalPercent": {"runtime_key": noRuntime},
+	"envoy.extensions.filters.http.fault.v3.HTTPFault": {
+		"delay_percent_runtime": noRuntime, "abort_percent_runtime": noRuntime, "delay_duration_runtime": noRuntime, "abort_http_status_runtime": noRuntime,
+		"max_active_faults_runtime": noRuntime, "abort_grpc_status_runtime": noRuntime, "response_rate_limit_percent_runtime": noRuntime,
+		"disable_downstream_cluster_stats": "counters by x-envoy-downstream-service-cluster are not kept",
+	},
 }
 
 const (
 	forControl = "is for control planes, and there is none"
+	noRuntime  = "there is no runtime to look it up in"
 	forFilters = "is for filters and logs that read it, and none does"
 )
 

@@ -38,6 +38,8 @@ static_resources:
                 route: {cluster: app}
                 metadata: {filter_metadata: {x: {y: 1}}}
           http_filters:
+          - name: fault
+            typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.http.fault.v3.HTTPFault, delay_percent_runtime: k}
           - name: router
             typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}
   clusters:
@@ -57,7 +59,7 @@ func TestCheck(t *testing.T) {
 	require.Equal(t, []string{
 		"3:3 host node", "4:3 ignored metadata", "7:5 nic listeners[0]", "8:5 ignored traffic_direction", "10:7 nic filter_chains[0]",
 		"13:11 nic typed_config", "16:13 host access_log[0]", "20:15 nic virtual_hosts[0]", "23:17 host routes[0]", "25:17 host routes[1]",
-		"27:17 nic routes[2]", "29:17 ignored metadata", "34:5 nic clusters[0]",
+		"27:17 nic routes[2]", "29:17 ignored metadata", "32:27 host typed_config", "32:107 ignored delay_percent_runtime", "36:5 nic clusters[0]",
 	}, verdicts(items))
 	for _, i := range items {
 		require.NotEmpty(t, i.Why, i.Path)
@@ -69,7 +71,7 @@ func TestCheck(t *testing.T) {
 
 func TestCheckRefuses(t *testing.T) {
 	for _, tt := range []struct{ old, new, want string }{
-		{"  - name: app\n", "  - name: app\n    upstream_bind_config: {}\n", "35:5 refused upstream_bind_config"},             // not carried
+		{"  - name: app\n", "  - name: app\n    upstream_bind_config: {}\n", "37:5 refused upstream_bind_config"},             // not carried
 		{"{cluster: app}\n                metadata", "{cluster: nowhere}\n                metadata", "28:34 refused cluster"}, // not there
 		{"static_resources", "static", "5:1 refused static"},
 		{"\nnode", "\n- node", "1:1 refused "},

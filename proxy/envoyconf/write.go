@@ -95,7 +95,11 @@ func listener(out *listenerv3.Listener, l *mesh.Listener) error {
 		ResponseHeadersToAdd: headerOptions(l.Mutate.Response.Add), ResponseHeadersToRemove: l.Mutate.Response.Remove,
 	}
 	for i := range l.VirtualHosts {
-		rc.VirtualHosts = append(rc.VirtualHosts, virtualHost(&l.VirtualHosts[i]))
+		h, err := virtualHost(&l.VirtualHosts[i])
+		if err != nil {
+			return fmt.Errorf("envoyconf: listener %s: %w", l.Name, err)
+		}
+		rc.VirtualHosts = append(rc.VirtualHosts, h)
 	}
 	logs, err := accessLogs(l.Logs)
 	if err != nil {
@@ -121,12 +125,15 @@ func chainOf(out *listenerv3.Listener, l *mesh.Listener, name string, filter pro
 	return addChain(out, l, []*listenerv3.Filter{{Name: name, ConfigType: &listenerv3.Filter_TypedConfig{TypedConfig: config}}})
 }
 
-func virtualHost(h *mesh.VirtualHost) *routev3.VirtualHost {
+func virtualHost(h *mesh.VirtualHost) (_ *routev3.VirtualHost, err error) {
 	out := &routev3.VirtualHost{
 		Name: h.Name, Domains: h.Domains, RetryPolicy: retryPolicy(h.Retry),
 		IncludeRequestAttemptCount: h.CountRequests, IncludeAttemptCountInResponse: h.CountResponses,
 		RequestHeadersToAdd: headerOptions(h.Mutate.Request.Add), RequestHeadersToRemove: h.Mutate.Request.Remove,
 		ResponseHeadersToAdd: headerOptions(h.Mutate.Response.Add), ResponseHeadersToRemove: h.Mutate.Response.Remove,
+	}
+	if out.TypedPerFilterConfig, err = perFilter(h.Fault); err != nil {
+		return nil, err
 	}
 	for _, r := range h.Routes {
 		m := &routev3.RouteMatch{PathSpecifier: &routev3.RouteMatch_Prefix{Prefix: r.Prefix}}
@@ -178,9 +185,12 @@ func virtualHost(h *mesh.VirtualHost) *routev3.VirtualHost {
 		}
 		route.RequestHeadersToAdd, route.RequestHeadersToRemove = headerOptions(r.Mutate.Request.Add), r.Mutate.Request.Remove
 		route.ResponseHeadersToAdd, route.ResponseHeadersToRemove = headerOptions(r.Mutate.Response.Add), r.Mutate.Response.Remove
+		if route.TypedPerFilterConfig, err = perFilter(r.Fault); err != nil {
+			return nil, err
+		}
 		out.Routes = append(out.Routes, route)
 	}
-	return out
+	return out, nil
 }
 
 func redirect(d *mesh.Redirect) *routev3.RedirectAction {

@@ -175,6 +175,16 @@ func (h *Head) Fields() []Field { return h.fields[:h.n] }
 // Bytes returns the part of the buffer that s spans.
 func (h *Head) Bytes(s Span) []byte { return h.buf[s.Off:s.End] }
 
+// Copy makes to a copy of h, which is complete, on bytes of its own. They are
+// appended to dst, which is returned.
+func (h *Head) Copy(to *Head, dst []byte) []byte {
+	n := len(dst)
+	dst = append(dst, h.buf[:h.Len]...)
+	*to = *h
+	to.buf = dst[n:]
+	return dst
+}
+
 // Lookup returns the value of the first field called name, which is in lower
 // case, and whether there is one.
 func (h *Head) Lookup(name string) ([]byte, bool) {

@@ -16,6 +16,7 @@ type ListenerCounters struct {
 	NoRoute, RouterTotal, RqDirect uint64
 
 	Limit LimitCounters
+	Fault FaultCounters
 
 	CxSSLTotal, CxSSLActive, NoChain, CxTransportTimeout, PreCxTimeout uint64
 }
@@ -69,7 +70,7 @@ func (c *ListenerCounters) Stats(dst []Stat, l *CompiledListener, address string
 	if l.TCP != nil {
 		dst = c.tcpStats(dst, l.StatPrefix)
 	} else {
-		dst = c.Limit.stats(c.httpStats(dst, l.StatPrefix), l)
+		dst = c.Fault.stats(c.Limit.stats(c.httpStats(dst, l.StatPrefix), l), l.StatPrefix, l)
 	}
 	return c.AddressStats(dst, address)
 }

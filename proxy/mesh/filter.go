@@ -2,6 +2,7 @@ package mesh
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -9,6 +10,7 @@ import (
 // these.
 type Filter struct {
 	RateLimit *RateLimit `json:"local_ratelimit,omitempty"`
+	Fault     *Fault     `json:"fault,omitempty"`
 }
 
 // Fraction is a part of all requests.
@@ -32,11 +34,12 @@ func (f Fraction) Draw(draw func() uint64) bool {
 // CompiledFilter is one compiled Filter.
 type CompiledFilter struct {
 	Limit *CompiledLimit
+	Fault *CompiledFault
 }
 
 func compileFilters(list []Filter) (out []CompiledFilter) {
 	for i := range list {
-		out = append(out, CompiledFilter{Limit: compileLimit(list[i].RateLimit)})
+		out = append(out, CompiledFilter{Limit: compileLimit(list[i].RateLimit), Fault: compileFault(list[i].Fault)})
 	}
 	return out
 }
@@ -60,18 +63,32 @@ func (v *validator) filters(path string, l *Listener) {
 	if l.TCP != nil && len(l.Filters) > 0 {
 		v.fail(path, "is for HTTP, and the listener is a TCP proxy")
 	}
-	limits := 0
+	limits, faults := 0, 0
 	for i, f := range l.Filters {
 		p := fmt.Sprintf("%s[%d]", path, i)
-		if f.RateLimit == nil {
-			v.fail(p, "has no local_ratelimit")
-			continue
+		switch {
+		case (f.RateLimit == nil) == (f.Fault == nil):
+			v.fail(p, "want one of local_ratelimit and fault")
+		case f.Fault != nil:
+			if faults++; faults > 1 {
+				v.fail(p+".fault", "is the second, want at most one")
+			}
+			v.fault(p+".fault", f.Fault)
+		default:
+			if limits++; limits > 1 {
+				v.fail(p+".local_ratelimit", "is the second, want at most one")
+			}
+			v.rateLimit(p+".local_ratelimit", f.RateLimit)
 		}
-		if limits++; limits > 1 {
-			v.fail(p+".local_ratelimit", "is the second, want at most one")
-		}
-		v.rateLimit(p+".local_ratelimit", f.RateLimit)
 	}
+}
+
+// override is about a fault that takes the place of the listener's.
+func (v *validator) override(path string, f *Fault, l *Listener) {
+	if f != nil && !slices.ContainsFunc(l.Filters, func(x Filter) bool { return x.Fault != nil }) {
+		v.fail(path, "takes the place of a fault among http_filters, and there is none")
+	}
+	v.fault(path, f)
 }
 
 func (v *validator) fraction(path string, f Fraction) {

@@ -42,6 +42,7 @@ type VirtualHost struct {
 
 	Mutate HeaderMutations `json:"mutate_headers,omitzero"`
 	Retry  *RetryPolicy    `json:"retry_policy,omitempty"` // of routes that have none
+	Fault  *Fault          `json:"fault,omitempty"`        // of routes that have none, in the place of the listener's
 
 	CountRequests  bool `json:"include_request_attempt_count,omitempty"`     // x-envoy-attempt-count tells the upstream which try it gets
 	CountResponses bool `json:"include_attempt_count_in_response,omitempty"` // and the client how many there were
@@ -70,7 +71,8 @@ type Route struct {
 	Mutate  HeaderMutations `json:"mutate_headers,omitzero"`
 	Hash    []HashPolicy    `json:"hash_policy,omitempty"` // what RingHash and Maglev place requests by
 	Retry   *RetryPolicy    `json:"retry_policy,omitempty"`
-	Timeout time.Duration   `json:"timeout"` // 0 means none; Envoy's default of 15 s is written out by the reader
+	Fault   *Fault          `json:"fault,omitempty"` // in the place of the virtual host's and the listener's
+	Timeout time.Duration   `json:"timeout"`         // 0 means none; Envoy's default of 15 s is written out by the reader
 }
 
 // WeightedCluster is a cluster that gets a part of a route's requests.

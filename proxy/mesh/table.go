@@ -144,6 +144,7 @@ type RouteEntry struct {
 
 	name string
 	choice
+	fault    *CompiledFault
 	headers  []headerMatcher
 	query    []headerMatcher
 	direct   *DirectResponse
@@ -216,7 +217,7 @@ func compileListener(l Listener, cluster map[string]int) CompiledListener {
 			e := RouteEntry{name: r.Name, choice: newChoice(r.Cluster, r.Clusters, cluster), Timeout: r.Timeout, hash: lowered(r.Hash), headers: compileHeaders(r.Headers), query: compileQuery(r.Query), direct: r.Direct, redirect: r.Redirect,
 				request:  compileMutations(&r.Mutate.Request, &v.Mutate.Request, &l.Mutate.Request),
 				response: compileMutations(&r.Mutate.Response, &v.Mutate.Response, &l.Mutate.Response),
-				rewrite:  compileRewrite(&r.Rewrite), host: []byte(r.Rewrite.Host), countRequests: v.CountRequests, countResponses: v.CountResponses}
+				rewrite:  compileRewrite(&r.Rewrite), host: []byte(r.Rewrite.Host), countRequests: v.CountRequests, countResponses: v.CountResponses, fault: compileFault(cmp.Or(r.Fault, v.Fault))}
 			if e.proto = "x-forwarded-proto: http\r\n"; l.TLS != nil {
 				e.proto = "x-forwarded-proto: https\r\n"
 			}

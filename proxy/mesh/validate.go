@@ -56,7 +56,7 @@ func (c *Config) Validate() error {
 		v.mutations(path+".mutate_headers", &l.Mutate)
 		v.logs(path+".access_log", l.Logs)
 		v.filters(path+".http_filters", l)
-		v.virtualHosts(path, l.VirtualHosts)
+		v.virtualHosts(path, l)
 		v.tcp(path, l)
 		if l.TCP != nil {
 			v.plain(path+".tcp_proxy.cluster", l.TCP.Cluster, c.Clusters)
@@ -148,13 +148,15 @@ func (v *validator) cluster(path string, c *Cluster) {
 	}
 }
 
-func (v *validator) virtualHosts(listener string, hosts []VirtualHost) {
+func (v *validator) virtualHosts(listener string, l *Listener) {
+	hosts := l.VirtualHosts
 	names, domains := map[string]bool{}, map[string]bool{}
 	for i := range hosts {
 		h, path := &hosts[i], fmt.Sprintf("%s.virtual_hosts[%d]", listener, i)
 		v.unique(path+".name", h.Name, names)
 		v.mutations(path+".mutate_headers", &h.Mutate)
 		v.retry(path+".retry_policy", h.Retry)
+		v.override(path+".fault", h.Fault, l)
 		if len(h.Domains) == 0 {
 			v.fail(path+".domains", "is empty, want at least one")
 		}
@@ -167,7 +169,9 @@ func (v *validator) virtualHosts(listener string, hosts []VirtualHost) {
 			}
 		}
 		for j := range h.Routes {
-			v.route(fmt.Sprintf("%s.routes[%d]", path, j), &h.Routes[j])
+			p := fmt.Sprintf("%s.routes[%d]", path, j)
+			v.route(p, &h.Routes[j])
+			v.override(p+".fault", h.Routes[j].Fault, l)
 		}
 	}
 }

@@ -173,7 +173,7 @@ func rename(v any, names map[string]string) {
 		}
 	case object:
 		for k, e := range v {
-			if s, ok := e.(string); ok && (k == "cluster" || k == "name") && names[s] != "" && (k == "cluster" || v["weight"] != nil) {
+			if s, ok := e.(string); ok && (k == "cluster" || k == "upstream_cluster" || k == "name") && names[s] != "" && (k != "name" || v["weight"] != nil) {
 				v[k] = names[s]
 			}
 			rename(e, names)

@@ -45,7 +45,9 @@ type downstream struct {
 	responded bool // the response's head is out
 	body      http1.Body
 	route     *mesh.RouteEntry
-	cluster   *cluster // of the route, the request's
+	dest      *cluster // where its route sends it, once that was asked
+	cluster   *cluster // the same, from the router on
+	held      *held    // what has come of it, while a fault holds it back
 	up        *upstream
 	pool      *pool      // where it waits for a connection
 	pend      []byte     // what to send once it has one
@@ -159,6 +161,11 @@ func (d *downstream) step() bool {
 	case d.blocked() && d.phase != phaseDrain:
 		return false
 	case d.phase == phaseBody && (d.pool != nil || d.up != nil && d.up.blocked()):
+		return false
+	case d.phase == phaseBody && d.full():
+		if d.hup {
+			d.abort(false)
+		}
 		return false
 	}
 	if d.fresh {
@@ -303,13 +310,13 @@ func (d *downstream) start() {
 	d.active, d.responded, d.isHead = true, false, false
 	d.close, d.asked = false, false
 	d.phase, d.routeEnd = phaseBody, 0
+	d.dest, d.cluster = nil, nil
 	d.observe()
 }
 
 // request begins the request with head h. b is what follows the head; it returns
 // how much of b belongs to the request.
 func (d *downstream) request(h *http1.Head, b []byte) int {
-	w := d.w
 	c := d.l.c
 	d.start()
 	d.isHead = h.Method == http1.MethodHead
@@ -327,7 +334,7 @@ func (d *downstream) request(h *http1.Head, b []byte) int {
 		d.phase = phaseBody // what follows is not for us: no end of it will be seen
 		if d.note(h); d.e != nil {
 			if d.route = d.l.t.Route(h); d.route != nil { // not what it is refused by, but what it is logged with
-				d.e.Cluster = d.l.clusters[d.route.Cluster(w.draw)].t.Name
+				d.e.Cluster = d.destination().t.Name
 			}
 		}
 		d.reply(&mesh.ReplyForbidden)
@@ -340,9 +347,21 @@ func (d *downstream) request(h *http1.Head, b []byte) int {
 		return 0
 	}
 	d.route = d.l.t.Route(h)
-	if d.l.t.Filters != nil && d.filtered(h) {
+	if l := d.l; l.t.Filters != nil && !d.filter(h, filtering{l.t.Filters, l.bucket, l.faults}, 0) {
+		if d.held != nil {
+			return d.holdBody(b)
+		}
 		return 0
 	}
+	return d.router(h, b, nil)
+}
+
+// router has the request with head h, which the filters have let pass, go by its
+// route. b is what follows the head, or x has it. It returns how much of b belongs
+// to the request.
+func (d *downstream) router(h *http1.Head, b []byte, x *held) int {
+	w := d.w
+	c := d.l.c
 	c.RouterTotal++
 	if d.route == nil {
 		c.NoRoute++
@@ -359,7 +378,7 @@ func (d *downstream) request(h *http1.Head, b []byte) int {
 		d.reply(&r)
 		return 0
 	}
-	d.cluster = d.l.clusters[d.route.Cluster(w.draw)]
+	d.cluster = d.destination()
 	if d.e != nil {
 		d.e.Route, d.e.Cluster = d.route, d.cluster.t.Name
 	}
@@ -374,10 +393,15 @@ func (d *downstream) request(h *http1.Head, b []byte) int {
 		return 0
 	}
 	head := len(w.out)
-	n, err := d.takeBody(b)
-	if err != nil {
-		d.malformed(err, nil)
-		return len(b)
+	n := 0
+	if x != nil {
+		w.out, n = append(w.out, x.body...), x.size
+	} else {
+		var err error
+		if n, err = d.takeBody(b); err != nil {
+			d.malformed(err, nil)
+			return len(b)
+		}
 	}
 	if d.tries.Kept() {
 		d.kept, d.keptBody = append(w.buffer(), w.out[:head]...), 0
@@ -485,7 +509,10 @@ func (d *downstream) takeBody(b []byte) (n int, err error) {
 // next try.
 func (d *downstream) forward(b []byte) int {
 	w := d.w
-	if d.up == nil && d.againAt == 0 {
+	switch {
+	case d.held != nil:
+		return d.holdBody(b)
+	case d.up == nil && d.againAt == 0:
 		return len(b)
 	}
 	if !d.body.Chunked() && !d.tries.Kept() { // as it came

@@ -16,12 +16,13 @@ type config struct {
 	cfg     mesh.Config
 	found   mesh.Config // cfg with addresses in the place of names
 	table   *mesh.Table
-	limits  []*limits           // by cluster; the very same as before if the cluster is
-	addrs   []netip.AddrPort    // by listener, with the ports the system chose
-	down    []*tlsContext       // by listener
-	up      []*tlsContext       // by cluster
-	buckets []*mesh.Bucket      // by listener, nil where no rate is limited
-	logs    map[string]*logFile // by path
+	limits  []*limits            // by cluster; the very same as before if the cluster is
+	addrs   []netip.AddrPort     // by listener, with the ports the system chose
+	down    []*tlsContext        // by listener
+	up      []*tlsContext        // by cluster
+	buckets []*mesh.Bucket       // by listener, nil where no rate is limited
+	faults  []*mesh.ActiveFaults // by listener; the same where the counters have the same name
+	logs    map[string]*logFile  // by path
 	since   time.Time
 }
 
@@ -70,6 +71,7 @@ func compile(cfg mesh.Config, names *names, old *config) (*config, error) {
 		}
 		c.down = append(c.down, t)
 		c.buckets = append(c.buckets, bucketOf(&cfg.Listeners[i], old))
+		c.faults = append(c.faults, c.faultsOf(table.Listeners[i].StatPrefix, old))
 	}
 	for i := range table.Clusters {
 		t, err := clientContext(fmt.Sprintf("clusters[%d].tls", i), table.Clusters[i].TLS, len(table.Clusters[i].Endpoints))
@@ -109,13 +111,29 @@ func bucketOf(l *mesh.Listener, old *config) *mesh.Bucket {
 	return nil
 }
 
+// faultsOf are the active faults of listeners with the prefix, of which c has some
+// so far. They outlive a reload.
+func (c *config) faultsOf(prefix string, old *config) *mesh.ActiveFaults {
+	for _, c := range []*config{c, old} {
+		if c == nil {
+			continue
+		}
+		for i, f := range c.faults {
+			if c.table.Listeners[i].StatPrefix == prefix {
+				return f
+			}
+		}
+	}
+	return new(mesh.ActiveFaults)
+}
+
 // renewed is c with the addresses of found, and which clusters differ.
 func (c *config) renewed(found mesh.Config) (next *config, changed []int, err error) {
 	table, err := mesh.Compile(found)
 	if err != nil {
 		return nil, nil, err
 	}
-	next = &config{cfg: c.cfg, found: found, table: table, down: c.down, up: c.up, buckets: c.buckets, logs: c.logs, since: c.since}
+	next = &config{cfg: c.cfg, found: found, table: table, down: c.down, up: c.up, buckets: c.buckets, faults: c.faults, logs: c.logs, since: c.since}
 	for i := range table.Clusters {
 		l := c.limits[i]
 		if !reflect.DeepEqual(c.found.Clusters[i], found.Clusters[i]) {

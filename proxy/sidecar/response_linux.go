@@ -115,6 +115,9 @@ func (d *downstream) cut(r *mesh.Reply) {
 
 // cancel takes the request off its upstream, or out of the line.
 func (d *downstream) cancel() {
+	if d.held != nil {
+		d.release()
+	}
 	if d.pool != nil {
 		d.pool.c.RqCancelled++
 		d.pool.unwait(d)
@@ -252,9 +255,12 @@ func (d *downstream) touch() {
 		}
 	default:
 		end = w.now + int64(o.StreamIdle)
-		if d.phase == phaseWait && d.route != nil && d.route.Timeout > 0 && d.active {
+		if d.phase == phaseWait && d.route != nil && d.route.Timeout > 0 && d.active && d.held == nil {
 			d.routeEnd = d.doneAt + int64(d.route.Timeout)
 			end = min(end, d.routeEnd)
+		}
+		if d.held != nil {
+			end = min(end, d.held.until)
 		}
 		for _, e := range [...]int64{d.tryEnd, d.againAt} {
 			if e != 0 {
@@ -297,6 +303,8 @@ func (d *downstream) expired() {
 		d.head = nil
 		d.start()
 		d.reply(r)
+	case d.held != nil && w.now >= d.held.until:
+		d.goOn()
 	case d.routeEnd != 0 && w.now >= d.routeEnd:
 		if d.up == nil && d.pool == nil { // between two tries
 			d.replyAfter(&mesh.ReplyTimeout)
@@ -332,7 +340,7 @@ func (d *downstream) late(r *mesh.Reply) {
 		d.cut(r)
 		return
 	}
-	if d.route != nil {
+	if d.cluster != nil {
 		d.cluster.c.Count(r.Status)
 	}
 	d.reply(r)

@@ -25,6 +25,7 @@ type cluster struct {
 	sweep    timer // of the outlier detection, of the first worker alone
 	probes   []*probe
 	renew    timer // of the view of what is healthy, of the first worker alone
+	held     int   // requests that are on their way to it in a filter
 	retired  bool  // a reload has replaced or removed it: connections close after their request
 }
 
@@ -38,9 +39,10 @@ type chain struct {
 	c         *mesh.ListenerCounters
 	tls       *tlsContext
 	tc        *mesh.TLSCounters
-	bucket    *mesh.Bucket // of t's rate limit
-	sinks     []*sink      // by t's access logs
-	drainFrom int64        // when it was taken away, 0 if it was not
+	bucket    *mesh.Bucket       // of t's rate limit
+	faults    *mesh.ActiveFaults // of all workers
+	sinks     []*sink            // by t's access logs
+	drainFrom int64              // when it was taken away, 0 if it was not
 }
 
 // stands reports whether connections of l can go on under t and its TLS.
@@ -111,7 +113,7 @@ func (w *worker) adopt(next *config, fds map[int]int) error {
 		if !c.t.LimitedAs(t) {
 			c.c.Limit = mesh.LimitCounters{} // they had another name
 		}
-		c.t, c.clusters, c.sinks, c.bucket = t, clusters, w.sinksOf(t.Logs, next.logs), next.buckets[i]
+		c.t, c.clusters, c.sinks, c.bucket, c.faults = t, clusters, w.sinksOf(t.Logs, next.logs), next.buckets[i], next.faults[i]
 		l.chains = append(l.chains, c)
 		l.inspect = l.inspect || len(t.Match.ServerNames) > 0 || t.Match.Transport != ""
 	}
@@ -177,6 +179,7 @@ func (cl *cluster) retire() {
 
 // busy reports whether requests are under way in cl.
 func (cl *cluster) busy() (busy bool) {
+	busy = cl.held > 0
 	cl.each(func(p *pool) { busy = busy || p.inUse() })
 	return busy
 }

@@ -369,13 +369,18 @@ func (w *worker) recycle(b []byte) {
 // and provides another for the next message.
 func (w *worker) keepHead() *http1.Head {
 	h := w.head
-	if n := len(w.heads); n > 0 {
-		w.head = w.heads[n-1]
-		w.heads = w.heads[:n-1]
-	} else {
-		w.head = new(http1.Head)
-	}
+	w.head = w.takeHead()
 	return h
+}
+
+// takeHead provides a head, which returnHead takes back.
+func (w *worker) takeHead() *http1.Head {
+	if n := len(w.heads); n > 0 {
+		h := w.heads[n-1]
+		w.heads = w.heads[:n-1]
+		return h
+	}
+	return new(http1.Head)
 }
 
 func (w *worker) returnHead(h *http1.Head) {
