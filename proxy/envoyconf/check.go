@@ -145,7 +145,7 @@ var carried = map[protoreflect.FullName]map[string][]string{
 	"envoy.config.endpoint.v3.ClusterLoadAssignment": {"cluster_name": nil, "endpoints": nil},
 	"envoy.config.endpoint.v3.LocalityLbEndpoints":   {"lb_endpoints": nil},
 	"envoy.config.endpoint.v3.LbEndpoint":            {"endpoint": nil, "load_balancing_weight": nil},
-	"envoy.config.endpoint.v3.Endpoint":              {"address": nil},
+	"envoy.config.endpoint.v3.Endpoint":              {"address": nil, "hostname": nil},
 }
 
 // withMutations are fields, and those that change headers.

@@ -117,7 +117,7 @@ func reviews() mesh.Config {
 				SuccessHosts: 7, SuccessVolume: 8, SuccessStdev: 9, FailureThreshold: 10, FailureHosts: 11, FailureVolume: 12, Enforce5xx: 13, EnforceGateway: 14, EnforceSuccess: 15, EnforceFailure: 16}},
 			{Name: "original", OriginalDst: true, ConnectTimeout: time.Second}, {Name: "passing", OriginalDst: true, Cleanup: 30 * time.Second},
 			{Name: "named", DNS: &mesh.DNS{}, Endpoints: []mesh.Endpoint{{Address: "reviews.example:9080", Weight: 2}, {Address: "[::1]:9080"}}},
-			{Name: "asked for", DNS: &mesh.DNS{Refresh: 30 * time.Second, Family: mesh.FamilyPrefer}, Endpoints: []mesh.Endpoint{{Address: "localhost:9080"}}},
+			{Name: "asked for", DNS: &mesh.DNS{Refresh: 30 * time.Second, Family: mesh.FamilyPrefer}, Endpoints: []mesh.Endpoint{{Address: "localhost:9080", Hostname: "here"}}},
 			{Name: "least", Policy: mesh.LeastRequest, Choices: 3, Endpoints: []mesh.Endpoint{{Address: "127.0.0.12:9080", Weight: 2}, {Address: "127.0.0.13:9080", Weight: 2}}},
 			{Name: "ring", Policy: mesh.RingHash, MinRing: 100, MaxRing: 1000, Endpoints: []mesh.Endpoint{{Address: "127.0.0.12:9080", Weight: 2}, {Address: "127.0.0.13:9080"}}},
 			{Name: "table", Policy: mesh.Maglev, Endpoints: []mesh.Endpoint{{Address: "127.0.0.12:9080"}}},

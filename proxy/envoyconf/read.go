@@ -314,8 +314,9 @@ func (r *reader) cluster(path string, c *clusterv3.Cluster) mesh.Cluster {
 				read = r.host
 			}
 			out.Endpoints = append(out.Endpoints, mesh.Endpoint{
-				Address: read(p, e.GetEndpoint().GetAddress()),
-				Weight:  e.GetLoadBalancingWeight().GetValue(),
+				Address:  read(p, e.GetEndpoint().GetAddress()),
+				Hostname: e.GetEndpoint().GetHostname(),
+				Weight:   e.GetLoadBalancingWeight().GetValue(),
 			})
 		}
 	}

@@ -263,7 +263,7 @@ func cluster(c *mesh.Cluster) *clusterv3.Cluster {
 	eps := &endpointv3.LocalityLbEndpoints{}
 	for _, e := range c.Endpoints {
 		lb := &endpointv3.LbEndpoint{
-			HostIdentifier: &endpointv3.LbEndpoint_Endpoint{Endpoint: &endpointv3.Endpoint{Address: hostAddress(&e)}},
+			HostIdentifier: &endpointv3.LbEndpoint_Endpoint{Endpoint: &endpointv3.Endpoint{Address: hostAddress(&e), Hostname: e.Hostname}},
 		}
 		if e.Weight != 0 {
 			lb.LoadBalancingWeight = wrapperspb.UInt32(e.Weight)

@@ -1,6 +1,7 @@
 package mesh
 
 import (
+	"cmp"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -88,9 +89,9 @@ func (c Config) Resolved(answers func(cluster *Cluster, e *Endpoint) []netip.Add
 		var all []Endpoint
 		for j := range cl.Endpoints {
 			e := &cl.Endpoints[j]
-			_, port, _ := e.Host()
+			host, port, _ := e.Host()
 			for _, a := range answers(cl, e) {
-				all = append(all, Endpoint{Address: netip.AddrPortFrom(a, port).String(), Weight: e.Weight})
+				all = append(all, Endpoint{Address: netip.AddrPortFrom(a, port).String(), Hostname: cmp.Or(e.Hostname, host), Weight: e.Weight, found: e.Address})
 			}
 		}
 		cl.Endpoints = all

@@ -58,7 +58,7 @@ func TestResolved(t *testing.T) {
 		}
 		return []netip.Addr{netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("::1")}
 	})
-	require.Equal(t, []Endpoint{{"10.0.0.1:80", 3}, {"[::1]:80", 3}}, got.Clusters[0].Endpoints)
+	require.Equal(t, []Endpoint{{"10.0.0.1:80", "a", 3, "a:80"}, {"[::1]:80", "a", 3, "a:80"}}, got.Clusters[0].Endpoints)
 	require.Equal(t, "a:80", cfg.Clusters[0].Endpoints[0].Address, "the names are still there")
 	table, err := Compile(got)
 	require.NoError(t, err)

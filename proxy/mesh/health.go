@@ -65,6 +65,7 @@ func NewHealth(c *CompiledCluster) *Health {
 		h.checker = &checker{HealthCheck: c.Check}
 	}
 	h.have(newHosts(c))
+	h.warm = len(h.hosts) == 0
 	h.view.Store(h.look())
 	return h
 }
@@ -118,6 +119,9 @@ func (h *Health) Checking() {
 func (h *Health) Checked(x *Host, r CheckResult, traffic bool, now time.Duration, draw func() uint64) (time.Duration, Change) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if x.gone {
+		return h.checker.Interval, Change{}
+	}
 	changed, wait := h.checker.result(&x.checked, r, traffic, draw)
 	x.down.Store(x.checked.failed)
 	defer func() { h.warm = h.warm || h.checker.warm() }()
@@ -137,7 +141,7 @@ func (h *Health) Checked(x *Host, r CheckResult, traffic bool, now time.Duration
 
 // FirstCheck is how long to wait before the first.
 func (h *Health) FirstCheck(draw func() uint64) time.Duration {
-	return jitter(h.c.Check.InitialJitter, draw)
+	return jitter(h.checker.InitialJitter, draw)
 }
 
 // changed follows a change of health.

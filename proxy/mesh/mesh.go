@@ -119,6 +119,9 @@ var DefaultBreakers = Breakers{MaxConnections: 1024, MaxPending: 1024, MaxReques
 
 // Endpoint is one upstream host.
 type Endpoint struct {
-	Address string `json:"address"`          // ip:port, or name:port in a cluster with DNS
-	Weight  uint32 `json:"weight,omitempty"` // 0 means 1
+	Address  string `json:"address"`            // ip:port, or name:port in a cluster with DNS
+	Hostname string `json:"hostname,omitempty"` // what it is called where endpoints are listed; empty means its name, if it has one
+	Weight   uint32 `json:"weight,omitempty"`   // 0 means 1
+
+	found string // the Address that Config.Resolved had for it
 }

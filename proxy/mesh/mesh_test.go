@@ -69,7 +69,7 @@ func TestValidate(t *testing.T) {
 		{"negative connect timeout", func(c *Config) { c.Clusters[0].ConnectTimeout = -1 }, "connect_timeout: is -1ns"},
 		{"endpoint on port 0", func(c *Config) { c.Clusters[0].Endpoints[0].Address = "127.0.0.1:0" }, "has port 0"},
 		{"weights beyond 32 bits", func(c *Config) {
-			c.Clusters[0].Endpoints = []Endpoint{{"127.0.0.1:1", 1 << 31}, {"127.0.0.1:2", 1 << 31}}
+			c.Clusters[0].Endpoints = []Endpoint{{Address: "127.0.0.1:1", Weight: 1 << 31}, {Address: "127.0.0.1:2", Weight: 1 << 31}}
 		}, "weights add up to 4294967296"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -66,6 +66,7 @@ type CompiledCluster struct {
 	Choices        int // of LeastRequest
 	Endpoints      []netip.AddrPort
 	Weights        []uint32
+	Hostnames      []string
 	TLS            *ClientTLS
 	OriginalDst    bool
 	Cleanup        time.Duration
@@ -77,6 +78,7 @@ type CompiledCluster struct {
 	MergeWindow time.Duration
 
 	minRing, maxRing uint32
+	found            []string
 }
 
 // place returns the placement of hosts by c's policy, nil if it has none.
@@ -190,6 +192,8 @@ func Compile(cfg Config) (*Table, error) {
 			}
 			out.Endpoints = append(out.Endpoints, addr)
 			out.Weights = append(out.Weights, max(e.Weight, 1))
+			out.Hostnames = append(out.Hostnames, e.Hostname)
+			out.found = append(out.found, e.found)
 		}
 		out.minRing, out.maxRing = cmp.Or(c.MinRing, DefaultMinRing), cmp.Or(c.MaxRing, DefaultMaxRing)
 		if c.Panic != nil {

@@ -65,7 +65,8 @@ func TestAdminWithEnvoy(t *testing.T) {
 	routes := &cfg.Listeners[0].VirtualHosts[0].Routes
 	*routes = append([]mesh.Route{{Prefix: "/dead", Cluster: "dead"}}, *routes...)
 	cfg.Clusters[0].Breakers = &mesh.Breakers{MaxConnections: 7, MaxPending: 8, MaxRequests: 9}
-	cfg.Clusters[0].Endpoints[0].Weight = 3
+	cfg.Clusters[0].Endpoints[0].Weight, cfg.Clusters[0].Endpoints[0].Hostname = 3, "app.example"
+	cfg.Clusters = append(cfg.Clusters, mesh.Cluster{Name: "named", DNS: &mesh.DNS{Family: mesh.FamilyV4}, Endpoints: []mesh.Endpoint{{Address: "localhost:1"}, {Address: "127.0.0.1:2", Hostname: "other.example"}}})
 	cfg.Admin = addrs[1]
 	startEnvoy(t, path, cfg, addrs[0])
 	ours := cfg

@@ -157,6 +157,11 @@ func (n *names) run(ctx context.Context, k lookup, a *name, c *updates) {
 		if err != nil {
 			c.failure.Add(1) // what was known stays
 		} else {
+			if stay := n.s.staying(k, addrs); stay != nil {
+				addrs = append(addrs, stay...)
+				slices.SortFunc(addrs, netip.Addr.Compare)
+				addrs = slices.Compact(addrs)
+			}
 			n.mu.Lock()
 			c.success.Add(1)
 			if changed = !slices.Equal(a.addrs, addrs); changed {
@@ -219,6 +224,21 @@ func (n *names) stats() (out []mesh.Stat) {
 		)
 	}
 	return out
+}
+
+// staying returns those of k's endpoints that stay though they are not in addrs, the
+// present answer.
+func (s *Server) staying(k lookup, addrs []netip.Addr) []netip.Addr {
+	c := s.force.Load()
+	if c == nil {
+		return nil
+	}
+	for i := range c.table.Clusters {
+		if c.table.Clusters[i].Name == k.cluster {
+			return c.limits[i].health.Stay(k.address, addrs)
+		}
+	}
+	return nil
 }
 
 func (s *Server) log(format string, args ...any) {

@@ -157,6 +157,58 @@ func TestNamesChangeUnderARequest(t *testing.T) {
 	require.Equal(t, "two", next)
 }
 
+// A TCP connection goes on when its endpoint's name does not stand for it any more;
+// the next one goes elsewhere.
+func TestNamesMoveUnderTCP(t *testing.T) {
+	echo := func(who string) func(c net.Conn, r *bufio.Reader) {
+		return func(c net.Conn, r *bufio.Reader) {
+			for line, err := r.ReadString('\n'); err == nil; line, err = r.ReadString('\n') {
+				io.WriteString(c, who+" "+line)
+			}
+		}
+	}
+	path, dns := envoy(t), serveNames(t)
+	cfg := byName(twins(t, echo("one"), echo("two")))
+	cfg.Clusters[0].DNS.Refresh = 50 * time.Millisecond
+	cfg.Listeners[0].VirtualHosts, cfg.Listeners[0].TCP = nil, &mesh.TCPProxy{Cluster: "app", Idle: time.Minute}
+	one, two := netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("127.0.0.2")
+	play := func(addr, admin string) string {
+		p := &movedPlayer{t: t, dns: dns, cluster: "app", host: "app.example", admin: admin}
+		dns.set(p.host, one)
+		p.lookedUp()
+		time.Sleep(beat)
+		said := ""
+		say := func(c net.Conn) {
+			io.WriteString(c, "hi\n")
+			line, err := bufio.NewReader(c).ReadString('\n')
+			require.NoError(t, err)
+			said += line
+		}
+		old, err := net.Dial("tcp", addr)
+		require.NoError(t, err)
+		defer old.Close()
+		old.SetDeadline(time.Now().Add(10 * time.Second))
+		say(old)
+		dns.set(p.host, two)
+		p.lookedUp()
+		time.Sleep(beat)
+		say(old)
+		next, err := net.Dial("tcp", addr)
+		require.NoError(t, err)
+		defer next.Close()
+		next.SetDeadline(time.Now().Add(10 * time.Second))
+		say(next)
+		return said + p.clusters()
+	}
+	s := start(t, func() mesh.Config { c := cfg; c.Admin = "127.0.0.1:0"; return c }(), Options{Concurrency: 1, Resolve: dns.resolver()})
+	got := play(s.Addrs()[0].String(), s.AdminAddr().String())
+	addrs := reserve(t, 2)
+	cfg.Listeners[0].Address, cfg.Admin = addrs[0], addrs[1]
+	runEnvoy(t, path, asking(t, cfg, dns.addr), addrs[0])
+	require.Equal(t, play(addrs[0], addrs[1]), got)
+	require.Contains(t, got, "one hi\none hi\ntwo hi\n")
+}
+
 // A reload keeps what is known of names that stay, waits for those that are new, and
 // ends the lookups of those that are gone; one that fails leaves all as it is.
 func TestNamesOverReloads(t *testing.T) {
@@ -171,6 +223,7 @@ func TestNamesOverReloads(t *testing.T) {
 		return len(s.names.of)
 	}
 	z.set(servfail)
+	cfg = byName(port)
 	cfg.Listeners[0].VirtualHosts[0].Routes[0].Timeout = time.Minute
 	require.NoError(t, s.Reload(cfg))
 	_, body := once(t, s)

@@ -90,11 +90,14 @@ func (s *Server) writeClusters(w io.Writer, filter *regexp.Regexp) {
 			if x.Ejected() {
 				flags += "/failed_outlier_check"
 			}
+			if x.Leaving() {
+				flags += "/pending_dynamic_removal"
+			}
 			if flags == "" {
 				flags = "healthy"
 			}
-			fmt.Fprintf(w, "%[1]shostname::\n%[1]shealth_flags::%[3]s\n%[1]sweight::%[2]d\n%[1]sregion::\n%[1]szone::\n%[1]ssub_zone::\n"+
-				"%[1]scanary::false\n%[1]spriority::0\n%[1]ssuccess_rate::-1\n%[1]slocal_origin_success_rate::-1\n", p, x.Weight, flags)
+			fmt.Fprintf(w, "%[1]shostname::%[4]s\n%[1]shealth_flags::%[3]s\n%[1]sweight::%[2]d\n%[1]sregion::\n%[1]szone::\n%[1]ssub_zone::\n"+
+				"%[1]scanary::false\n%[1]spriority::0\n%[1]ssuccess_rate::-1\n%[1]slocal_origin_success_rate::-1\n", p, x.Weight, flags, x.Name)
 		}
 	}
 }
@@ -111,12 +114,14 @@ func (s *Server) clusterStatuses(filter *regexp.Regexp) any {
 		Down    bool   `json:"failed_active_health_check,omitempty"`
 		Outlier bool   `json:"failed_outlier_check,omitempty"`
 		EDS     string `json:"eds_health_status"`
+		Leaving bool   `json:"pending_dynamic_removal,omitempty"`
 	}
 	type host struct {
 		Address  envoyAddress `json:"address"`
 		Stats    []stat       `json:"stats"`
 		Health   health       `json:"health_status"`
 		Weight   uint32       `json:"weight"`
+		Hostname string       `json:"hostname,omitempty"`
 		Locality struct{}     `json:"locality"`
 	}
 	type thresholds struct {
@@ -155,7 +160,7 @@ func (s *Server) clusterStatuses(filter *regexp.Regexp) any {
 			if h == nil {
 				h = &hostStats{}
 			}
-			e := host{Address: addressOf(x.Addr), Health: health{x.Down(), x.Ejected(), "HEALTHY"}, Weight: x.Weight}
+			e := host{Address: addressOf(x.Addr), Health: health{x.Down(), x.Ejected(), "HEALTHY", x.Leaving()}, Weight: x.Weight, Hostname: x.Name}
 			for _, gauge := range []bool{false, true} { // Envoy lists the counters first
 				for _, n := range h.all() {
 					v := stat{Name: n.name}

@@ -124,4 +124,7 @@ func (cl *cluster) each(f func(*pool)) {
 	for _, p := range cl.led {
 		f(p)
 	}
+	for _, p := range cl.leaving {
+		f(p)
+	}
 }

@@ -30,6 +30,7 @@ type pool struct {
 	busy       int  // connections with a request
 	drained    int  // how often: a connection from before closes after its request
 	wanted     bool // since the last time: see cluster.toward
+	retired    bool // its host is gone: connections close after their request
 }
 
 // newPool makes the pool of an address, an endpoint's or, if that is nil, one that a
@@ -88,7 +89,7 @@ func (p *pool) put(u *upstream) {
 		}
 		d.upstreamFailed(&mesh.ReplyOverflow)
 	}
-	if p.cl.retired {
+	if p.cl.retired || p.retired {
 		p.c.CxDestroyLocal++
 		u.shut()
 		return
@@ -254,6 +255,12 @@ func (p *pool) closeIdle() {
 func (p *pool) drain() {
 	p.drained++
 	p.closeIdle()
+}
+
+// retire is drain for good.
+func (p *pool) retire() {
+	p.retired = true
+	p.drain()
 }
 
 func (p *pool) closeAll() {

@@ -26,27 +26,26 @@ type probe struct {
 	body   http1.Body
 }
 
-// probe begins the checks of cl's endpoints.
-func (w *worker) probe(cl *cluster) {
-	if cl.t.Check == nil || w.id != 0 {
-		return
-	}
-	for _, h := range cl.limits.health.Hosts() {
-		p := &probe{cl: cl, host: h}
-		p.sock = sock{w: w, h: p, fd: -1, slot: -1}
-		p.next.fire = p.begin
-		cl.probes = append(cl.probes, p)
-		w.timers.set(&p.next, w.now+int64(cl.limits.health.FirstCheck(w.draw)))
-	}
+// probe begins the checks of h.
+func (cl *cluster) probe(w *worker, h *mesh.Host) {
+	p := &probe{cl: cl, host: h}
+	p.sock = sock{w: w, h: p, fd: -1, slot: -1}
+	p.next.fire = p.begin
+	cl.probes[h] = p
+	w.timers.set(&p.next, w.now+int64(cl.limits.health.FirstCheck(w.draw)))
 }
 
 // stopProbes ends the checks.
 func (cl *cluster) stopProbes() {
 	for _, p := range cl.probes {
-		p.w.timers.remove(&p.next)
-		p.hangUp()
+		p.stop()
 	}
-	cl.probes = nil
+	clear(cl.probes)
+}
+
+func (p *probe) stop() {
+	p.w.timers.remove(&p.next)
+	p.hangUp()
 }
 
 func (p *probe) hangUp() {

@@ -82,7 +82,7 @@ func compile(cfg mesh.Config, names *names, old *config) (*config, error) {
 		l := newLimits(&table.Clusters[i])
 		if old != nil {
 			for j := range old.cfg.Clusters {
-				if reflect.DeepEqual(old.found.Clusters[j], found.Clusters[i]) && t.same(old.up[j]) {
+				if reflect.DeepEqual(old.cfg.Clusters[j], cfg.Clusters[i]) && t.same(old.up[j]) {
 					l, c.up[i] = old.limits[j], old.up[j]
 				}
 			}
@@ -133,14 +133,11 @@ func (c *config) renewed(found mesh.Config) (next *config, changed []int, err er
 	if err != nil {
 		return nil, nil, err
 	}
-	next = &config{cfg: c.cfg, found: found, table: table, down: c.down, up: c.up, buckets: c.buckets, faults: c.faults, logs: c.logs, since: c.since}
+	next = &config{cfg: c.cfg, found: found, table: table, limits: c.limits, down: c.down, up: c.up, buckets: c.buckets, faults: c.faults, logs: c.logs, since: c.since}
 	for i := range table.Clusters {
-		l := c.limits[i]
 		if !reflect.DeepEqual(c.found.Clusters[i], found.Clusters[i]) {
-			l = newLimits(&table.Clusters[i])
 			changed = append(changed, i)
 		}
-		next.limits = append(next.limits, l)
 	}
 	return next, changed, nil
 }
@@ -225,6 +222,9 @@ func (s *Server) install(next, old *config) error {
 			}
 		}
 		next.addrs = append(next.addrs, addr)
+	}
+	for i, l := range next.limits {
+		l.health.Follow(&next.table.Clusters[i], time.Since(s.started))
 	}
 	var failed error
 	s.each(func(i int, w *worker) error { return w.adopt(next, fds[i]) }, &failed)

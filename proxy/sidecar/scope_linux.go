@@ -17,13 +17,14 @@ type cluster struct {
 	limits   *limits
 	balancer *mesh.Balancer
 	pools    map[*mesh.Host]*pool     // of those that got requests
+	leaving  []*pool                  // of those that are gone, with requests
 	led      map[netip.AddrPort]*pool // of the original destination: by that
 	forgets  timer
 	c        *mesh.ClusterCounters
 	tls      *tlsContext // nil for clear text
 	tc       *mesh.TLSCounters
 	sweep    timer // of the outlier detection, of the first worker alone
-	probes   []*probe
+	probes   map[*mesh.Host]*probe
 	renew    timer // of the view of what is healthy, of the first worker alone
 	held     int   // requests that are on their way to it in a filter
 	retired  bool  // a reload has replaced or removed it: connections close after their request
@@ -134,11 +135,13 @@ func (w *worker) adopt(next *config, fds map[int]int) error {
 }
 
 // cluster returns w's share of t: the one it has, if its limits say that t is the
-// same as before, or one that takes over the counters.
+// same as before but for its endpoints, or one that takes over the counters.
 func (w *worker) cluster(t *mesh.CompiledCluster, lim *limits, ctx *tlsContext) *cluster {
-	cl := &cluster{t: t, limits: lim, pools: map[*mesh.Host]*pool{}, c: new(mesh.ClusterCounters), tls: ctx, tc: new(mesh.TLSCounters)}
+	cl := &cluster{t: t, limits: lim, pools: map[*mesh.Host]*pool{}, probes: map[*mesh.Host]*probe{}, c: new(mesh.ClusterCounters), tls: ctx, tc: new(mesh.TLSCounters)}
 	for _, old := range w.clusters {
 		if old.limits == lim {
+			old.t = t
+			old.follow(w)
 			return old
 		}
 		if old.t.Name == t.Name {
@@ -158,8 +161,34 @@ func (w *worker) cluster(t *mesh.CompiledCluster, lim *limits, ctx *tlsContext) 
 		}
 		w.timers.set(&cl.sweep, w.now+every)
 	}
-	w.probe(cl)
+	cl.follow(w)
 	return cl
+}
+
+// follow lets go of endpoints that are gone, and has the first worker check those
+// that are new.
+func (cl *cluster) follow(w *worker) {
+	stay := map[*mesh.Host]bool{}
+	for _, h := range cl.limits.health.Hosts() {
+		stay[h] = true
+		if cl.t.Check != nil && w.id == 0 && cl.probes[h] == nil {
+			cl.probe(w, h)
+		}
+	}
+	for h, p := range cl.probes {
+		if !stay[h] {
+			p.stop()
+			delete(cl.probes, h)
+		}
+	}
+	for h, p := range cl.pools {
+		if !stay[h] {
+			delete(cl.pools, h)
+			if p.retire(); p.inUse() {
+				cl.leaving = append(cl.leaving, p)
+			}
+		}
+	}
 }
 
 func holds(all []*cluster, cl *cluster) bool {
@@ -206,6 +235,9 @@ func (w *worker) retire(l *chain) {
 func (w *worker) prune() {
 	w.retired = keep(w.retired, func(l *chain) bool { return l.c.CxActive > 0 })
 	w.replaced = keep(w.replaced, (*cluster).busy)
+	for _, cl := range w.clusters {
+		cl.leaving = keep(cl.leaving, (*pool).inUse)
+	}
 }
 
 func keep[T any](all []T, wanted func(T) bool) []T {

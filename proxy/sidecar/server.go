@@ -100,7 +100,7 @@ type Server struct {
 	closed  bool
 }
 
-// New validates cfg, waits for the first addresses of the names in it, for at most
+// New validates cfg, which nobody may change afterwards, waits for the first addresses of the names in it, for at most
 // 5 s, and binds its listeners. A listener's port that is taken is
 // a failure.Conflict. Call Run, or Close to give the ports back.
 func New(cfg mesh.Config, opt Options) (*Server, error) {

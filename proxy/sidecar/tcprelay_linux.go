@@ -92,6 +92,7 @@ func (r *tcpRelay) connect() {
 	cc.CxTotal++
 	cc.CxTCP++
 	cc.CxActive++
+	r.p.hs.cxTotal++
 	if err := r.p.dial(&r.up.sock); err != nil {
 		r.refused(false)
 		return
@@ -112,6 +113,7 @@ func (r *tcpRelay) connected() {
 	cc.RqPendingActive--
 	cc.RqTotal++
 	cc.RqActive++
+	r.p.hs.rqTotal++
 	r.touch()
 	r.pump()
 }
@@ -123,6 +125,7 @@ func (r *tcpRelay) slow() { r.refused(true) }
 func (r *tcpRelay) refused(timeout bool) {
 	cc := r.cl.c
 	cc.CxConnectFail++
+	r.p.hs.cxConnectFail++
 	if timeout {
 		cc.CxConnectTimeout++
 		cc.CxDestroyLocal++

@@ -168,6 +168,11 @@ func TestTCPProxyWithEnvoy(t *testing.T) {
 		for name, n := range adminStats(t, admin) {
 			stats[listenerAddr.ReplaceAllString(name, "listener.ADDR.")] = n
 		}
+		for line := range strings.Lines(askAdmin(t, admin, "GET", "/clusters").body) {
+			if f := strings.Split(strings.TrimSpace(line), "::"); len(f) == 4 && f[2] != "success_rate" {
+				said = append(said, f[2]+" "+f[3])
+			}
+		}
 		return said, stats
 	}
 	up := upstreams(t, 2)
