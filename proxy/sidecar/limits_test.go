@@ -184,7 +184,9 @@ func blackhole(t *testing.T) string {
 }
 
 func TestConnectTimeout(t *testing.T) {
-	s := start(t, relay(0, mesh.Endpoint{Address: blackhole(t)}), Options{Concurrency: 1})
+	cfg := relay(0, mesh.Endpoint{Address: blackhole(t)})
+	cfg.Clusters[0].ConnectTimeout = 200 * time.Millisecond
+	s := start(t, cfg, Options{Concurrency: 1})
 	c := dial(t, s)
 	began := time.Now()
 	status, body := ask(t, c, bufio.NewReader(c), get)

@@ -30,13 +30,13 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// relay describes a proxy in front of the given endpoints.
+// relay describes a proxy in front of the given endpoints, which may be slow.
 func relay(timeout time.Duration, endpoints ...mesh.Endpoint) mesh.Config {
 	return mesh.Config{
 		Listeners: []mesh.Listener{{Name: "in", Address: "127.0.0.1:0", StatPrefix: "in", VirtualHosts: []mesh.VirtualHost{{
 			Name: "any", Domains: []string{"*"}, Routes: []mesh.Route{{Prefix: "/", Cluster: "app", Timeout: timeout}},
 		}}}},
-		Clusters: []mesh.Cluster{{Name: "app", ConnectTimeout: 200 * time.Millisecond, Endpoints: endpoints}},
+		Clusters: []mesh.Cluster{{Name: "app", ConnectTimeout: 10 * time.Second, Endpoints: endpoints}},
 	}
 }
 

@@ -298,7 +298,9 @@ func TestTCPProxyBreaker(t *testing.T) {
 // An endpoint that never answers is given up after the connect timeout, as often
 // as there are attempts.
 func TestTCPProxyConnectTimeout(t *testing.T) {
-	s := start(t, tcpProxied(blackhole(t)), Options{Concurrency: 1})
+	cfg := tcpProxied(blackhole(t))
+	cfg.Clusters[0].ConnectTimeout = 200 * time.Millisecond
+	s := start(t, cfg, Options{Concurrency: 1})
 	st := &stage{t: t, addr: s.Addrs()[0].String()}
 	began := time.Now()
 	st.dial()

@@ -303,6 +303,9 @@ func TestUpstreamTLSWithEnvoy(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			cfg := w.originate(relay(0, mesh.Endpoint{Address: answer(t, c.app)}))
+			if c.name == "silent" {
+				cfg.Clusters[0].ConnectTimeout = 200 * time.Millisecond
+			}
 			if c.change != nil {
 				c.change(cfg.Clusters[0].TLS)
 			}
