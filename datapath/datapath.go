@@ -30,6 +30,7 @@ const (
 	Forward          // send to the ports in Packet.Egress
 	Drop             // lost on purpose, with Packet.Reason
 	Punt             // hand to the host (the slow path)
+	Consume          // taken in by a stage that is an end of its own: no loss
 )
 
 // String returns the verdict's name.
@@ -43,6 +44,8 @@ func (v Verdict) String() string {
 		return "drop"
 	case Punt:
 		return "punt"
+	case Consume:
+		return "consume"
 	}
 	return "unknown"
 }

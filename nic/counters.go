@@ -6,7 +6,7 @@ import (
 
 // counts are the NIC's own counters. One goroutine writes them.
 type counts struct {
-	packets, forwarded, flooded, mirrored, punted uint64
+	packets, forwarded, flooded, mirrored, punted, consumed uint64
 
 	drops [datapath.NumDropReasons]uint64
 }
@@ -25,6 +25,8 @@ func (c *counts) verdict(v datapath.Verdict, p *datapath.Packet) {
 	case datapath.Punt:
 		c.punted++
 		c.drops[datapath.DropNoHost]++
+	case datapath.Consume:
+		c.consumed++
 	case datapath.Drop:
 		c.drops[p.Reason]++
 	default: // a pipeline whose last stage decides nothing loses the packet

@@ -24,6 +24,7 @@ type Logic struct {
 
 	sw      *eswitch     // nil in program null
 	tracker *tcp.Tracker // nil in program null
+	proxy   Proxy        // nil but in program offload
 	pkt     datapath.Packet
 	nextID  uint64
 	counts  counts
@@ -65,6 +66,12 @@ func NewLogic(cfg Config, ports []string, maxFrame int) (*Logic, error) {
 			return nil, failure.Usagef("nic: program null is a wire between two ports, not %d", len(ports))
 		}
 		l.ingress = []datapath.Stage{patch{}}
+	case Offload:
+		if cfg.Proxy == nil {
+			return nil, failure.Usagef("nic: program offload has no proxy: it needs the configuration of one")
+		}
+		l.proxy = cfg.Proxy
+		fallthrough
 	case Passthrough:
 		if err := l.passthrough(cfg, ports, maxFrame); err != nil {
 			return nil, err
@@ -88,6 +95,9 @@ func (l *Logic) passthrough(cfg Config, ports []string, maxFrame int) (err error
 		parser.New(parser.Config{VerifyChecksums: !cfg.SkipChecksums}), // bytes to PHV; malformed frames end here
 		l.tracker, // watches every TCP flow, changes nothing
 		l.sw,      // learns the source, looks the destination up, floods the unknown
+	}
+	if l.proxy != nil {
+		l.ingress = slices.Insert(l.ingress, 2, datapath.Stage(l.proxy)) // what is for its addresses ends here
 	}
 	l.egress = []datapath.Stage{
 		deparser.New(), // PHV back to bytes, where a table changed it

@@ -5,9 +5,11 @@ package nic
 import (
 	"time"
 
+	"github.com/meshnic/meshnic/datapath"
 	"github.com/meshnic/meshnic/datapath/pipeline"
 	"github.com/meshnic/meshnic/datapath/sim"
 	"github.com/meshnic/meshnic/datapath/tcp"
+	"github.com/meshnic/meshnic/datapath/tcp/splice"
 	"github.com/meshnic/meshnic/hostif"
 )
 
@@ -25,10 +27,13 @@ const (
 	Null Program = "null"
 	// Passthrough is a learning switch that watches TCP and rewrites nothing.
 	Passthrough Program = "passthrough"
+	// Offload is Passthrough with a Proxy before it, which answers for addresses of
+	// its own.
+	Offload Program = "offload"
 )
 
 // Programs lists the programs, for messages and flags.
-func Programs() []Program { return []Program{Null, Passthrough} }
+func Programs() []Program { return []Program{Null, Passthrough, Offload} }
 
 // Config is fixed when the NIC is built.
 type Config struct {
@@ -43,9 +48,25 @@ type Config struct {
 	// Pipeline is the card whose cycles are counted: one port's way through it, of
 	// which pipeline.Ports makes as many as there are. nil counts none.
 	Pipeline *pipeline.Description
+	Proxy    Proxy // of program offload
 	// Capture, if set, is given every frame as it arrives, finished: what a host
 	// left to its device is done. A replay of the capture has the live figures.
 	Capture Capture
+}
+
+// Proxy is a stage that is an end of connections: it makes frames of its own, and
+// does things when their time has come. See nic/offload.
+type Proxy interface {
+	datapath.Stage
+	// Advance does what is due at now, and Next says when something will be.
+	Advance(now sim.Cycle)
+	Next() (at sim.Cycle, ok bool)
+	// Out are the frames that Process and Advance have made since Flushed; they
+	// leave before the packet that Process was given, and hold until Flushed.
+	Out() []splice.Frame
+	Flushed()
+	// Counters are the proxy's own, by name.
+	Counters() map[string]uint64
 }
 
 // Capture keeps frames. at is since the first one.
@@ -79,6 +100,8 @@ type NIC struct {
 	model *model // nil in program null, and where no pipeline is configured
 	hints []tcp.Hint
 
+	cycle     sim.Cycle // of the last Step
+	ownQueued int       // frames of the proxy's own that are queued
 	housekept sim.Cycle // when
 	ended     int       // ports that will bring no more frames
 	linkDown  uint64    // times a port's interface was found down

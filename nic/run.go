@@ -113,6 +113,11 @@ func (n *NIC) nextWait(now time.Time) time.Duration {
 	if n.model != nil && n.model.behind() {
 		wait = 2 * modelIdle
 	}
+	if n.proxy != nil {
+		if at, ok := n.proxy.Next(); ok {
+			wait = min(wait, sim.Clock{Hz: CoreHz}.Duration(at-min(at, n.cycle)))
+		}
+	}
 	for _, p := range n.ports {
 		if t, ok := p.link.(hostif.Timed); ok {
 			if due, ok := t.NextDue(now); ok {
@@ -137,6 +142,15 @@ func (n *NIC) openLinks() (links []hostif.Link) {
 // forwarded, and returns how many frames came in. now is the cycle it happens in.
 func (n *NIC) Step(now sim.Cycle) (int, error) {
 	moved := 0
+	n.cycle = now
+	if n.proxy != nil {
+		n.proxy.Advance(now)
+		if n.own() {
+			if err := n.flush(); err != nil {
+				return 0, err
+			}
+		}
+	}
 	for i, p := range n.ports {
 		if p.done {
 			continue
@@ -212,6 +226,12 @@ func (n *NIC) frame(now sim.Cycle, in datapath.Port, f *hostif.Frame) {
 		n.model.arrive(now, in, size, f.Offload.GSOSize, n.Logic, &o)
 	}
 	f.Data = o.Data
+	if n.proxy != nil {
+		n.own()
+		if o.To != 0 && f.Offload != (hostif.Offload{}) {
+			f.Offload = reframed(f)
+		}
+	}
 	n.queue(f, o.To)
 }
 
@@ -254,6 +274,10 @@ func (n *NIC) flush() error {
 		if err != nil && !errors.Is(err, net.ErrClosed) {
 			return err
 		}
+	}
+	if n.proxy != nil {
+		n.proxy.Flushed()
+		n.ownQueued = 0
 	}
 	return nil
 }

@@ -116,6 +116,12 @@ func (n *NIC) Counters() Snapshot {
 		c.Each(func(name string, value uint64) { s.Counters["tcp."+name] = value })
 		s.Counters["tcp.flows"] = uint64(n.tracker.Len())
 	}
+	if n.proxy != nil {
+		s.Counters["consumed"] = n.counts.consumed
+		for name, v := range n.proxy.Counters() {
+			s.Counters["proxy."+name] = v
+		}
+	}
 	if n.model != nil {
 		s.ModelNS = n.model.times()
 	}

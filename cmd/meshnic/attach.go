@@ -29,6 +29,7 @@ type attachFlags struct {
 	mode     string
 	program  string
 	pipeline string
+	config   string
 	capture  string
 	fault    string
 	seed     uint64
@@ -64,7 +65,8 @@ In mode tap the interfaces are made, and are gone when attach ends.`,
 	fl.StringArrayVar(&f.ports, "port", nil, "a port: NAME=INTERFACE, or NAME=INTERFACE@NETNS; two or more")
 	fl.StringVar(&f.netns, "netns", "", "network namespace of the interfaces: a name under /run/netns, or a path")
 	fl.StringVar(&f.mode, "mode", "auto", "auto, xdp, tap or packet; auto is xdp where this host can, else packet")
-	fl.StringVar(&f.program, "program", string(nic.Passthrough), "null (a wire) or passthrough (learning switch, TCP tracker)")
+	fl.StringVar(&f.program, "program", string(nic.Passthrough), "null (a wire), passthrough (learning switch, TCP tracker) or offload (that, and the proxy of --config)")
+	fl.StringVar(&f.config, "config", "", "of program offload: an Envoy bootstrap file; the NIC answers for its listeners' addresses")
 	fl.StringVar(&f.pipeline, "pipeline", nic.DefaultPipeline, "the card whose cycles are counted: a built-in pipeline, a YAML file, or none")
 	fl.StringVar(&f.capture, "capture", "", "write every frame that arrives to this pcapng file, an interface a port; meshnic replay gives it the live figures")
 	fl.StringVar(&f.fault, "fault", "", "faults injected on every port: loss=1%,dup=1%,reorder=1%,corrupt=0.1%,delay=2ms")
@@ -85,7 +87,7 @@ func runAttach(cmd *cobra.Command, f attachFlags) error {
 	if err := oneOf("output", f.output, "table", "json"); err != nil {
 		return err
 	}
-	if err := oneOf("program", f.program, string(nic.Null), string(nic.Passthrough)); err != nil {
+	if err := oneOf("program", f.program, string(nic.Null), string(nic.Passthrough), string(nic.Offload)); err != nil {
 		return err
 	}
 	mode, err := attach.ParseMode(f.mode)
@@ -111,6 +113,9 @@ func runAttach(cmd *cobra.Command, f attachFlags) error {
 	}
 
 	if len(specs) > 0 { // attach.Open says what is wrong with none
+		if cfg.Program == nic.Offload && !cmd.Flags().Changed("pipeline") {
+			f.pipeline = "none" // no built-in card has the proxy's stages
+		}
 		if cfg.Pipeline, err = cardPipeline(cmd, f.pipeline, len(specs)); err != nil {
 			return err
 		}
@@ -120,6 +125,11 @@ func runAttach(cmd *cobra.Command, f attachFlags) error {
 	set, err := attach.Open(specs, attach.Options{Mode: mode, Fault: f.fault, Seed: f.seed, Log: log})
 	if err != nil {
 		return err
+	}
+	if cfg.Program == nic.Offload {
+		if cfg.Proxy, err = newProxy(cmd, f, set); err != nil {
+			return errors.Join(err, set.Close())
+		}
 	}
 	err = carry(cmd.Context(), set, specs, cfg, f, cmd.OutOrStdout(), log)
 	return errors.Join(err, set.Close())

@@ -24,6 +24,7 @@ var Table = []Layer{
 	{"datapath/parser", stage, "parse graph: bytes to PHV"},
 	{"datapath/matchaction", stage, "exact, LPM and ternary tables; actions"},
 	{"datapath/tcp", stage, "connection tracker"},
+	{"datapath/tcp/splice", stage, "carries requests between connections it answers itself, by their headers alone"},
 	{"datapath/deparser", stage, "PHV back to bytes"},
 	{"datapath/axis", block, "AXI-Stream plumbing: registers, FIFOs, adapters, crossings, multiplexers, switches"},
 	{"datapath/ethernet", append([]string{"datapath/axis"}, block...), "header strip and prepend, IPv4, UDP, checksums, XGMII MACs"},
@@ -63,6 +64,7 @@ var Table = []Layer{
 	{"nic", []string{"datapath/...", "datapath", "hostif", "hostif/segment", "internal/failure"}, "the device: pipelines, ports, counters, loop"},
 
 	{"nic/nictest", []string{"datapath/wire"}, "netstacks, lossy cables and HTTP conversations in virtual time, around a card under test"},
+	{"nic/offload", []string{"datapath", "datapath/wire", "datapath/sim", "datapath/tcp/splice", "proxy/http1", "proxy/mesh", "internal/failure"}, "the NIC's proxy: mesh over spliced connections"},
 	{"nic/control", []string{"nic", "internal/failure"}, "a running NIC's counters over a Unix socket"},
 
 	{"bench/load", []string{"internal/failure"}, "load generator, null server, ping-pong"},

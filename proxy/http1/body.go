@@ -61,6 +61,31 @@ func (b *Body) Chunked() bool { return b.state >= chunkSizeFirst }
 // other bodies.
 func (b *Body) Left() (uint64, bool) { return b.left, b.state == bodyLength || b.state == bodyEnd }
 
+// Ahead is how many of the bytes that come next are data for sure, and no framing.
+func (b *Body) Ahead() uint64 {
+	switch b.state {
+	case bodyLength, chunkData:
+		return b.left
+	}
+	return 0
+}
+
+// Skip is Advance over n bytes that are not at hand; there are no more than Ahead.
+func (b *Body) Skip(n uint64) {
+	if n > b.Ahead() {
+		panic("http1: Skip beyond what is known")
+	}
+	if b.left -= n; b.left > 0 {
+		return
+	}
+	switch b.state {
+	case bodyLength:
+		b.state = bodyEnd
+	case chunkData:
+		b.state = chunkCR
+	}
+}
+
 // Advance moves over the bytes p of the stream, which follow those of the call
 // before. n of them belong to the body, framing included; done says that the
 // body ends after them. An error is an Error and is final.

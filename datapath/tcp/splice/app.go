@@ -1,0 +1,140 @@
+package splice
+
+import (
+	"github.com/meshnic/meshnic/datapath"
+	"github.com/meshnic/meshnic/datapath/sim"
+	"github.com/meshnic/meshnic/datapath/wire"
+)
+
+// Flow numbers a client's connection, from 0 up to Config.Conns. An App keeps
+// what it knows of a connection under this number.
+type Flow int32
+
+// Endpoint numbers a server that connections are made to; see Engine.SetEndpoint.
+type Endpoint int32
+
+// Addr is one end of a TCP connection.
+type Addr struct {
+	IP   [16]byte // IPv4 is mapped
+	Port uint16
+}
+
+// Direction says which way bytes flow.
+type Direction uint8
+
+// The directions.
+const (
+	Request  Direction = iota // client to server
+	Response                  // server to client
+)
+
+// App decides what the Engine does. Its methods are called from within Process
+// and Advance and must not call the Engine, except SetDeadline. Slices they are
+// given hold only during the call.
+type App interface {
+	// Listens reports whether connections to a are for the Engine.
+	Listens(a Addr) bool
+	// Opened says that a client's connection is established.
+	Opened(now sim.Cycle, f Flow, client, local Addr)
+	// Request looks at b, the client's bytes from where a request begins. It is
+	// called again with more of them for as long as it says Wait.
+	Request(now sim.Cycle, f Flow, b []byte) Decision
+	// Response looks at b, the server's bytes from where a response begins.
+	Response(now sim.Cycle, f Flow, b []byte) Decision
+	// Body looks at b, the bytes of a message's body that follow those of the call
+	// before, where Framing is Scanned. n of them belong to the body, and so do the skip
+	// bytes behind b, which need not be looked at. done says that the body ends after n.
+	Body(f Flow, d Direction, b []byte) (n int, skip uint64, done bool, err error)
+	// Failed says that there is no server for the request, or no longer. No byte of
+	// a response has gone to the client: the request can go elsewhere (Send, with the head
+	// as Kept or anew) or be answered.
+	Failed(now sim.Cycle, f Flow, why Failure) Decision
+	// Due is called at the time that SetDeadline set.
+	Due(now sim.Cycle, f Flow) Decision
+	// Completed says that the client has acknowledged all of the response.
+	Completed(now sim.Cycle, f Flow)
+	// Aborted says that the exchange under way ended before that.
+	Aborted(now sim.Cycle, f Flow, why Failure)
+	// Closed says that the client's connection is over.
+	Closed(now sim.Cycle, f Flow)
+	// Upstream says what became of a connection to endpoint ep.
+	Upstream(now sim.Cycle, ep Endpoint, what ConnEvent)
+}
+
+// Action is what a Decision asks for.
+type Action uint8
+
+// The actions.
+const (
+	Wait    Action = iota // for more bytes
+	Send                  // the message on, with another head; a request to Decision.To
+	Skip                  // drop Decision.Head bytes of the server's: an interim response
+	Reply                 // answer the client with Decision.Out
+	Raw                   // join the connection to To for good, every byte as it comes
+	Park                  // keep the request until Due sends it again
+	Finish                // end the client's connection, between two exchanges
+	Abort                 // reset the client's connection
+	Nothing               // of Due: go on
+)
+
+// Framing says where the body of a message ends.
+type Framing uint8
+
+// The framings.
+const (
+	Length   Framing = iota // after Decision.Body bytes
+	Scanned                 // where App.Body says
+	ToTheEnd                // of the sender's stream
+)
+
+// Decision is what becomes of a message.
+type Decision struct {
+	Do   Action
+	To   Endpoint
+	Head int    // bytes of the message that Out stands for
+	Out  []byte // the head as its receiver gets it; the Engine copies it
+	Body uint64 // with Length
+	Framing
+	Interim []byte // of a request: what the client is told at once, such as "100 Continue"
+	Keep    bool   // hold a request until its response begins: it may be sent again
+	Kept    bool   // send the request that was kept, Head, Out and the rest don't count
+	Close   bool   // of a response or a reply: the client's connection ends after it
+	Bad     bool   // of a response: its server's connection is of no further use
+}
+
+// Failure is why an exchange ended early.
+type Failure uint8
+
+// The failures.
+const (
+	Refused      Failure = iota // the server's host said no
+	Unreachable                 // no answer to our SYN in time, or no neighbour of that address
+	TableFull                   // no room for another connection
+	ServerReset                 // by RST
+	ServerClosed                // by FIN, before the response was complete
+	Unanswered                  // what we sent was not acknowledged in time
+	ClientReset
+	ClientClosed // Envoy has half-close off: a client that has shut its side has left
+	BadMessage   // App.Body or Response returned an error
+	Dropped      // by a Decision
+)
+
+// ConnEvent is what became of a connection to an endpoint.
+type ConnEvent uint8
+
+// The events. Every connection has one Dialed and one Gone.
+const (
+	Dialed    ConnEvent = iota
+	Connected           // its handshake is over
+	Reused              // it carries another request
+	Idle                // it went back to its pool
+	Gone
+	GoneIdle // Gone, by the server, while it was in its pool
+)
+
+// Neighbour is where frames for an address go.
+type Neighbour struct {
+	MAC  wire.MAC
+	Own  wire.MAC // that we have on that port
+	Port datapath.Port
+}

@@ -1,0 +1,228 @@
+package splice
+
+import (
+	"github.com/meshnic/meshnic/datapath/wire"
+)
+
+// close ends our side of connection n, which carries no exchange.
+func (e *Engine) close(n int32) {
+	switch c := &e.t.conns[n]; c.state {
+	case established:
+		e.finish(n)
+	case synSent, synReceived:
+		e.gone(n)
+	}
+}
+
+// finish sends our FIN.
+func (e *Engine) finish(n int32) {
+	c := &e.t.conns[n]
+	e.own(c, wire.FIN|wire.ACK, c.sndNxt, nil)
+	e.finSent(n)
+}
+
+// finSent notes that our FIN is out, behind all that was sent.
+func (e *Engine) finSent(n int32) {
+	c := &e.t.conns[n]
+	c.sndNxt++
+	c.since = e.now
+	e.closeState(n)
+}
+
+// closeAfter is finSent for a FIN that is the other side's, and is counted as its last byte.
+func (e *Engine) closeAfter(n int32) {
+	e.t.conns[n].since = e.now
+	e.closeState(n)
+}
+
+func (e *Engine) closeState(n int32) {
+	c := &e.t.conns[n]
+	c.state = finWait
+	if c.has(flagFIN) {
+		c.state = lastAck
+	}
+	if c.deadline == 0 {
+		c.tries = 0
+		c.deadline = e.now + e.cycles(e.cfg.Timeouts.Held)
+	}
+	e.arm(n)
+}
+
+// retire has connection n, over on both sides, answer late segments for a while.
+func (e *Engine) retire(n int32) {
+	c := &e.t.conns[n]
+	e.drop(c)
+	c.state = timeWait
+	c.app, c.deadline = 0, e.now+e.cycles(e.cfg.Timeouts.TimeWait)
+	e.arm(n)
+}
+
+// peerFIN takes the FIN of n's peer, which is behind all that it sent.
+func (e *Engine) peerFIN(n int32, at wire.Seq) {
+	c := &e.t.conns[n]
+	c.flags |= flagFIN
+	c.acked = c.acked.Max(at + 1)
+	switch c.state {
+	case established:
+		e.finish(n)
+	case finWait:
+		e.ack(c)
+		if c.sndUna == c.sndNxt {
+			e.retire(n)
+		} else {
+			c.state = lastAck
+		}
+	default:
+		e.ack(c)
+	}
+}
+
+// closing takes a segment of server n, which we have closed.
+func (e *Engine) closing(n int32, s *segment) {
+	u := &e.t.conns[n]
+	switch {
+	case u.state == lastAck && u.sndUna == u.sndNxt:
+		e.gone(n)
+	case s.flags.Has(wire.FIN) && s.end().AtOrAfter(u.rcvNxt):
+		e.peerFIN(n, s.end())
+	case len(s.payload) > 0 && u.state == finWait && s.end().After(u.rcvNxt): // to nobody
+		e.reset(u)
+		e.gone(n)
+	case len(s.payload) > 0, s.flags.Has(wire.FIN):
+		e.ack(u)
+	}
+}
+
+// clientFIN takes the FIN of client n, if nothing before it is missing.
+func (e *Engine) clientFIN(n int32, s *segment) {
+	c, x := &e.t.conns[n], &e.exch[n]
+	if c.state == finWait || c.state == lastAck || c.state == timeWait {
+		e.peerFIN(n, s.end())
+		return
+	}
+	at := c.rcvNxt
+	if x.phase != idle {
+		at = x.req.next
+	}
+	if s.end().Before(at.Add(uint32(len(x.gather)))) && x.req.whole {
+		return // of another age
+	}
+	if s.end() != at.Add(uint32(len(x.gather))) && (x.phase == idle || x.req.whole) {
+		e.ack(c) // something before it is missing
+		return
+	}
+	switch x.phase {
+	case busy, dialing, parked:
+		e.app.Aborted(e.now, Flow(n), ClientClosed)
+		e.leave(n)
+		e.drop(c)
+		e.clean(x)
+		x.phase = idle
+	case replied: // it may read the answer
+		c.flags |= flagFIN
+		c.acked = c.acked.Max(s.end() + 1)
+		e.ack(c)
+		return
+	}
+	e.peerFIN(n, s.end())
+}
+
+// clientGone forgets client n at once.
+func (e *Engine) clientGone(n int32, why Failure) {
+	if x := &e.exch[n]; x.phase != idle {
+		e.app.Aborted(e.now, Flow(n), why)
+		e.leave(n)
+	}
+	e.gone(n)
+}
+
+// serverGone deals with the loss of server n's connection.
+func (e *Engine) serverGone(n int32, why Failure) {
+	u := &e.t.conns[n]
+	c := u.peer
+	if c == none {
+		if u.has(flagIdle) {
+			e.unpool(n)
+			e.app.Upstream(e.now, u.ep, GoneIdle)
+		}
+		e.gone(n)
+		return
+	}
+	k, x := &e.t.conns[c], &e.exch[c]
+	if why == ServerReset || why == Refused { // it knows
+		u.state = synSent
+	}
+	begun := x.resp.begun
+	e.leave(c)
+	switch {
+	case !begun:
+		e.fail(c, why)
+	case x.raw:
+		e.reset(k)
+		e.app.Aborted(e.now, Flow(c), why)
+		e.gone(c)
+	default:
+		e.cut(c, why)
+	}
+}
+
+// cut ends the connection of client n in the middle of a response.
+func (e *Engine) cut(n int32, why Failure) {
+	c, x := &e.t.conns[n], &e.exch[n]
+	e.app.Aborted(e.now, Flow(n), why)
+	e.leave(n)
+	e.clean(x)
+	x.phase = idle
+	c.rcvNxt = c.seen
+	if c.state == established {
+		e.finish(n)
+	}
+}
+
+// malformed deals with a message whose body cannot be followed.
+func (e *Engine) malformed(n int32, d Direction) {
+	x := &e.exch[n]
+	if x.resp.begun && x.phase == busy {
+		e.cut(n, BadMessage)
+		return
+	}
+	e.leave(n)
+	e.fail(n, BadMessage)
+}
+
+// unanswered gives up connection n: its peer does not acknowledge what it was sent.
+func (e *Engine) unanswered(n int32) {
+	c := &e.t.conns[n]
+	if c.has(flagServer) {
+		e.serverGone(n, Unanswered)
+		return
+	}
+	e.reset(c)
+	e.clientGone(n, Unanswered)
+}
+
+// gone forgets connection n, which has no exchange any more.
+func (e *Engine) gone(n int32) {
+	c := &e.t.conns[n]
+	if c.state == closed {
+		return
+	}
+	if c.has(flagServer) {
+		e.unpool(n)
+		ep := c.ep
+		e.free(n)
+		e.app.Upstream(e.now, ep, Gone)
+		return
+	}
+	x := &e.exch[n]
+	if x.gather != nil {
+		e.heads.put(x.gather)
+	}
+	e.clean(x)
+	was := c.state
+	e.free(n)
+	*x = exchange{up: none}
+	if was != synReceived {
+		e.app.Closed(e.now, Flow(n))
+	}
+}

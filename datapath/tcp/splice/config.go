@@ -1,0 +1,110 @@
+package splice
+
+import (
+	"fmt"
+	"math/bits"
+	"time"
+
+	"github.com/meshnic/meshnic/datapath/sim"
+)
+
+// Limits of Config.Conns.
+const (
+	MinConns = 16
+	MaxConns = 1 << 22
+)
+
+// Config is fixed when the Engine is built. Zero fields but Conns and Clock take the defaults.
+type Config struct {
+	Conns int       // connections there is room for, a power of two: a client's and a server's for each request under way
+	Clock sim.Clock // of the cycles that the Engine is told
+	Seed  uint64    // of sequence numbers, ports and the hash
+	MTU   int       // bytes of the largest IP packet on every port; 1500
+
+	MaxHead  int // bytes of a head, at most; 60 KiB, Envoy's limit
+	AckHead  int // bytes of a head that are gathered without acknowledging them: 8 KiB, within RFC 6928's initial window of ten segments
+	HalfOpen int // handshakes of clients under way; a quarter of Conns. Beyond it they are answered with SYN cookies
+
+	Timeouts Timeouts
+}
+
+// Timeouts are those that TCP itself has. What HTTP waits for is the App's.
+type Timeouts struct {
+	Handshake time.Duration // of a client: 5 s
+	Connect   time.Duration // to a server: 5 s, Envoy's connect_timeout
+	SYN       time.Duration // until it is sent again, for the first time: 1 s (RFC 6298 §2.1)
+	Held      time.Duration // until a head of ours is sent again, for the first time: 250 ms, above Linux's delayed ACK of 40 ms and its least RTO of 200 ms
+	Close     time.Duration // until the peer has answered our FIN: 10 s
+	TimeWait  time.Duration // that late segments find a connection that is over: 1 s
+}
+
+const (
+	maxTries     = 7 // of a held head or a FIN: with doubling, 250 ms to 32 s
+	firstPort    = 16384
+	gatherWindow = 65535
+	rcvScale     = 7 // shift of our windows; what Linux offers by default with 6 MiB of tcp_rmem
+)
+
+func (c Config) withDefaults() (Config, error) {
+	if c.Conns < MinConns || c.Conns > MaxConns || bits.OnesCount(uint(c.Conns)) != 1 {
+		return c, fmt.Errorf("splice: room for %d connections, want a power of two from %d to %d", c.Conns, MinConns, MaxConns)
+	}
+	if c.Clock.Hz < 1000 || c.Clock.Hz > 1e12 {
+		return c, fmt.Errorf("splice: clock is %d Hz, want 1000 to 1e12", c.Clock.Hz)
+	}
+	for _, d := range []struct {
+		at *int
+		to int
+	}{{&c.MTU, 1500}, {&c.MaxHead, 60 << 10}, {&c.AckHead, 8 << 10}, {&c.HalfOpen, c.Conns / 4}} {
+		if *d.at == 0 {
+			*d.at = d.to
+		}
+	}
+	if c.MTU < 576 || c.MTU > 65535 {
+		return c, fmt.Errorf("splice: MTU is %d, want 576 to 65535", c.MTU)
+	}
+	for _, d := range []struct {
+		at *time.Duration
+		to time.Duration
+	}{
+		{&c.Timeouts.Handshake, 5 * time.Second}, {&c.Timeouts.Connect, 5 * time.Second}, {&c.Timeouts.SYN, time.Second},
+		{&c.Timeouts.Held, 250 * time.Millisecond}, {&c.Timeouts.Close, 10 * time.Second}, {&c.Timeouts.TimeWait, time.Second},
+	} {
+		if *d.at == 0 {
+			*d.at = d.to
+		}
+	}
+	return c, nil
+}
+
+// Counters count what the Engine does.
+type Counters struct {
+	Accepted, Dialed, Reused uint64 // clients' connections, connections to servers, requests on one that was there
+	Exchanges, Aborted       uint64
+	Cookies, CookiesBad      uint64 // SYN cookies sent; segments that are no answer to one
+	TableFull                uint64 // connections there was no room for
+	HeldAgain                uint64 // heads sent again, for a peer's retransmission or for want of an answer
+	Forged                   uint64 // segments of our own making, heads not counted
+	Beyond                   uint64 // segments dropped: a byte before them says where the body ends
+	Disorder                 uint64 // segments dropped: bytes of a head are missing before them
+	Refused                  uint64 // segments dropped: not of this connection, by their numbers
+	Split                    uint64 // segments too long for their receiver, sent as several
+	ExtraBytes               uint64 // responses with bytes behind their end
+	Waited                   uint64 // requests that came before the exchange before them was over
+	HeadAcked                uint64 // heads acknowledged before their receiver had them
+}
+
+// Each calls f for every counter, by name.
+func (c *Counters) Each(f func(name string, value uint64)) {
+	for _, x := range []struct {
+		name  string
+		value uint64
+	}{
+		{"accepted", c.Accepted}, {"dialed", c.Dialed}, {"reused", c.Reused}, {"exchanges", c.Exchanges}, {"aborted", c.Aborted},
+		{"cookies", c.Cookies}, {"cookies_bad", c.CookiesBad}, {"table_full", c.TableFull},
+		{"held_again", c.HeldAgain}, {"forged", c.Forged}, {"beyond", c.Beyond}, {"disorder", c.Disorder}, {"refused", c.Refused},
+		{"split", c.Split}, {"extra_bytes", c.ExtraBytes}, {"waited", c.Waited}, {"head_acked", c.HeadAcked},
+	} {
+		f(x.name, x.value)
+	}
+}

@@ -1,0 +1,37 @@
+// Package splice carries HTTP requests between TCP connections that it answers
+// itself, without a TCP stack: it holds no payload but message heads, and keeps
+// no window, no congestion state and no send queue. What the two hosts say to each
+// other is rewritten, segment by segment, and they acknowledge and retransmit
+// end to end.
+//
+//	client                       Engine                      server
+//	  | ---- SYN ----------------> |                           |
+//	  | <--- SYN,ACK ------------- |   a pooled connection,    |
+//	  | ---- ACK, head ----------> |   or a new one            |
+//	  |                            | App.Request: to whom, and how the head reads there
+//	  |                            | ---- head' + body ------> |
+//	  |                            | <--- head + body, ACK --- |
+//	  | <--- head' + body, ACK --- | App.Response: how the head reads here
+//	  | ---- ACK ----------------> | ---- ACK ---------------> |
+//
+// An exchange is one request with its response. Each of the two is a message: a
+// head, of which the receiver gets another one in its place, and a body, which
+// only gets other sequence numbers. A head that was written is held until its
+// receiver has acknowledged it; whoever sends the head again has the held one
+// sent again, so that a retransmission has the same bytes. A byte of a message
+// is acknowledged to its sender only when its receiver has it; the one exception
+// is a head so long that its sender would otherwise not send all of it.
+//
+// An exchange is over when the client has acknowledged the whole response and the
+// server the whole request. Only then is the next request of the client looked
+// at, which may go to another server, and may the connection to the server carry
+// another client's request.
+//
+// Where messages end and what becomes of them is not this package's business:
+// see App. Nor are neighbours, pools' limits or retries: an endpoint is a number
+// that the App chose, with an address that it set.
+//
+// Timestamps (RFC 7323) and selective acknowledgements (RFC 2018) are negotiated
+// on both sides and translated. Segments with an 802.1Q tag and IP fragments are
+// not taken.
+package splice

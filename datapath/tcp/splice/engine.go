@@ -1,0 +1,151 @@
+package splice
+
+import (
+	"github.com/meshnic/meshnic/datapath"
+	"github.com/meshnic/meshnic/datapath/sim"
+	"github.com/meshnic/meshnic/datapath/wire"
+)
+
+// Engine is the splice engine. It is a datapath.Stage: Process takes the segments
+// of its connections and lets everything else pass.
+type Engine struct {
+	cfg   Config
+	app   App
+	t     table
+	exch  []exchange // by number of the client's connection
+	ends  []endpoint
+	wheel *wheel
+	heads heads
+
+	now     sim.Cycle
+	perMS   uint64 // cycles
+	secret  uint64
+	halves  int // handshakes of clients under way
+	count   Counters
+	seg     segment
+	blocks  [wire.MaxSACKBlocks]wire.SACKBlock
+	out     []Frame
+	arena   []byte
+	scratch []byte
+}
+
+// endpoint is where connections to a server go, and those that wait for requests.
+type endpoint struct {
+	remote, local Addr // of local the address only
+	next          Neighbour
+	known         bool // next is
+	idle          int32
+	port          uint16 // last used
+}
+
+// New returns an Engine that does what app decides.
+func New(cfg Config, app App) (*Engine, error) {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	if app == nil {
+		panic("splice: New: nil App")
+	}
+	e := &Engine{
+		cfg: cfg, app: app, t: newTable(cfg.Conns, cfg.Seed), exch: make([]exchange, cfg.Conns),
+		wheel: newWheel(), perMS: cfg.Clock.Hz / 1000, secret: mix(cfg.Seed^hashC, hashA),
+		arena: make([]byte, 0, 1<<18), out: make([]Frame, 0, 256),
+	}
+	return e, nil
+}
+
+// Name is the stage's name.
+func (e *Engine) Name() string { return "splice" }
+
+// Counters returns what the Engine has done so far.
+func (e *Engine) Counters() Counters { return e.count }
+
+// Conns is how many connections there are, those in pools included.
+func (e *Engine) Conns() int { return e.t.used() }
+
+// SetEndpoint says where endpoint ep is: connections to it go from address from
+// to a. It may be set anew; connections that are there stay as they are.
+func (e *Engine) SetEndpoint(ep Endpoint, a Addr, from [16]byte) {
+	for int(ep) >= len(e.ends) {
+		e.ends = append(e.ends, endpoint{idle: none, port: uint16(mix(e.secret, uint64(len(e.ends))+1))})
+	}
+	x := &e.ends[ep]
+	x.remote, x.local.IP, x.known = a, from, false
+}
+
+// SetNeighbour says where frames for endpoint ep go. Connections that were waiting
+// for it are opened; what they send is in Out.
+func (e *Engine) SetNeighbour(now sim.Cycle, ep Endpoint, n Neighbour) {
+	e.now = now
+	x := &e.ends[ep]
+	first := !x.known
+	x.next, x.known = n, true
+	if !first {
+		return
+	}
+	for i := range e.t.conns {
+		if c := &e.t.conns[i]; c.state == synSent && c.ep == ep && c.sndUna == c.sndNxt {
+			e.syn(int32(i))
+		}
+	}
+}
+
+// SetDeadline has App.Due called for f at a time; 0 for never. An App may call it at any time.
+func (e *Engine) SetDeadline(f Flow, at sim.Cycle) {
+	e.t.conns[f].app = at
+	e.arm(int32(f))
+}
+
+// Process takes a segment of one of the Engine's connections, or one that opens
+// one; other packets continue. A segment that goes on leaves in p, rewritten.
+// What the Engine makes of its own accord is in Out, before p.
+func (e *Engine) Process(now sim.Cycle, p *datapath.Packet) datapath.Verdict {
+	h := &p.PHV
+	if !h.Has(datapath.HdrTCP) || h.Headers&(datapath.HdrVLAN|datapath.HdrFragment|datapath.HdrMoreFragments) != 0 {
+		return datapath.Continue
+	}
+	e.now = now
+	remote, local := Addr{h.IPSrc, h.SrcPort}, Addr{h.IPDst, h.DstPort}
+	n := e.t.find(&remote, &local)
+	s := &e.seg
+	if n == none {
+		if !e.app.Listens(local) && !e.ours(&local) {
+			return datapath.Continue
+		}
+		s.read(p, nil)
+		return e.stranger(s, remote, local)
+	}
+	c := &e.t.conns[n]
+	s.read(p, c)
+	v := datapath.Consume
+	if c.has(flagServer) {
+		v = e.fromServer(n, s)
+	} else {
+		v = e.fromClient(n, s)
+	}
+	return v
+}
+
+// ours reports whether a is an address that connections to servers come from, at
+// a port that is not a listener's.
+func (e *Engine) ours(a *Addr) bool {
+	for i := range e.ends {
+		if e.ends[i].local.IP == a.IP && a.Port >= firstPort {
+			return true
+		}
+	}
+	return false
+}
+
+// free forgets connection n.
+func (e *Engine) free(n int32) {
+	c := &e.t.conns[n]
+	e.disarm(n)
+	e.drop(c)
+	if c.state == synReceived {
+		e.halves--
+	}
+	c.state = closed
+	e.t.remove(n)
+}

@@ -1,0 +1,420 @@
+package splice
+
+import (
+	"github.com/meshnic/meshnic/datapath"
+	"github.com/meshnic/meshnic/datapath/wire"
+)
+
+// collect takes a client's bytes where a request begins or goes on beginning.
+func (e *Engine) collect(n int32, s *segment) datapath.Verdict {
+	c, x := &e.t.conns[n], &e.exch[n]
+	at := c.rcvNxt.Add(uint32(len(x.gather)))
+	off := s.seq.Distance(at)
+	switch {
+	case len(s.payload) == 0:
+		return datapath.Consume
+	case off < 0:
+		e.count.Disorder++
+		e.ack(c)
+		return datapath.Consume
+	case off >= len(s.payload): // it has all come before
+		if s.end().AtOrBefore(c.acked) {
+			e.ack(c)
+		}
+		return datapath.Consume
+	case len(x.gather) == 0:
+		return e.request(n, s.payload[off:], s)
+	}
+	x.gather = e.heads.appendTo(x.gather, s.payload[off:])
+	return e.request(n, x.gather, nil)
+}
+
+// pipelined keeps bytes of the next request, as many as a head may have, while
+// the exchange before it is under way.
+func (e *Engine) pipelined(n int32, s *segment) {
+	c, x := &e.t.conns[n], &e.exch[n]
+	if c.state != established {
+		return
+	}
+	at := x.req.next.Add(uint32(len(x.gather)))
+	off := s.seq.Distance(at)
+	if off < 0 || off >= len(s.payload) {
+		return
+	}
+	if len(x.gather) == 0 {
+		e.count.Waited++
+	}
+	if b := s.payload[off:]; len(x.gather)+len(b) <= e.cfg.MaxHead {
+		x.gather = e.heads.appendTo(x.gather, b)
+	}
+}
+
+// request asks the App about b, the client's bytes from rcvNxt on, which lie in s
+// or, if s is nil, in gather.
+func (e *Engine) request(n int32, b []byte, s *segment) datapath.Verdict {
+	c, x := &e.t.conns[n], &e.exch[n]
+	d := e.app.Request(e.now, Flow(n), b)
+	if d.Do == Wait {
+		if s != nil {
+			x.gather = e.heads.appendTo(x.gather, b)
+		}
+		if len(x.gather) > e.cfg.AckHead {
+			e.count.HeadAcked++
+			c.acked = c.rcvNxt.Add(uint32(len(x.gather)))
+			e.ack(c)
+		}
+		return datapath.Consume
+	}
+	if d.Do == Raw {
+		d.Head, d.Out, d.Framing = 0, nil, ToTheEnd
+	}
+	x.req = message{in: c.rcvNxt, headIn: uint32(d.Head), headOut: uint32(len(d.Out)), begun: true}
+	x.req.frame(&d)
+	x.resp, x.close, x.keep, x.raw = message{}, false, d.Keep, d.Do == Raw
+	if d.Do != Send && d.Do != Raw {
+		if s != nil && d.Head < len(b) && !d.Close {
+			x.gather = e.heads.appendTo(x.gather, b[d.Head:])
+		} else if s == nil {
+			x.consumed(e, d.Head)
+		}
+		e.act(n, &d)
+		return datapath.Consume
+	}
+	if !x.req.whole && !x.req.stream && !e.scan(n, Request, &x.req, x.req.body(), b[d.Head:]) {
+		return datapath.Consume
+	}
+	if len(d.Interim) > 0 {
+		e.hold(c, n, c.sndNxt, d.Interim)
+		from := len(c.held) - len(d.Interim)
+		c.sndNxt = c.sndNxt.Add(uint32(len(d.Interim)))
+		e.sendHeld(c, from)
+	}
+	until := len(b)
+	if x.req.whole {
+		until = min(until, d.Head+int(uint32(x.req.next-x.req.body())))
+	}
+	u := e.pick(d.To)
+	if u != none && s != nil {
+		e.join(n, u)
+		if until < len(b) {
+			x.gather = e.heads.appendTo(x.gather, b[until:])
+		}
+		return e.sendRequest(n, s, &d, len(s.payload)-len(b)+d.Head, len(s.payload)-len(b)+until)
+	}
+	// What came with the head is held with it.
+	out := e.heads.appendTo(e.heads.get(len(d.Out)+until-d.Head), d.Out)
+	out = e.heads.appendTo(out, b[d.Head:until])
+	x.req.headIn += uint32(until - d.Head)
+	x.req.headOut += uint32(until - d.Head)
+	if s == nil {
+		x.consumed(e, until)
+	} else if until < len(b) {
+		x.gather = e.heads.appendTo(x.gather, b[until:])
+	}
+	if u == none {
+		u = e.dial(d.To)
+	}
+	if u == none {
+		e.heads.put(out)
+		e.fail(n, TableFull)
+		return datapath.Consume
+	}
+	e.join(n, u)
+	e.start(n, out)
+	return datapath.Consume
+}
+
+// frame takes from d where the body ends, as far as d knows.
+func (m *message) frame(d *Decision) {
+	m.next = m.body()
+	if m.whole = d.Framing == Length; m.whole {
+		m.next = m.next.Add(uint32(d.Body))
+	}
+	m.stream = d.Framing == ToTheEnd
+}
+
+// consumed takes the first k bytes off what was gathered.
+func (x *exchange) consumed(e *Engine, k int) {
+	left := copy(x.gather, x.gather[k:])
+	if x.gather = x.gather[:left]; left == 0 {
+		e.heads.put(x.gather)
+		x.gather = nil
+	}
+}
+
+// join makes u the connection of n's exchange.
+func (e *Engine) join(n, u int32) {
+	c, v, x := &e.t.conns[n], &e.t.conns[u], &e.exch[n]
+	x.up, v.peer, c.peer = u, n, u
+	x.phase = busy
+	c.flags &^= flagMapped
+	v.flags &^= flagMapped
+	v.acked = v.rcvNxt // goes along with the request
+	e.count.Exchanges++
+}
+
+// sendRequest sends the head of d to the server, and behind it bytes [from,until) of s.
+func (e *Engine) sendRequest(n int32, s *segment, d *Decision, from, until int) datapath.Verdict {
+	c, x := &e.t.conns[n], &e.exch[n]
+	u := &e.t.conns[x.up]
+	x.req.out = u.sndNxt
+	x.resp.in = u.rcvNxt
+	e.hold(u, x.up, u.sndNxt, d.Out)
+	g := pass{to: u, head: d.Out, from: from, until: until}
+	g.flags = wire.ACK | wire.PSH
+	g.seq = u.sndNxt
+	u.sndNxt = u.sndNxt.Add(uint32(len(d.Out) + until - from))
+	e.translate(s, c, u, &x.resp, &g.header)
+	return e.send(s, &g)
+}
+
+// start sends out, the request of n's exchange, as soon as its server's connection is there.
+func (e *Engine) start(n int32, out []byte) {
+	x := &e.exch[n]
+	u := &e.t.conns[x.up]
+	if u.held != nil {
+		panic("splice: a connection that is free holds something")
+	}
+	if len(out) > 0 {
+		u.held, u.tries = out, 0
+	}
+	if u.state != established {
+		x.phase = dialing
+		return
+	}
+	e.begin(n)
+}
+
+// begin sends what n's server's connection, which is there, holds.
+func (e *Engine) begin(n int32) {
+	x := &e.exch[n]
+	u := &e.t.conns[x.up]
+	x.phase = busy
+	x.req.out, x.resp.in = u.sndNxt, u.rcvNxt
+	if x.raw {
+		x.resp = message{in: u.rcvNxt, out: e.t.conns[n].sndNxt, begun: true, stream: true}
+		x.resp.next = x.resp.in
+	}
+	u.heldAt = u.sndNxt
+	u.sndNxt = u.heldEnd()
+	if len(u.held) == 0 {
+		e.ack(u)
+		return
+	}
+	u.deadline = e.now + e.cycles(e.cfg.Timeouts.Held)
+	e.arm(x.up)
+	e.sendHeld(u, 0)
+}
+
+// over ends n's exchange if both sides have all of it, and frees its server's
+// connection. The caller then settles that.
+func (e *Engine) over(n int32) bool {
+	c, x := &e.t.conns[n], &e.exch[n]
+	switch {
+	case x.phase == replied:
+		if c.sndUna.Before(x.resp.end()) {
+			return false
+		}
+		e.release(c)
+		x.phase = idle
+		e.done(n)
+		return false
+	case x.phase != busy || !x.req.whole || !x.resp.whole:
+		e.trim(n)
+		return false
+	}
+	up := x.up
+	u := &e.t.conns[up]
+	if c.sndUna.Before(x.resp.end()) || u.sndUna.Before(x.req.end()) {
+		e.trim(n)
+		return false
+	}
+	u.peer, c.peer, x.up = none, none, none
+	x.phase = idle
+	if x.raw {
+		e.retire(n)
+		e.retire(up)
+		return false
+	}
+	e.release(c)
+	e.release(u)
+	u.rcvNxt = x.resp.next
+	if u.has(flagFIN) {
+		u.rcvNxt++
+	} else if !u.has(flagSpent) {
+		e.pool(up)
+	}
+	e.done(n)
+	return true
+}
+
+// trim gives up what was held and is acknowledged.
+func (e *Engine) trim(n int32) {
+	c, x := &e.t.conns[n], &e.exch[n]
+	if len(c.held) > 0 && c.sndUna.AtOrAfter(c.heldEnd()) {
+		e.release(c)
+	}
+	if x.up == none || x.keep && !x.resp.begun {
+		return
+	}
+	if u := &e.t.conns[x.up]; len(u.held) > 0 && u.state != synSent && u.sndUna.AtOrAfter(u.heldEnd()) {
+		e.release(u)
+	}
+}
+
+func (e *Engine) release(c *conn) {
+	e.drop(c)
+	if c.state == established {
+		c.deadline = 0
+	}
+}
+
+// done tells the App and goes on with what the client has sent meanwhile.
+func (e *Engine) done(n int32) {
+	c, x := &e.t.conns[n], &e.exch[n]
+	c.rcvNxt = x.req.next
+	e.clean(x)
+	e.app.Completed(e.now, Flow(n))
+	switch {
+	case c.state != established:
+	case x.close || c.has(flagFIN):
+		e.close(n)
+	case len(x.gather) > 0:
+		e.request(n, x.gather, nil)
+	}
+}
+
+// clean gives back what an exchange that is over has kept.
+func (e *Engine) clean(x *exchange) {
+	for _, b := range [...]*[]byte{&x.respGather, &x.kept} {
+		if *b != nil {
+			e.heads.put(*b)
+			*b = nil
+		}
+	}
+}
+
+// settle acknowledges to a server's connection whose exchange is over the end of
+// its response, if nothing else has, and ends it if it is of no further use.
+func (e *Engine) settle(n int32) {
+	u := &e.t.conns[n]
+	if u.state != established || u.peer != none {
+		return
+	}
+	last := u.has(flagFIN) || u.has(flagSpent)
+	if u.acked != u.rcvNxt {
+		u.acked = u.rcvNxt
+		if !last {
+			e.ack(u)
+		}
+	}
+	if last {
+		e.close(n)
+	}
+}
+
+// act does what the App wants of client n beyond the sending of requests.
+func (e *Engine) act(n int32, d *Decision) {
+	c, x := &e.t.conns[n], &e.exch[n]
+	switch d.Do {
+	case Nothing, Wait:
+	case Reply:
+		e.leave(n)
+		e.reply(n, d)
+	case Abort:
+		e.leave(n)
+		e.reset(c)
+		e.app.Aborted(e.now, Flow(n), Dropped)
+		e.gone(n)
+	case Park:
+		e.leave(n)
+		x.phase = parked
+	case Finish:
+		if x.phase == idle && c.state == established {
+			e.close(n)
+		}
+	case Send, Raw:
+		e.again(n, d)
+	default:
+		panic("splice: an App skips what is no response")
+	}
+}
+
+// reply answers the client with bytes of our own.
+func (e *Engine) reply(n int32, d *Decision) {
+	c, x := &e.t.conns[n], &e.exch[n]
+	if x.phase == idle && !x.req.begun || x.req.next.Before(c.rcvNxt) { // to no request, or to part of one
+		x.req = message{in: c.rcvNxt, next: c.rcvNxt, begun: true}
+	}
+	x.phase = replied
+	complete := x.req.whole && c.seen.AtOrAfter(x.req.next)
+	if !complete {
+		x.req.whole, x.req.next = true, c.seen
+	}
+	x.close = d.Close || !complete
+	x.resp = message{out: c.sndNxt, headOut: uint32(len(d.Out)), begun: true, whole: true}
+	c.acked = c.acked.Max(x.req.next)
+	e.hold(c, n, c.sndNxt, d.Out)
+	from := len(c.held) - len(d.Out)
+	c.sndNxt = c.sndNxt.Add(uint32(len(d.Out)))
+	e.sendHeld(c, from)
+	if x.close && c.state == established {
+		e.finish(n)
+	}
+}
+
+// again sends the request that was kept, or d's, to another server.
+func (e *Engine) again(n int32, d *Decision) {
+	x := &e.exch[n]
+	e.leave(n)
+	out := x.kept
+	x.kept = nil
+	if !d.Kept {
+		out = e.heads.appendTo(out[:0], d.Out)
+		x.req.headOut = uint32(len(d.Out))
+	}
+	u := e.pick(d.To)
+	if u == none {
+		u = e.dial(d.To)
+	}
+	if u == none {
+		x.kept = out
+		e.fail(n, TableFull)
+		return
+	}
+	e.join(n, u)
+	x.resp = message{}
+	e.start(n, out)
+}
+
+// leave parts n's exchange from its server's connection, which is of no further
+// use. What that held is kept.
+func (e *Engine) leave(n int32) {
+	c, x := &e.t.conns[n], &e.exch[n]
+	if x.respGather != nil {
+		e.heads.put(x.respGather)
+		x.respGather = nil
+	}
+	if x.up == none {
+		return
+	}
+	up := x.up
+	u := &e.t.conns[up]
+	x.up, c.peer, u.peer = none, none, none
+	if u.held != nil {
+		x.kept, u.held = u.held, nil
+	}
+	if u.state >= established {
+		e.reset(u)
+	}
+	e.gone(up)
+}
+
+// fail asks the App what to do without a server.
+func (e *Engine) fail(n int32, why Failure) {
+	d := e.app.Failed(e.now, Flow(n), why)
+	if d.Do == Wait || d.Do == Nothing {
+		panic("splice: an App has no answer to a failure")
+	}
+	e.act(n, &d)
+}

@@ -1,0 +1,130 @@
+package splice
+
+import (
+	"github.com/meshnic/meshnic/datapath"
+	"github.com/meshnic/meshnic/datapath/wire"
+)
+
+// read takes apart the segment in p that came from c's peer.
+func (s *segment) read(p *datapath.Packet, c *conn) {
+	h := &p.PHV
+	t := wire.TCP(p.Data[h.L4Off:])
+	s.frame = p.Data
+	s.p, s.seq, s.ack, s.flags = p, h.TCPSeq, h.TCPAck, h.TCPFlags
+	s.payload = p.Data[h.PayloadOff : uint32(h.PayloadOff)+h.PayloadLen]
+	s.window = uint32(h.TCPWindow)
+	s.ts, s.nsacks = false, 0
+	if c == nil {
+		return
+	}
+	s.window <<= c.sndScale
+	opts := t.Options()
+	if len(opts) == 0 {
+		return
+	}
+	if len(opts) == optTimestampsLen {
+		s.tsVal, s.tsEcr, s.ts = t.Timestamps()
+		return
+	}
+	it := wire.TCPOptions(opts)
+	for o := (wire.TCPOption{}); it.Next(&o); {
+		if v, r, ok := o.Timestamps(); ok {
+			s.tsVal, s.tsEcr, s.ts = v, r, true
+		}
+		if b, n := o.SACKBlocks(); n > 0 {
+			s.sacks, s.nsacks = b, n
+		}
+	}
+}
+
+// pass is what goes on of a segment.
+type pass struct {
+	to    *conn
+	head  []byte // goes before the payload
+	from  int    // bytes of the segment's payload that go on
+	until int
+	header
+}
+
+// send rewrites the packet of s in place to be what g says, and has it leave. The
+// receiver's MSS may be too small for it, or the packet's memory: then it is sent as copies.
+func (e *Engine) send(s *segment, g *pass) datapath.Verdict {
+	p, c := s.p, g.to
+	rest := s.payload[g.from:g.until]
+	g.payload = len(g.head) + len(rest)
+	if g.payload > c.room() && p.GSOSize == 0 {
+		return e.split(c, &g.header, g.head, rest)
+	}
+	n := g.headerLen(c)
+	off := int(p.PHV.PayloadOff) + g.from
+	switch start := off - n - len(g.head); {
+	case start >= 0: // the headers fit in before the payload, where it lies
+		p.Data = p.Data[start : off+len(rest)]
+	case n+g.payload <= cap(p.Data): // it moves
+		p.Data = p.Data[:n+g.payload]
+		copy(p.Data[n+len(g.head):], rest)
+	default:
+		return e.split(c, &g.header, g.head, rest)
+	}
+	whole := g.from == 0 && g.until == len(s.payload) && len(g.head) == 0
+	var body uint16 // the payload's sum
+	if whole && !p.CsumPartial {
+		body = payloadSum(s)
+	}
+	tcp := g.put(p.Data, c)
+	copy(p.Data[n:], g.head)
+	t := wire.TCP(p.Data[tcp:])
+	sum := pseudo(c, len(t))
+	switch {
+	case p.CsumPartial:
+		t.SetChecksum(sum)
+	case whole:
+		t.SetChecksum(^wire.Add16(wire.Sum(t[:n-tcp], sum), body))
+	default:
+		t.SetChecksum(^wire.Sum(t, sum))
+	}
+	p.Egress = datapath.PortSet(0).Add(c.next.Port)
+	return datapath.Forward
+}
+
+// payloadSum is the sum of the payload of s: with the headers, checksum included,
+// it makes all ones.
+func payloadSum(s *segment) uint16 {
+	h := &s.p.PHV
+	t := s.frame[h.L4Off:h.PayloadOff]
+	n := len(t) + len(s.payload)
+	var sum uint16
+	if h.Has(datapath.HdrIPv6) {
+		sum = wire.PseudoIPv6(h.IPSrc, h.IPDst, wire.ProtoTCP, n)
+	} else {
+		sum = wire.PseudoIPv4([4]byte(h.IPSrc[12:]), [4]byte(h.IPDst[12:]), wire.ProtoTCP, n)
+	}
+	return ^wire.Sum(t, sum)
+}
+
+// split sends head and rest as segments that their receiver takes.
+func (e *Engine) split(c *conn, h *header, head, rest []byte) datapath.Verdict {
+	e.count.Split++
+	one := *h
+	flags, room := h.flags, c.room()
+	for len(head)+len(rest) > 0 {
+		n := min(room, len(head)+len(rest))
+		one.flags = flags
+		if n < len(head)+len(rest) {
+			one.flags &^= wire.FIN | wire.PSH
+		}
+		k := min(n, len(head))
+		one.payload = n
+		hl := one.headerLen(c)
+		b := e.alloc(hl + n)
+		tcp := one.put(b, c)
+		copy(b[hl:], head[:k])
+		copy(b[hl+k:], rest[:n-k])
+		t := wire.TCP(b[tcp:])
+		t.SetChecksum(^wire.Sum(t, pseudo(c, len(t))))
+		e.out = append(e.out, Frame{c.next.Port, b})
+		one.seq = one.seq.Add(uint32(n))
+		head, rest = head[k:], rest[n-k:]
+	}
+	return datapath.Consume
+}
