@@ -108,13 +108,13 @@ func (o *Offload) tryAgain(now sim.Cycle, n splice.Flow, f *flow) splice.Decisio
 	f.againAt = 0
 	cl := f.last().cl
 	f.tries.Again(&cl.c)
-	i := o.balance(f, cl)
-	if i < 0 {
+	h := o.balance(f, cl)
+	if h == nil {
 		cl.c.CxNoneHealthy++
 		cl.c.Count(mesh.ReplyNoHealthy.Status)
 		return o.reply(f, &mesh.ReplyNoHealthy, 0)
 	}
-	f.chosen = cl.first + splice.Endpoint(i)
+	f.chosen = cl.ends[h]
 	if r := o.toEndpoint(f); r != nil {
 		return o.lost(now, n, f, r)
 	}

@@ -146,7 +146,7 @@ func (o *Offload) leaveEndpoint(f *flow) {
 		return
 	}
 	e := &o.ends[f.ep]
-	e.cl.active[e.index]--
+	e.host.Carry(-1)
 	e.cl.requests--
 	e.cl.c.RqActive--
 	f.ep = -1

@@ -141,20 +141,20 @@ func (o *Offload) through(f *flow, l *listener, h *http1.Head) (*mesh.Reply, spl
 	cl := o.clusters[route.Cluster(o.draw)]
 	f.last().cl = cl
 	f.hash, f.hashed = route.Hash(h)
-	i := o.balance(f, cl)
-	if i < 0 {
+	to := o.balance(f, cl)
+	if to == nil {
 		cl.c.CxNoneHealthy++
 		cl.c.Count(mesh.ReplyNoHealthy.Status)
 		return &mesh.ReplyNoHealthy, 0
 	}
-	f.chosen = cl.first + splice.Endpoint(i)
+	f.chosen = cl.ends[to]
 	return nil, f.chosen
 }
 
 // balance chooses an endpoint of cl for the present try.
-func (o *Offload) balance(f *flow, cl *cluster) int {
+func (o *Offload) balance(f *flow, cl *cluster) *mesh.Host {
 	cl.balancer.Use(cl.health.View())
-	return cl.balancer.NextAgain(&f.tries, cl, f.hash, f.hashed, &cl.c)
+	return cl.balancer.NextAgain(&f.tries, f.hash, f.hashed, &cl.c)
 }
 
 // toEndpoint has the request count as under way to the endpoint that was chosen,
@@ -162,14 +162,14 @@ func (o *Offload) balance(f *flow, cl *cluster) int {
 func (o *Offload) toEndpoint(f *flow) *mesh.Reply {
 	e := &o.ends[f.chosen]
 	cl := e.cl
-	f.tries.Tried(e.index)
+	f.tries.Tried(e.host)
 	if cl.requests >= int64(cl.t.Breakers.MaxRequests) {
 		cl.c.RqPendingOverflow++
 		return &mesh.ReplyOverflow
 	}
 	f.ep = f.chosen
 	cl.requests++
-	cl.active[e.index]++
+	e.host.Carry(1)
 	cl.c.RqTotal++
 	cl.c.RqActive++
 	f.tries.Sent()

@@ -100,7 +100,7 @@ func (o *Offload) judge(f *flow, status int) {
 		return
 	}
 	e := &o.ends[f.ep]
-	if ch := e.cl.health.Answered(e.index, status, o.elapsed(o.now), o.draw); ch.Any() {
+	if ch := e.cl.health.Answered(e.host, status, o.elapsed(o.now), o.draw); ch.Any() {
 		o.changed(e.cl, ch)
 	}
 }

@@ -14,18 +14,17 @@ type cluster struct {
 	c        mesh.ClusterCounters
 	health   *mesh.Health
 	balancer *mesh.Balancer
-	first    splice.Endpoint // of its endpoints, which follow one another
+	ends     map[*mesh.Host]splice.Endpoint
 
 	sweepAt sim.Cycle // of the outlier detection
 
 	connections, requests, pending, retries int64
-	active                                  []int64 // by endpoint
 }
 
 // end is an endpoint: one place of one cluster.
 type end struct {
 	cl    *cluster
-	index int
+	host  *mesh.Host
 	addr  splice.Addr
 	from  [16]byte // what connections to it come from
 	known bool     // next is
@@ -37,11 +36,13 @@ type end struct {
 func (o *Offload) upstreams() {
 	for i := range o.table.Clusters {
 		t := &o.table.Clusters[i]
-		cl := &cluster{t: t, health: mesh.NewHealth(t), balancer: mesh.NewBalancer(t, o.cfg.Seed),
-			first: splice.Endpoint(len(o.ends)), active: make([]int64, len(t.Endpoints))}
+		cl := &cluster{t: t, health: mesh.NewHealth(t), ends: map[*mesh.Host]splice.Endpoint{}}
+		cl.balancer = mesh.NewBalancer(cl.health.View(), o.cfg.Seed)
 		o.clusters = append(o.clusters, cl)
-		for j, a := range t.Endpoints {
-			e := end{cl: cl, index: j, addr: addrOf(a)}
+		for _, h := range cl.health.Hosts() {
+			a := h.Addr
+			e := end{cl: cl, host: h, addr: addrOf(a)}
+			cl.ends[h] = splice.Endpoint(len(o.ends))
 			for _, l := range o.listeners {
 				if l.t.Address.Addr().Is4() == a.Addr().Is4() {
 					e.from = l.t.Address.Addr().As16()
@@ -54,9 +55,6 @@ func (o *Offload) upstreams() {
 		}
 	}
 }
-
-// Active makes it a mesh.Active.
-func (c *cluster) Active(endpoint int) int64 { return c.active[endpoint] }
 
 // TakeRetry and EndRetry make it a mesh.Places.
 func (c *cluster) TakeRetry() bool {
@@ -94,8 +92,8 @@ func (o *Offload) Upstream(now sim.Cycle, ep splice.Endpoint, what splice.ConnEv
 
 // changed acts on a change of health: nothing is sent any more to endpoints that failed.
 func (o *Offload) changed(cl *cluster, ch mesh.Change) {
-	for _, i := range ch.Failed {
-		o.drain = append(o.drain, cl.first+splice.Endpoint(i))
+	for _, h := range ch.Failed {
+		o.drain = append(o.drain, cl.ends[h])
 	}
 	if ch.Due > 0 {
 		at := o.now + o.cycles(ch.Due)

@@ -42,7 +42,7 @@ func (e *Engine) open(s *segment, remote, local Addr) {
 	x.acked, x.seen = x.rcvNxt, x.rcvNxt
 	x.told = gatherWindow >> x.rcvScale
 	x.since = e.now
-	x.deadline = e.now + e.cycles(e.cfg.Timeouts.Handshake)
+	x.deadline = e.now + e.cfg.Timeouts.Handshake
 	e.arm(n)
 	e.synAck(x)
 }

@@ -43,7 +43,7 @@ func (e *Engine) closeState(n int32) {
 	}
 	if c.deadline == 0 {
 		c.tries = 0
-		c.deadline = e.now + e.cycles(e.cfg.Timeouts.Held)
+		c.deadline = e.now + e.cfg.Timeouts.Held
 	}
 	e.arm(n)
 }
@@ -53,7 +53,7 @@ func (e *Engine) retire(n int32) {
 	c := &e.t.conns[n]
 	e.drop(c)
 	c.state = timeWait
-	c.app, c.deadline = 0, e.now+e.cycles(e.cfg.Timeouts.TimeWait)
+	c.app, c.deadline = 0, e.now+e.cfg.Timeouts.TimeWait
 	e.arm(n)
 }
 

@@ -3,7 +3,6 @@ package splice
 import (
 	"fmt"
 	"math/bits"
-	"time"
 
 	"github.com/meshnic/meshnic/datapath/sim"
 )
@@ -28,14 +27,27 @@ type Config struct {
 	Timeouts Timeouts
 }
 
-// Timeouts are those that TCP itself has. What HTTP waits for is the App's.
+// Timeouts are those that TCP itself has, in cycles; zero fields take the
+// defaults. What HTTP waits for is the App's.
 type Timeouts struct {
-	Handshake time.Duration // of a client: 5 s
-	Connect   time.Duration // to a server: 5 s, Envoy's connect_timeout
-	SYN       time.Duration // until it is sent again, for the first time: 1 s (RFC 6298 §2.1)
-	Held      time.Duration // until a head of ours is sent again, for the first time: 250 ms, above Linux's delayed ACK of 40 ms and its least RTO of 200 ms
-	Close     time.Duration // until the peer has answered our FIN: 10 s
-	TimeWait  time.Duration // that late segments find a connection that is over: 1 s
+	Handshake sim.Cycle // of a client: 5 s
+	Connect   sim.Cycle // to a server: 5 s, Envoy's connect_timeout
+	SYN       sim.Cycle // until it is sent again, for the first time: 1 s (RFC 6298 §2.1)
+	Held      sim.Cycle // until a head of ours is sent again, for the first time: 250 ms, above Linux's delayed ACK of 40 ms and its least RTO of 200 ms
+	Close     sim.Cycle // until the peer has answered our FIN: 10 s
+	TimeWait  sim.Cycle // that late segments find a connection that is over: 1 s
+}
+
+func (t Timeouts) withDefaults(c sim.Clock) Timeouts {
+	for _, d := range []struct {
+		at *sim.Cycle
+		ms uint64
+	}{{&t.Handshake, 5000}, {&t.Connect, 5000}, {&t.SYN, 1000}, {&t.Held, 250}, {&t.Close, 10_000}, {&t.TimeWait, 1000}} {
+		if *d.at == 0 {
+			*d.at = sim.Cycle(d.ms * (c.Hz / 1000))
+		}
+	}
+	return t
 }
 
 const (
@@ -63,17 +75,7 @@ func (c Config) withDefaults() (Config, error) {
 	if c.MTU < 576 || c.MTU > 65535 {
 		return c, fmt.Errorf("splice: MTU is %d, want 576 to 65535", c.MTU)
 	}
-	for _, d := range []struct {
-		at *time.Duration
-		to time.Duration
-	}{
-		{&c.Timeouts.Handshake, 5 * time.Second}, {&c.Timeouts.Connect, 5 * time.Second}, {&c.Timeouts.SYN, time.Second},
-		{&c.Timeouts.Held, 250 * time.Millisecond}, {&c.Timeouts.Close, 10 * time.Second}, {&c.Timeouts.TimeWait, time.Second},
-	} {
-		if *d.at == 0 {
-			*d.at = d.to
-		}
-	}
+	c.Timeouts = c.Timeouts.withDefaults(c.Clock)
 	return c, nil
 }
 

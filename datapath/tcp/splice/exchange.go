@@ -201,7 +201,7 @@ func (e *Engine) begin(n int32) {
 		e.ack(u)
 		return
 	}
-	u.deadline = e.now + e.cycles(e.cfg.Timeouts.Held)
+	u.deadline = e.now + e.cfg.Timeouts.Held
 	e.arm(x.up)
 	e.sendHeld(u, 0)
 }

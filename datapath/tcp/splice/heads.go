@@ -47,7 +47,7 @@ func (e *Engine) hold(c *conn, n int32, at wire.Seq, b []byte) {
 	}
 	if len(c.held) == 0 {
 		c.heldAt, c.tries = at, 0
-		c.deadline = e.now + e.cycles(e.cfg.Timeouts.Held)
+		c.deadline = e.now + e.cfg.Timeouts.Held
 		e.arm(n)
 	}
 	c.held = e.heads.appendTo(c.held, b)

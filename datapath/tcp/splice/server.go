@@ -88,12 +88,12 @@ func (e *Engine) dial(ep Endpoint) int32 {
 func (e *Engine) syn(n int32) {
 	u := &e.t.conns[n]
 	x := &e.ends[u.ep]
-	end := u.since + e.cycles(e.cfg.Timeouts.Connect)
+	end := u.since + e.cfg.Timeouts.Connect
 	if e.now >= end {
 		e.serverGone(n, Unreachable)
 		return
 	}
-	u.deadline = min(end, e.now+e.cycles(e.cfg.Timeouts.SYN)<<u.tries)
+	u.deadline = min(end, e.now+e.cfg.Timeouts.SYN<<u.tries)
 	e.arm(n)
 	if !x.known {
 		return
@@ -157,7 +157,7 @@ func (e *Engine) synAnswered(n int32, s *segment) {
 			r := header{seq: s.ack, flags: wire.RST}
 			e.count.Forged++
 			e.emit(u, &r, nil)
-			u.deadline = e.now + e.cycles(e.cfg.Timeouts.SYN)/100
+			u.deadline = e.now + e.cfg.Timeouts.SYN/100
 			e.arm(n)
 		}
 	case s.flags.Has(wire.RST):

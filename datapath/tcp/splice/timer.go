@@ -1,8 +1,6 @@
 package splice
 
 import (
-	"time"
-
 	"github.com/meshnic/meshnic/datapath/sim"
 	"github.com/meshnic/meshnic/datapath/wire"
 )
@@ -136,11 +134,6 @@ func (e *Engine) Next() (at sim.Cycle, ok bool) {
 // ms converts cycles to whole milliseconds.
 func (e *Engine) ms(c sim.Cycle) uint64 { return uint64(c) / e.perMS }
 
-// cycles converts a duration.
-func (e *Engine) cycles(d time.Duration) sim.Cycle {
-	return sim.Cycle(uint64(d) / uint64(time.Microsecond) * e.perMS / 1000)
-}
-
 // expired does what is due of connection n.
 func (e *Engine) expired(n int32) {
 	c := &e.t.conns[n]
@@ -161,18 +154,18 @@ func (e *Engine) expired(n int32) {
 		e.gone(n)
 	case c.state == synSent:
 		e.syn(n)
-	case c.tries >= maxTries, c.state >= finWait && e.now-c.since > e.cycles(e.cfg.Timeouts.Close):
+	case c.tries >= maxTries, c.state >= finWait && e.now-c.since > e.cfg.Timeouts.Close:
 		e.unanswered(n)
 	case len(c.held) > 0 && c.sndUna.Before(c.heldEnd()):
 		c.tries++
 		e.count.HeldAgain++
 		e.resend(c)
-		c.deadline = e.now + e.cycles(e.cfg.Timeouts.Held)<<c.tries
+		c.deadline = e.now + e.cfg.Timeouts.Held<<c.tries
 	case c.state >= finWait && c.sndUna != c.sndNxt:
 		c.tries++
 		e.own(c, wire.FIN|wire.ACK, c.sndNxt-1, nil)
-		c.deadline = e.now + e.cycles(e.cfg.Timeouts.Held)<<c.tries
+		c.deadline = e.now + e.cfg.Timeouts.Held<<c.tries
 	case c.state == finWait: // the peer has our FIN and keeps its own
-		c.deadline = c.since + e.cycles(e.cfg.Timeouts.Close) + 1
+		c.deadline = c.since + e.cfg.Timeouts.Close + 1
 	}
 }
