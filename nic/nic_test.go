@@ -289,7 +289,7 @@ func TestConfigurationMistakes(t *testing.T) {
 		{"one port", func(*Config) {}, links("a"), "1 ports, want 2 to 64"},
 		{"same name", func(*Config) {}, links("a", "a"), `two ports are named "a"`},
 		{"null with three", func(c *Config) { c.Program = Null }, links("a", "b", "c"), "a wire between two ports, not 3"},
-		{"unknown program", func(c *Config) { c.Program = "toe" }, links("a", "b"), `unknown program "toe", want one of [null passthrough]`},
+		{"unknown program", func(c *Config) { c.Program = "toe" }, links("a", "b"), `unknown program "toe", want one of [null passthrough offload]`},
 		{"flows", func(c *Config) { c.Flows = 1000 }, links("a", "b"), "1000"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
