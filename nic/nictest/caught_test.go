@@ -120,6 +120,7 @@ func TestBadCardsAreCaught(t *testing.T) {
 			require.NoError(t, err)
 			err = r.Check(nictest.View{Spliced: spliced})
 			require.Error(t, err, tt.name)
+			require.Empty(t, r.Stalls, tt.name)
 			if !spliced {
 				require.ErrorContains(t, err, tt.says, tt.name)
 			}

@@ -18,8 +18,9 @@ type View struct {
 // Check compares what was seen with what was said. It returns what is wrong.
 //
 // A connection that is not Abrupt must have delivered every byte, both ways, and
-// ended by FIN. On one that is, what was received is a beginning of what was to
-// be sent. No request is seen twice.
+// ended by FIN, except that after EndClose the server may see RST. On one that is, what was received is a beginning of what was to
+// be sent. No request is seen twice. A conversation with Stalls counts as abrupt in
+// all its connections.
 func (r *Record) Check(v View) error {
 	var errs []error
 	if !r.Finished {
@@ -36,6 +37,11 @@ func (r *Record) Check(v View) error {
 		errs = append(errs, r.checkServers(v)...)
 	}
 	return errors.Join(errs...)
+}
+
+// abrupt reports whether a connection may end early.
+func (r *Record) abrupt(conn int) bool {
+	return len(r.Stalls) > 0 || r.Conversation.Connections[conn].Abrupt()
 }
 
 // requests returns what the client of a connection has to say.
@@ -101,7 +107,7 @@ func excerpt(b []byte, at int) string {
 
 func (r *Record) checkClient(conn int, v View) error {
 	k, c := &r.Conversation.Connections[conn], r.Clients[conn]
-	abrupt := k.Abrupt()
+	abrupt := r.abrupt(conn)
 	s := &c.Stream
 	if err := compare(s.Sent, r.Conversation.requests(conn), true); err != nil {
 		return fmt.Errorf("sent: %w", err) // the harness's own fault
@@ -148,7 +154,8 @@ func (r *Record) checkServers(v View) (errs []error) {
 			if served[conn]++; served[conn] > 1 {
 				bad(conn, errors.New("came twice"))
 			}
-			abrupt := c.Connections[conn].Abrupt()
+			// After close(2) gVisor answers even an old segment that comes late by RST.
+			abrupt := r.abrupt(conn) || c.Connections[conn].End == EndClose && d.Stream.Ended == Reset
 			if err := compare(seen, r.Clients[conn].Stream.Sent, abrupt); err != nil {
 				bad(conn, err)
 			}
@@ -162,7 +169,7 @@ func (r *Record) checkServers(v View) (errs []error) {
 		}
 	}
 	for conn := range c.Connections {
-		if k := &c.Connections[conn]; !k.Abrupt() && len(k.Exchanges) > 0 && served[conn] == 0 {
+		if !r.abrupt(conn) && len(c.Connections[conn].Exchanges) > 0 && served[conn] == 0 {
 			errs = append(errs, fmt.Errorf("connection %d never came to its server", conn))
 		}
 	}
@@ -174,7 +181,7 @@ func (r *Record) checkServers(v View) (errs []error) {
 func (r *Record) begins(server int, b []byte) bool {
 	for conn := range r.Clients {
 		k := &r.Conversation.Connections[conn]
-		if k.Server == server && (k.Abrupt() || len(k.Exchanges) == 0) && bytes.HasPrefix(r.Clients[conn].Stream.Sent, b) {
+		if k.Server == server && (r.abrupt(conn) || len(k.Exchanges) == 0) && bytes.HasPrefix(r.Clients[conn].Stream.Sent, b) {
 			return true
 		}
 	}

@@ -50,14 +50,21 @@ type Host struct {
 	woken []*socket // whose callbacks are to be called
 
 	sockets map[*socket]struct{} // open
+	watch   watch
 }
 
 var _ TCP = (*Host)(nil)
 
-const nicID = 1
+const (
+	nicID = 1
+	// maxRTO is the longest retransmission timeout. With gVisor's 120 s a run of losses
+	// takes longer than anyone waits.
+	maxRTO = 10 * time.Second
+)
 
 func newHost(w *World, port int, cfg HostConfig) (*Host, error) {
 	h := &Host{Port: port, Addr: cfg.IP.Addr(), w: w, cfg: cfg, sockets: map[*socket]struct{}{}}
+	h.watch = watch{port: port, flows: map[flowKey]*flow{}}
 	h.ep = &endpoint{mtu: uint32(cfg.MTU), mac: tcpip.LinkAddress(cfg.MAC[:])}
 	seed := [32]byte{0: byte(port)}
 	for i := range 8 {
@@ -91,8 +98,8 @@ func newHost(w *World, port int, cfg HostConfig) (*Host, error) {
 // options sets what the stack has an option for. Timestamps and window scaling it
 // always offers: they are taken out of its SYNs instead (see segment.go).
 func (h *Host) options() error {
-	sack := tcpip.TCPSACKEnabled(!h.cfg.NoSACK)
-	list := []tcpip.SettableTransportProtocolOption{&sack}
+	sack, rto := tcpip.TCPSACKEnabled(!h.cfg.NoSACK), tcpip.TCPMaxRTOOption(maxRTO)
+	list := []tcpip.SettableTransportProtocolOption{&sack, &rto}
 	if n := h.atLeast(h.cfg.ReceiveBuffer); n > 0 {
 		fixed := tcpip.TCPModerateReceiveBufferOption(false)
 		list = append(list, &fixed, &tcpip.TCPReceiveBufferSizeRangeOption{Min: MinBuffer, Default: n, Max: max(n, tcp.MaxBufferSize)})

@@ -23,6 +23,7 @@ func aSwitch(ports int) (nictest.Card, error) { return &nictest.Switch{Ports: po
 func hold(t *testing.T, s nictest.Setup) {
 	t.Logf("seeds from %d; again with -seed", *seed)
 	var sum nictest.Faults
+	stalled := 0
 	for i := range *count {
 		c := nictest.Random(*seed + uint64(i))
 		r, err := nictest.Run(c, s)
@@ -35,8 +36,13 @@ func hold(t *testing.T, s nictest.Setup) {
 			t.Fatalf("seed %d: %v\n\nthe smallest that fails:\n%s", c.Seed, err, nictest.Transcript(small, s))
 		}
 		sum.Add(r.Faults)
+		if len(r.Stalls) > 0 {
+			stalled++
+			t.Logf("seed %d: %v", c.Seed, r.Stalls)
+		}
 	}
 	t.Log(sum)
+	require.LessOrEqual(t, stalled, 1+*count/500, "hosts that fall silent by themselves")
 }
 
 func TestSwitch(t *testing.T) { hold(t, nictest.Setup{Card: aSwitch}) }

@@ -32,6 +32,7 @@ type Record struct {
 	*Play
 	Finished bool          // all connections came and went before the limit
 	Took     time.Duration // of virtual time
+	Stalls   []Stall       // of the hosts' own TCPs
 	Frames   int           // that cables delivered or lost
 	Faults   Faults        // of all cables
 	Digest   uint64        // of every frame with its time and place: equal for equal runs
@@ -77,6 +78,7 @@ func Run(c *Conversation, s Setup) (*Record, error) {
 		return nil, errors.Join(err, w.Close())
 	}
 	r.Took = w.Now()
+	r.Stalls = w.Stalls()
 	if s.After > 0 {
 		w.Run(w.Now()+s.After, nil)
 	}

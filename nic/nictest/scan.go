@@ -141,7 +141,7 @@ func (s *scanner) head(at int, h string) {
 	if s.response {
 		status := words[1]
 		m.Target = fields["x-answers"]
-		m.Interim = status[0] == '1'
+		m.Interim = strings.HasPrefix(status, "1")
 		m.Method = s.methods(s.finals)
 		if !m.Interim {
 			s.finals++

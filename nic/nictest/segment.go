@@ -2,7 +2,6 @@ package nictest
 
 import (
 	"bytes"
-	"encoding/binary"
 
 	"github.com/meshnic/meshnic/datapath/wire"
 )
@@ -119,15 +118,21 @@ func merge(a, b []byte, limit int) (frame []byte, ok bool) {
 
 // corrupt changes one byte behind the Ethernet header of an IPv4 frame. A change of
 // one byte never leaves the ones' complement sum over it as it was, so that a
-// receiver that checks can tell.
+// receiver that checks can tell; two may, and so a frame whose checksums are wrong
+// already is left alone. ARP has no checksum.
 func corrupt(frame []byte, pick uint64) bool {
-	if e := wire.Ethernet(frame); !e.Valid() || e.Type() != wire.TypeIPv4 {
-		return false // ARP has no checksum
+	e := wire.Ethernet(frame)
+	if !e.Valid() || e.Type() != wire.TypeIPv4 {
+		return false
 	}
-	body := frame[wire.EthernetLen:]
-	if n := binary.BigEndian.Uint16(body[2:4]); int(n) < len(body) {
-		body = body[:n] // padding is no one's
+	ip := wire.IPv4(e.Payload())
+	if !ip.Valid() || !ip.ChecksumOK() || !wire.L4ChecksumOK(frame) {
+		return false
 	}
+	if _, _, ok := ipv4TCP(frame); ip.Proto() == wire.ProtoTCP && !ok {
+		return false // its header's length lies: nothing was summed
+	}
+	body := ip[:ip.TotalLen()] // padding is no one's
 	body[(pick>>8)%uint64(len(body))] ^= 1 + byte(pick%255)
 	return true
 }

@@ -136,7 +136,17 @@ func (s *socket) Write(p []byte) (int, error) {
 	if e != nil {
 		return 0, failed(e, false)
 	}
+	s.queues(int(n))
 	return int(n), nil
+}
+
+// queues has the host's watch know of bytes, or of a FIN.
+func (s *socket) queues(n int) {
+	r, e := s.ep.GetRemoteAddress()
+	l, e2 := s.ep.GetLocalAddress()
+	if e == nil && e2 == nil {
+		s.h.watch.queues(s.h.Now(), flowKey{r.Addr.As4(), l.Port, r.Port}, n)
+	}
 }
 
 // CloseWrite ends the stream to the peer.
@@ -144,6 +154,7 @@ func (s *socket) CloseWrite() error {
 	if e := s.ep.Shutdown(tcpip.ShutdownWrite); e != nil {
 		return failed(e, false)
 	}
+	s.queues(1)
 	return nil
 }
 

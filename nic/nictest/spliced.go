@@ -28,7 +28,7 @@ func (r *Record) checkSpliced(v View) (errs []error) {
 			switch n := seen[id(conn, i)]; {
 			case n > 1:
 				errs = append(errs, fmt.Errorf("request /%d/%d came to the servers %d times", conn, i, n))
-			case n == 0 && !k.Abrupt():
+			case n == 0 && !r.abrupt(conn):
 				errs = append(errs, fmt.Errorf("request /%d/%d came to no server", conn, i))
 			}
 		}
@@ -54,6 +54,6 @@ func (r *Record) checkMessage(d *Served, m Message, v View, seen map[uint64]int)
 		got = got[m.Start:]
 	}
 	// An answer that closes may come before the body is in, and ends it.
-	cut := k.Abrupt() || i >= k.answered() || k.Exchanges[i].Answer.closes() && k.Exchanges[i].Answer.Early
+	cut := r.abrupt(conn) || i >= k.answered() || k.Exchanges[i].Answer.closes() && k.Exchanges[i].Answer.Early
 	return compare(got, raw, cut)
 }

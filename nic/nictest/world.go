@@ -61,6 +61,7 @@ func NewWorld(cfg WorldConfig) (*World, error) {
 			if hc.NoWindowScale || hc.NoTimestamps {
 				f = withoutOptions(f, hc.NoWindowScale, hc.NoTimestamps)
 			}
+			h.watch.receives(w.Now(), f)
 			h.ep.deliver(f)
 			h.settle()
 		}))
@@ -93,6 +94,14 @@ func (w *World) Host(port int) *Host { return w.hosts[port] }
 
 // Faults returns what the two directions of a port's cable have done.
 func (w *World) Faults(port int) (towards, from Faults) { return w.towards[port].n, w.from[port].n }
+
+// Stalls returns whose TCP has fallen silent so far.
+func (w *World) Stalls() (list []Stall) {
+	for _, h := range w.hosts {
+		list = append(list, h.watch.all(w.Now())...)
+	}
+	return list
+}
 
 // out takes a frame from the card, which keeps it.
 func (w *World) out(port int, frame []byte) {
@@ -128,6 +137,7 @@ func (w *World) rest() {
 				if h.cfg.NoWindowScale || h.cfg.NoTimestamps {
 					f = withoutOptions(f, h.cfg.NoWindowScale, h.cfg.NoTimestamps)
 				}
+				h.watch.sends(w.Now(), f)
 				w.towards[port].send(f)
 				busy = true
 			}
