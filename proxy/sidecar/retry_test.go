@@ -16,6 +16,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/meshnic/meshnic/proxy/conformance"
 	"github.com/meshnic/meshnic/proxy/mesh"
 )
 
@@ -391,7 +392,7 @@ func (c *retried) play(addr string, up *transcript) string {
 		return "left"
 	}
 	b, err := io.ReadAll(conn)
-	if reason(err) != "closed" {
+	if conformance.Reason(err) != "closed" {
 		b = append(b, err.Error()...)
 	}
 	return timeOfDay.ReplaceAllString(string(b), "$1:")
@@ -485,10 +486,10 @@ func bodyOf(head string, r *bufio.Reader) string {
 	}
 	b, err := io.ReadAll(req.Body)
 	if err != nil {
-		return fmt.Sprintf("%s, then %v", abridge(b), err)
+		return fmt.Sprintf("%s, then %v", conformance.Abridge(b), err)
 	}
 	if len(b) == 0 {
 		return ""
 	}
-	return abridge(b)
+	return conformance.Abridge(b)
 }

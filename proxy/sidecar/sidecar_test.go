@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"sync"
@@ -25,6 +26,7 @@ import (
 	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
 
+	"github.com/meshnic/meshnic/proxy/conformance"
 	"github.com/meshnic/meshnic/proxy/mesh"
 )
 
@@ -359,13 +361,8 @@ func TestMalformedFlood(t *testing.T) {
 	})}), Options{Concurrency: 1})
 	rnd := rand.New(rand.NewPCG(1, 2))
 	var seeds [][]byte
-	for _, c := range testcases(t) {
-		for _, st := range c.steps {
-			if st.cmd != "client send" {
-				continue
-			}
-			b, err := st.data()
-			require.NoError(t, err)
+	for _, c := range conformance.Load(t, filepath.Join("..", "conformance", "testdata")) {
+		for _, b := range c.Sends() {
 			if len(b) < 4096 {
 				seeds = append(seeds, b)
 			}

@@ -19,6 +19,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/meshnic/meshnic/proxy/conformance"
 	"github.com/meshnic/meshnic/proxy/mesh"
 )
 
@@ -236,7 +237,7 @@ func shout(addr, text string) string {
 	io.WriteString(c, text)
 	c.(*net.TCPConn).CloseWrite()
 	_, err = io.ReadAll(c)
-	return reason(err) + "\n"
+	return conformance.Reason(err) + "\n"
 }
 
 // What an upstream with TLS sees, and what the client is told when it fails.

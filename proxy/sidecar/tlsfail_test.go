@@ -20,6 +20,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/meshnic/meshnic/internal/failure"
+	"github.com/meshnic/meshnic/proxy/conformance"
 	"github.com/meshnic/meshnic/proxy/mesh"
 )
 
@@ -56,7 +57,7 @@ func TestHandshakeTimeoutWithEnvoy(t *testing.T) {
 		c.SetDeadline(time.Now().Add(5 * time.Second))
 		io.WriteString(c, "\x16\x03\x01\x02\x00")
 		_, err = io.ReadAll(c)
-		return reason(err) + "\n"
+		return conformance.Reason(err) + "\n"
 	})
 }
 

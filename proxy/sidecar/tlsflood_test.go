@@ -14,6 +14,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/meshnic/meshnic/proxy/conformance"
 	"github.com/meshnic/meshnic/proxy/mesh"
 )
 
@@ -77,7 +78,7 @@ func TestHandshakeFlood(t *testing.T) {
 			require.NoError(t, err)
 			mid.SetDeadline(time.Now().Add(5 * time.Second))
 			_, err = io.ReadAll(mid)
-			require.False(t, err != nil && reason(err) == "still open")
+			require.False(t, err != nil && conformance.Reason(err) == "still open")
 			open := make(chan int, 1)
 			for end := time.Now().Add(5 * time.Second); ; time.Sleep(10 * time.Millisecond) {
 				s.workers[0].post(func() { open <- len(s.workers[0].open) })

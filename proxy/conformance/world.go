@@ -1,6 +1,4 @@
-//go:build linux
-
-package sidecar
+package conformance
 
 import (
 	"bytes"
@@ -11,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -39,7 +38,7 @@ type caseConfig struct {
 }
 
 // config reads the case's, which is what it says over what the shared one does.
-func (c *testcase) config(t testing.TB) (out caseConfig) {
+func (c *Case) config(t testing.TB) (out caseConfig) {
 	t.Helper()
 	shared, own := "world", ""
 	for _, s := range c.steps {
@@ -53,11 +52,11 @@ func (c *testcase) config(t testing.TB) (out caseConfig) {
 		}
 	}
 	if shared != "" {
-		b, err := os.ReadFile(filepath.Join("testdata", "conformance", shared+".yaml"))
-		require.NoError(t, err, c.name)
-		require.NoError(t, strict(b, &out), c.name)
+		b, err := os.ReadFile(filepath.Join(filepath.Dir(filepath.Dir(c.path)), shared+".yaml"))
+		require.NoError(t, err, c.Name)
+		require.NoError(t, strict(b, &out), c.Name)
 	}
-	require.NoError(t, strict([]byte(own), &out), c.name)
+	require.NoError(t, strict([]byte(own), &out), c.Name)
 	if out.Clusters == nil {
 		out.Clusters = map[string]map[string]any{}
 	}
@@ -93,35 +92,50 @@ const caseLog = "%REQ(:METHOD)% %REQ(X-ENVOY-ORIGINAL-PATH?:PATH)% %PROTOCOL% %R
 // logPath is the access log of case i below dir.
 func logPath(dir string, i int) string { return filepath.Join(dir, prefix(i)+".log") }
 
-// caseWorld is a bootstrap file with all cases, and their upstreams.
-type caseWorld struct {
-	file  []byte
+// Network is where clients and servers are.
+type Network struct {
+	Dial   func(addr string) (net.Conn, error)
+	Listen func() (net.Listener, error) // at an address of the servers'
+	Hole   string                       // an address that never answers
+	Dead   string                       // the servers' host, of which port 1 is closed
+	Hosts  *regexp.Regexp               // addresses in logs that are 127.0.0.1 in the cases
+}
+
+// World is a bootstrap file with all cases, and their upstreams.
+type World struct {
+	File  []byte
+	cases []Case
+	net   *Network
+	logs  string
 	ports [][]port // by case
 }
 
 // prefix makes the names of a case's parts its own.
 func prefix(i int) string { return fmt.Sprintf("c%d", i) }
 
-// newWorld puts the file together; case i listens on listen[i] and has its access
-// log below logs.
-func newWorld(t testing.TB, all []testcase, listen []string, admin, hole, logs string) *caseWorld {
+// New puts the file together; case i listens on listen[i] and has its access log in
+// a directory of the test's. admin may be empty.
+func New(t testing.TB, all []Case, n *Network, listen []string, admin string) *World {
 	t.Helper()
-	w := &caseWorld{ports: make([][]port, len(all))}
+	w := &World{cases: all, net: n, logs: t.TempDir(), ports: make([][]port, len(all))}
 	var listeners, clusters []any
 	for i := range all {
 		c := all[i].config(t)
 		for _, name := range slices.Sorted(maps.Keys(c.Clusters)) {
-			clusters = append(clusters, w.cluster(t, i, name, c.Clusters[name], hole))
+			clusters = append(clusters, w.cluster(t, i, name, c.Clusters[name]))
 		}
-		listeners = append(listeners, c.listener(t, i, listen[i], logs))
+		listeners = append(listeners, c.listener(t, i, listen[i], w.logs))
 	}
-	file, err := yaml.Marshal(object{
+	file := object{
 		"node":             object{"id": "conformance", "cluster": "conformance"},
-		"admin":            object{"address": socketAddress(t, admin)},
 		"static_resources": object{"listeners": listeners, "clusters": clusters},
-	})
+	}
+	if admin != "" {
+		file["admin"] = object{"address": socketAddress(t, admin)}
+	}
+	var err error
+	w.File, err = yaml.Marshal(file)
 	require.NoError(t, err)
-	w.file = file
 	return w
 }
 
@@ -181,7 +195,7 @@ func rename(v any, names map[string]string) {
 	}
 }
 
-func (w *caseWorld) cluster(t testing.TB, i int, name string, c object, hole string) object {
+func (w *World) cluster(t testing.TB, i int, name string, c object) object {
 	var addresses []string
 	n := 1
 	switch e := c["endpoints"].(type) {
@@ -191,12 +205,12 @@ func (w *caseWorld) cluster(t testing.TB, i int, name string, c object, hole str
 		n = 0
 		for _, a := range e {
 			if a == "blackhole" {
-				a = hole
+				a = w.net.Hole
 			}
-			addresses = append(addresses, a.(string))
+			addresses = append(addresses, strings.Replace(a.(string), "127.0.0.1", w.net.Dead, 1))
 		}
 	}
-	for _, ln := range upstreams(t, n) {
+	for _, ln := range w.upstreams(t, n) {
 		w.ports[i] = append(w.ports[i], port{ln, name})
 		addresses = append(addresses, ln.Addr().String())
 	}
@@ -224,10 +238,10 @@ func socketAddress(t testing.TB, address string) object {
 }
 
 // upstreams opens n listeners.
-func upstreams(t testing.TB, n int) (lns []net.Listener) {
+func (w *World) upstreams(t testing.TB, n int) (lns []net.Listener) {
 	t.Helper()
 	for range n {
-		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		ln, err := w.net.Listen()
 		require.NoError(t, err)
 		t.Cleanup(func() { ln.Close() })
 		lns = append(lns, ln)

@@ -1,6 +1,4 @@
-//go:build linux
-
-package sidecar
+package conformance
 
 import (
 	"bufio"
@@ -62,15 +60,15 @@ func (p *peer) do(w []string, s *step, response bool) string {
 		b := make([]byte, n)
 		n, err := io.ReadFull(p.r, b)
 		if err != nil {
-			return fmt.Sprintf("%d bytes %q, then %s\n", n, b[:n], reason(err))
+			return fmt.Sprintf("%d bytes %q, then %s\n", n, b[:n], Reason(err))
 		}
 		return fmt.Sprintf("%q\n", b)
 	case "closed":
 		b, err := io.ReadAll(p.r)
 		if len(b) > 0 {
-			return fmt.Sprintf("%q, then %s\n", b, reason(err))
+			return fmt.Sprintf("%q, then %s\n", b, Reason(err))
 		}
-		return reason(err) + "\n"
+		return Reason(err) + "\n"
 	case "shutdown":
 		p.Conn.(*net.TCPConn).CloseWrite()
 		return ""
@@ -85,9 +83,9 @@ func (p *peer) do(w []string, s *step, response bool) string {
 	return "unknown step\n"
 }
 
-// reason names the end of a stream. A reset says no more than a close does about
+// Reason names the end of a stream. A reset says no more than a close does about
 // what the proxy decided: it follows from what was left unread.
-func reason(err error) string {
+func Reason(err error) string {
 	if e, ok := err.(net.Error); ok && e.Timeout() {
 		return "still open"
 	}
@@ -111,7 +109,7 @@ func (p *peer) message(response, headOnly bool) string {
 			if line != "" {
 				fmt.Fprintf(&b, "%q, then ", line)
 			}
-			return b.String() + reason(err) + "\n"
+			return b.String() + Reason(err) + "\n"
 		}
 		if line == "\r\n" {
 			break
@@ -148,16 +146,17 @@ func (p *peer) message(response, headOnly bool) string {
 	case length > 0:
 		body := make([]byte, length)
 		n, err := io.ReadFull(p.r, body)
-		b.WriteString(abridge(body[:n]))
+		b.WriteString(Abridge(body[:n]))
 		if err != nil {
-			b.WriteString(", then " + reason(err))
+			b.WriteString(", then " + Reason(err))
 		}
 		b.WriteString("\n")
 	}
 	return b.String()
 }
 
-func abridge(b []byte) string {
+// Abridge quotes b, of a long one its beginning.
+func Abridge(b []byte) string {
 	if len(b) > 200 {
 		return fmt.Sprintf("%q... %d bytes", b[:20], len(b))
 	}
@@ -169,7 +168,7 @@ func abridge(b []byte) string {
 func (p *peer) chunks() string {
 	var data bytes.Buffer
 	fail := func(err error) string {
-		return fmt.Sprintf("chunked %s, then %s\n", abridge(data.Bytes()), reason(err))
+		return fmt.Sprintf("chunked %s, then %s\n", Abridge(data.Bytes()), Reason(err))
 	}
 	for {
 		line, err := p.r.ReadString('\n')
@@ -178,7 +177,7 @@ func (p *peer) chunks() string {
 		}
 		n, err := strconv.ParseUint(strings.TrimSuffix(line, "\r\n"), 16, 31)
 		if err != nil {
-			return fmt.Sprintf("chunked %s, then bad size %q\n", abridge(data.Bytes()), line)
+			return fmt.Sprintf("chunked %s, then bad size %q\n", Abridge(data.Bytes()), line)
 		}
 		if n == 0 {
 			end, err := p.r.ReadString('\n')
@@ -186,9 +185,9 @@ func (p *peer) chunks() string {
 				return fail(err)
 			}
 			if end != "\r\n" {
-				return fmt.Sprintf("chunked %s, then trailer %q\n", abridge(data.Bytes()), end)
+				return fmt.Sprintf("chunked %s, then trailer %q\n", Abridge(data.Bytes()), end)
 			}
-			return fmt.Sprintf("chunked %s\n", abridge(data.Bytes()))
+			return fmt.Sprintf("chunked %s\n", Abridge(data.Bytes()))
 		}
 		if _, err := io.CopyN(&data, p.r, int64(n)); err != nil {
 			return fail(err)

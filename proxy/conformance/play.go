@@ -1,10 +1,7 @@
-//go:build linux
-
-package sidecar
+package conformance
 
 import (
 	"fmt"
-	"net"
 	"strconv"
 	"strings"
 	"time"
@@ -12,7 +9,7 @@ import (
 
 // play holds the conversation with the proxy at addr, whose upstreams are ports,
 // and returns what each step sees.
-func (c *testcase) play(addr string, ports []port) []string {
+func (c *Case) play(n *Network, addr string, ports []port) []string {
 	up := newServer(ports)
 	defer up.close()
 	clients := map[string]*peer{}
@@ -23,7 +20,7 @@ func (c *testcase) play(addr string, ports []port) []string {
 		switch {
 		case w[0] == "config", w[0] == "log", w[0] == "stats":
 		case w[0] == "ask":
-			seen[i] = asks(addr, up, w[1:], s.text)
+			seen[i] = asks(n, addr, up, w[1:], s.text)
 		case w[0] == "upstream":
 			seen[i] = up.do(w[1:], s)
 		case w[0] == "wait":
@@ -34,7 +31,7 @@ func (c *testcase) play(addr string, ports []port) []string {
 			time.Sleep(d)
 		case strings.HasPrefix(w[0], "client"):
 			if clients[w[0]] == nil || w[1] == "open" {
-				conn, err := net.Dial("tcp", addr)
+				conn, err := n.Dial(addr)
 				if err != nil {
 					seen[i] = err.Error() + "\n"
 					return seen
@@ -61,7 +58,7 @@ func (c *testcase) play(addr string, ports []port) []string {
 // are headers with which each request is sent in turn. What is seen is, a line a
 // request, status and body; after "ask answer" the answer's head and body; after
 // "ask seen" the request that the upstream got, but for what is always so.
-func asks(addr string, up *server, how, lines []string) string {
+func asks(n *Network, addr string, up *server, how, lines []string) string {
 	up.echo()
 	var requests, with []string
 	for _, l := range lines {
@@ -81,14 +78,14 @@ func asks(addr string, up *server, how, lines []string) string {
 			if f != "" {
 				line += " | " + f
 			}
-			fmt.Fprintf(&out, "%s => %s\n", line, askOne(addr, up, strings.Join(how, " "), line))
+			fmt.Fprintf(&out, "%s => %s\n", line, askOne(n, addr, up, strings.Join(how, " "), line))
 		}
 	}
 	return out.String()
 }
 
-func askOne(addr string, up *server, how, line string) string {
-	conn, err := net.Dial("tcp", addr)
+func askOne(n *Network, addr string, up *server, how, line string) string {
+	conn, err := n.Dial(addr)
 	if err != nil {
 		return err.Error()
 	}
