@@ -60,7 +60,8 @@ var Table = []Layer{
 	{"proxy/mesh", []string{"proxy/http1", "internal/failure"}, "what a proxy decides: routes, clusters, endpoints"},
 	{"proxy/envoyconf", []string{"proxy/mesh", "internal/failure"}, "Envoy bootstrap files to and from mesh.Config"},
 	{"proxy/conformance", nil, "conversations with a proxy in text files, held with any of them"},
-	{"proxy/sidecar", []string{"proxy/http1", "proxy/mesh", "proxy/envoyconf", "internal/failure"}, "the host proxy: mesh over sockets"},
+	{"proxy/accesslog", []string{"proxy/mesh", "internal/failure"}, "files of access logs, written off the threads that serve"},
+	{"proxy/sidecar", []string{"proxy/accesslog", "proxy/http1", "proxy/mesh", "proxy/envoyconf", "internal/failure"}, "the host proxy: mesh over sockets"},
 
 	{"nic", []string{"datapath/...", "datapath", "hostif", "hostif/segment", "internal/failure"}, "the device: pipelines, ports, counters, loop"},
 

@@ -86,7 +86,7 @@ func (s *Server) Stats() []mesh.Stat {
 	if s.State() == Live {
 		live = 1
 	}
-	add(s.logCounters.stats())
+	add(s.logCounters.Stats())
 	add(s.names.stats())
 	add([]mesh.Stat{
 		{Name: "server.live", Value: live, Gauge: true},

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/meshnic/meshnic/internal/failure"
+	"github.com/meshnic/meshnic/proxy/accesslog"
 	"github.com/meshnic/meshnic/proxy/mesh"
 )
 
@@ -107,7 +108,7 @@ func TestSlowLog(t *testing.T) {
 		require.Equal(t, http.StatusOK, status)
 	}
 	require.Greater(t, stat(t, s, "filesystem.write_failed"), uint64(100))
-	require.LessOrEqual(t, stat(t, s, "filesystem.write_total_buffered"), uint64(2*logBound))
+	require.LessOrEqual(t, stat(t, s, "filesystem.write_total_buffered"), uint64(2*accesslog.Bound))
 	go func() { // so that the server can end
 		for b := make([]byte, 1<<20); ; time.Sleep(time.Millisecond) {
 			if n, err := reader.Read(b); n <= 0 && err != nil && !strings.Contains(err.Error(), "temporarily unavailable") {

@@ -5,53 +5,21 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/meshnic/meshnic/proxy/accesslog"
 	"github.com/meshnic/meshnic/proxy/mesh"
 )
 
-// sink is what a worker has for a log file since it last handed some over.
-type sink struct {
-	file *logFile
-	buf  []byte
-}
-
-// sinksOf returns w's for the logs of a listener.
-func (w *worker) sinksOf(logs []mesh.Log, files map[string]*logFile) (out []*sink) {
-	for i := range logs {
-		f := files[logs[i].Path]
-		s := w.sinks[f]
-		if s == nil {
-			s = &sink{file: f}
-			w.sinks[f] = s
-		}
-		out = append(out, s)
-	}
-	return out
-}
-
 // pruneSinks forgets those of files that no listener writes to any more.
 func (w *worker) pruneSinks() {
-	w.handOver()
-	clear(w.sinks)
 	chains := w.retired
 	for _, l := range w.listeners {
 		chains = append(chains[:len(chains):len(chains)], l.chains...)
 	}
+	var inUse [][]*accesslog.Sink
 	for _, c := range chains {
-		for _, s := range c.sinks {
-			w.sinks[s.file] = s
-		}
+		inUse = append(inUse, c.sinks)
 	}
-}
-
-// handOver gives the lines of this round to the files.
-func (w *worker) handOver() {
-	for _, s := range w.written {
-		if len(s.buf) > 0 {
-			s.file.add(s.buf)
-			s.buf = s.buf[:0]
-		}
-	}
-	w.written = w.written[:0]
+	w.sinks.Keep(inUse...)
 }
 
 // observe begins an entry for d's request, if its listener has a use for one.
@@ -113,12 +81,7 @@ func (d *downstream) log() {
 	d.reach(mesh.RequestOver)
 	e.Now = w.wall(w.now)
 	e.Route = d.route
-	for i, s := range d.l.sinks {
-		if len(s.buf) == 0 {
-			w.written = append(w.written, s)
-		}
-		s.buf = d.l.t.Logs[i].Append(s.buf, e)
-	}
+	w.sinks.Append(d.l.sinks, d.l.t.Logs, e)
 	d.e = nil
 	if len(w.entries) < maxPooled {
 		w.entries = append(w.entries, e)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/meshnic/meshnic/internal/failure"
+	"github.com/meshnic/meshnic/proxy/accesslog"
 	"github.com/meshnic/meshnic/proxy/mesh"
 )
 
@@ -22,7 +23,7 @@ type config struct {
 	up      []*tlsContext        // by cluster
 	buckets []*mesh.Bucket       // by listener, nil where no rate is limited
 	faults  []*mesh.ActiveFaults // by listener; the same where the counters have the same name
-	logs    map[string]*logFile  // by path
+	logs    accesslog.Files      // by path
 	since   time.Time
 }
 
@@ -173,14 +174,14 @@ func (s *Server) Reload(cfg mesh.Config) error {
 			}
 		}
 	}
-	if next.logs, err = s.openLogs(&cfg, old); err != nil {
+	if next.logs, err = accesslog.OpenAll(&cfg, old.logs, s.opt.LogFlush, &s.logCounters); err != nil {
 		if a != nil && a != s.admin.Load() {
 			a.close()
 		}
 		return err
 	}
 	if err := s.install(next, old); err != nil {
-		closeLogs(next.logs, old)
+		next.logs.Close(old.logs)
 		if a != nil && a != s.admin.Load() {
 			a.close()
 		}
@@ -194,7 +195,7 @@ func (s *Server) Reload(cfg mesh.Config) error {
 			was.close()
 		}
 	}
-	closeLogs(old.logs, next)
+	old.logs.Close(next.logs)
 	s.reloads.Add(1)
 	return nil
 }

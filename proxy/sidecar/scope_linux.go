@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/meshnic/meshnic/proxy/accesslog"
 	"github.com/meshnic/meshnic/proxy/mesh"
 )
 
@@ -42,7 +43,7 @@ type chain struct {
 	tc        *mesh.TLSCounters
 	bucket    *mesh.Bucket       // of t's rate limit
 	faults    *mesh.ActiveFaults // of all workers
-	sinks     []*sink            // by t's access logs
+	sinks     []*accesslog.Sink  // by t's access logs
 	drainFrom int64              // when it was taken away, 0 if it was not
 }
 
@@ -114,7 +115,7 @@ func (w *worker) adopt(next *config, fds map[int]int) error {
 		if !c.t.LimitedAs(t) {
 			c.c.Limit = mesh.LimitCounters{} // they had another name
 		}
-		c.t, c.clusters, c.sinks, c.bucket, c.faults = t, clusters, w.sinksOf(t.Logs, next.logs), next.buckets[i], next.faults[i]
+		c.t, c.clusters, c.sinks, c.bucket, c.faults = t, clusters, w.sinks.Of(t.Logs, next.logs), next.buckets[i], next.faults[i]
 		l.chains = append(l.chains, c)
 		l.inspect = l.inspect || len(t.Match.ServerNames) > 0 || t.Match.Transport != ""
 	}

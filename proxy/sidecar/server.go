@@ -25,6 +25,7 @@ import (
 	"time"
 
 	"github.com/meshnic/meshnic/internal/failure"
+	"github.com/meshnic/meshnic/proxy/accesslog"
 	"github.com/meshnic/meshnic/proxy/mesh"
 )
 
@@ -83,16 +84,16 @@ func (o Options) withDefaults() Options {
 
 // Server is a proxy whose listeners are bound.
 type Server struct {
-	opt     Options
-	workers []*worker
-	force   atomic.Pointer[config] // the configuration in force
-	admin   atomic.Pointer[admin]
-	state   atomic.Uint32 // what the admin answers
-	reloads atomic.Uint64
-	names   *names
-	logCounters
-	hostname string
-	started  time.Time
+	opt         Options
+	workers     []*worker
+	force       atomic.Pointer[config] // the configuration in force
+	admin       atomic.Pointer[admin]
+	state       atomic.Uint32 // what the admin answers
+	reloads     atomic.Uint64
+	names       *names
+	logCounters accesslog.Counters
+	hostname    string
+	started     time.Time
 
 	mu      sync.Mutex // of a reload, the beginning and the end
 	running bool
@@ -139,11 +140,11 @@ func (s *Server) open(next *config) error {
 		s.workers = append(s.workers, w)
 	}
 	var err error
-	if next.logs, err = s.openLogs(&next.cfg, nil); err != nil {
+	if next.logs, err = accesslog.OpenAll(&next.cfg, nil, s.opt.LogFlush, &s.logCounters); err != nil {
 		return err
 	}
 	if err := s.install(next, nil); err != nil {
-		closeLogs(next.logs, nil)
+		next.logs.Close(nil)
 		return err
 	}
 	if next.cfg.Admin != "" {
@@ -232,9 +233,13 @@ func (s *Server) release() {
 		w.release()
 	}
 	if c := s.force.Load(); c != nil {
-		closeLogs(c.logs, nil)
+		c.logs.Close(nil)
 		for _, f := range c.logs {
-			f.wait()
+			f.Wait()
 		}
 	}
 }
+
+// ReopenLogs opens the files of the access logs anew, because the old ones were
+// moved away.
+func (s *Server) ReopenLogs() { s.force.Load().logs.Reopen() }

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/meshnic/meshnic/internal/failure"
+	"github.com/meshnic/meshnic/proxy/accesslog"
 	"github.com/meshnic/meshnic/proxy/http1"
 	"github.com/meshnic/meshnic/proxy/mesh"
 )
@@ -66,9 +67,8 @@ type worker struct {
 	clusters  []*cluster
 	retired   []*chain   // by a reload, and still with connections
 	replaced  []*cluster // by a reload, and still with requests
-	sinks     map[*logFile]*sink
-	written   []*sink // in this round
-	accepted  uint64  // connections that were given a number
+	sinks     accesslog.Sinks
+	accepted  uint64 // connections that were given a number
 	ids       *mesh.RequestIDs
 	draw      func() uint64 // numbers by chance
 	seed      uint64
@@ -106,8 +106,7 @@ func newWorker(s *Server, id int) (*worker, error) {
 	w := &worker{
 		s: s, id: id, ep: ep, wake: wake, base: s.started, spare: -1, gone: true,
 		in: make([]byte, readSize), out: make([]byte, 0, 2*readSize), head: new(http1.Head),
-		open:  map[session]struct{}{},
-		sinks: map[*logFile]*sink{},
+		open: map[session]struct{}{},
 	}
 	seed := s.opt.Seed + uint64(id)*0x9e3779b97f4a7c15
 	var key [32]byte
@@ -246,7 +245,7 @@ func (w *worker) settle() {
 		w.dead[i] = nil
 	}
 	w.dead = w.dead[:0]
-	w.handOver()
+	w.sinks.HandOver()
 	if w.draining && len(w.open) == 0 {
 		w.stop = true
 	}
