@@ -64,9 +64,12 @@ type System struct {
 	// proxy and its fewest connections.
 	ProxyKiB *ProxyMemory `json:"proxy_memory_kib,omitempty"`
 	ModelNS  *ModelNS     `json:"model_ns"` // cycles of the modelled card over its clock; nil if no card is in the path
-	EmuUS    *Emu         `json:"emu_us,omitempty"`
+	// Unmodelled says why model_ns is null though a NIC is in the path.
+	Unmodelled string `json:"model_ns_null,omitempty"`
+	EmuUS      *Emu   `json:"emu_us,omitempty"`
 	// ProjectedUS is nil without a card, or without its like-for-like system.
 	ProjectedUS *Projected `json:"projected_us,omitempty"`
+	Added       *Added     `json:"added,omitempty"` // hop: beyond the path without a proxy or NIC
 
 	CDF    []Point `json:"cdf,omitempty"` // wall_us against cumulative share
 	Absent *string `json:"absent"`        // why there are no figures

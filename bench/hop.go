@@ -11,6 +11,7 @@ import (
 	"github.com/meshnic/meshnic/bench/load"
 	"github.com/meshnic/meshnic/nic"
 	"github.com/meshnic/meshnic/proxy/envoyconf"
+	"github.com/meshnic/meshnic/proxy/mesh"
 )
 
 // hopWindow is how long one repeat of a cell lasts.
@@ -77,6 +78,13 @@ func hopCells(ctx context.Context, r *Run, s *rigs) ([]cell, error) {
 		}
 		cells = append(cells, group...)
 	}
+	if r.wanted("nic_offload") {
+		group, err := s.hopOffload(ctx, hosts, core, one)
+		if err != nil {
+			return nil, err
+		}
+		cells = append(cells, group...)
+	}
 	for _, p := range hopProxies {
 		if !r.wanted(p.name) {
 			continue
@@ -99,9 +107,42 @@ func hopCells(ctx context.Context, r *Run, s *rigs) ([]cell, error) {
 		}
 	}
 	cells = append(cells, one(direct, "floor", 0, "127.0.0.1:8080")...)
-	for _, c := range r.connections(1, 8, 64) {
-		cells = append(cells, cell{name: "nic_offload", connections: c, hops: 1, absent: notBuilt})
+	for i := range cells {
+		if cells[i].hops > 0 {
+			cells[i].beside = hopBeside
+		}
 	}
+	return cells, nil
+}
+
+// hopBeside are the systems that what a hop adds is compared with.
+var hopBeside = []string{"envoy", "haproxy", "nginx"}
+
+// hopOffload is the NIC's proxy in front of the null server: one listener, or one
+// whose endpoint is the other's address.
+func (s *rigs) hopOffload(ctx context.Context, hosts []lab.Host, core []int, group func(g *rig, name string, hops int, target string) []cell) ([]cell, error) {
+	var inbound, outbound string
+	g, err := s.up(ctx, func(ctx context.Context) (*rig, error) { return s.run.rig(ctx, "hopoff", lab.Ports, hosts, core) },
+		func(g *rig) error {
+			inbound, outbound = g.vip(0)+":8080", g.vip(1)+":8080"
+			cfg := mesh.Config{
+				Node:      "nic",
+				Listeners: []mesh.Listener{relayAt("inbound", inbound, "inbound"), relayAt("outbound", outbound, "outbound")},
+				Clusters:  []mesh.Cluster{cluster("inbound", g.lab.IP("server")+":8080"), cluster("outbound", inbound)},
+			}
+			if err := g.startProxyNIC(ctx, "hop/nic_offload.yaml", cfg); err != nil {
+				return err
+			}
+			return g.nullServer("server", "0.0.0.0:8080")
+		})
+	if err != nil {
+		return nil, err
+	}
+	cells := append(group(g, "nic_offload", 1, inbound), group(g, "nic_offload", 2, outbound)...)
+	for i := range cells {
+		cells[i].like, cells[i].unmodelled = "direct", noProxyStages
+	}
+	cells[0].measure = g.withMemory("nic_offload", inbound, cells[0].measure)
 	return cells, nil
 }
 

@@ -17,6 +17,8 @@ type cell struct {
 	hops        int
 	like        string // through a NIC: the same path without one
 	absent      string
+	unmodelled  string   // through a NIC: why there is no model time
+	beside      []string // systems that what it adds is compared with
 	// measure runs the work once and returns what it saw.
 	measure func(ctx context.Context) (sample, error)
 }
@@ -89,14 +91,30 @@ func summarise(cells []cell, samples [][]sample) []System {
 		connections int
 	}
 	by := map[at][]sample{}
+	type hop struct {
+		at
+		hops int
+	}
+	hops := map[hop][]sample{}
 	for i, c := range cells {
+		hops[hop{at{c.name, c.connections}, c.hops}] = samples[i]
 		if k := (at{c.name, c.connections}); by[k] == nil {
 			by[k] = samples[i]
 		}
 	}
 	rows := make([]System, len(cells))
 	for i, c := range cells {
-		rows[i] = row(c, samples[i], by[at{cells[0].name, c.connections}])
+		baseline := by[at{cells[0].name, c.connections}]
+		rows[i] = row(c, samples[i], baseline)
+		if c.beside != nil {
+			others := map[string][]sample{}
+			for _, name := range c.beside {
+				if o := hops[hop{at{name, c.connections}, c.hops}]; o != nil && name != c.name {
+					others[name] = o
+				}
+			}
+			rows[i].Added = added(samples[i], baseline, cells[0].name, others)
+		}
 		if like := by[at{c.like, c.connections}]; c.like != "" {
 			rows[i].EmuUS = emu(samples[i], like, c.like)
 			rows[i].ProjectedUS = projected(samples[i], like, c.like)
@@ -111,6 +129,7 @@ func row(c cell, samples, baseline []sample) System {
 		s.Absent = &c.absent
 		return s
 	}
+	s.Unmodelled = c.unmodelled
 	at := func(of func(sample) float64) []float64 {
 		var v []float64
 		for _, x := range samples {

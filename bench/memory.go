@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/meshnic/meshnic/bench/lab"
 	"github.com/meshnic/meshnic/bench/load"
 )
 
@@ -32,7 +31,7 @@ func (g *rig) withMemory(name, target string, measure func(context.Context) (sam
 
 // idleMemory returns the KiB a proxy has in memory with idle connections.
 func (g *rig) idleMemory(ctx context.Context, name, target string) (int64, error) {
-	var proxied *lab.Process
+	proxied := g.nic // whose program is a proxy, or that there is none of
 	for _, p := range g.procs[proxy] {
 		if p.Name == name && p.Host == "server" {
 			proxied = p

@@ -12,13 +12,15 @@ import (
 // what each proxy of the hop experiment does.
 func relay(node, listen, upstream string) mesh.Config {
 	return mesh.Config{
-		Node: node,
-		Listeners: []mesh.Listener{{
-			Name: node, Address: listen, StatPrefix: node,
-			VirtualHosts: []mesh.VirtualHost{toCluster("any", []string{"*"}, "upstream")},
-		}},
-		Clusters: []mesh.Cluster{cluster("upstream", upstream)},
+		Node:      node,
+		Listeners: []mesh.Listener{relayAt(node, listen, "upstream")},
+		Clusters:  []mesh.Cluster{cluster("upstream", upstream)},
 	}
+}
+
+func relayAt(name, listen, cluster string) mesh.Listener {
+	return mesh.Listener{Name: name, Address: listen, StatPrefix: name,
+		VirtualHosts: []mesh.VirtualHost{toCluster("any", []string{"*"}, cluster)}}
 }
 
 func toCluster(name string, domains []string, cluster string) mesh.VirtualHost {

@@ -32,8 +32,11 @@ func CheckSystems(names []string) error {
 // notBuilt says why a row that the paper or the design names has no figures.
 const notBuilt = "not built yet"
 
-// nicMode is how nic_passthrough is attached where an experiment has only one:
-// AF_XDP, or AF_PACKET where that is not to be had.
+// noProxyStages says why a NIC's proxy has no model time.
+const noProxyStages = "no built-in pipeline has the proxy's stages"
+
+// nicMode is how the NIC is attached where an experiment has only one way: AF_XDP,
+// or AF_PACKET where that is not to be had.
 func (r *Run) nicMode() string {
 	if r.modeAbsent("xdp") == "" {
 		return "xdp"

@@ -44,7 +44,7 @@ func benchJSON(t *testing.T, args ...string) (raw map[string]any, doc bench.Docu
 // The output contract, on real traffic.
 func TestBenchHopContract(t *testing.T) {
 	hostiftest.NeedNet(t, netns.Probe)
-	raw, doc := benchJSON(t, "hop", "--systems", "sidecar,nic_passthrough,envoy", "-c", "1,4", "--envoy", "/no/such/envoy")
+	raw, doc := benchJSON(t, "hop", "--systems", "sidecar,nic_passthrough,nic_offload,envoy", "-c", "1,4", "--envoy", "/no/such/envoy")
 	require.Equal(t, "meshnic.bench/1", raw["schema"])
 	require.Equal(t, "hop", raw["experiment"])
 	require.NotEmpty(t, doc.Manifest.Kernel)
@@ -60,7 +60,7 @@ func TestBenchHopContract(t *testing.T) {
 		}
 		seen[s.Name]++
 		switch s.Name {
-		case "nic_offload", "envoy":
+		case "envoy":
 			require.NotNil(t, s.Absent, s.Name)
 			require.Nil(t, s.WallUS, "what is absent has no figures")
 			continue
@@ -75,14 +75,18 @@ func TestBenchHopContract(t *testing.T) {
 			require.Equal(t, 1.0, s.Ratio.P50)
 		}
 		require.Equal(t, s.Name == "nic_passthrough", s.ModelNS != nil, "%s: model time where a card is in the path", s.Name)
-		require.Equal(t, s.Name == "nic_passthrough", s.CPU.NIC > 0, "%s: CPU of a NIC where one is", s.Name)
+		require.Equal(t, s.Name == "nic_offload", s.Unmodelled != "", "%s: why there is no model time where a NIC is", s.Name)
+		require.Equal(t, strings.HasPrefix(s.Name, "nic_"), s.CPU.NIC > 0, "%s: CPU of a NIC where one is", s.Name)
+		require.Equal(t, strings.HasPrefix(s.Name, "nic_"), s.EmuUS != nil, s.Name)
+		require.Equal(t, s.Hops > 0, s.Added != nil, s.Name)
 		if s.Name == "sidecar" {
 			require.NotZero(t, s.CPU.Proxy)
 		}
-		memory := s.Name == "sidecar" && s.Hops == 1 && s.Connections == 1
+		memory := (s.Name == "sidecar" || s.Name == "nic_offload") && s.Hops == 1 && s.Connections == 1
 		require.Equal(t, memory, s.ProxyKiB != nil && s.ProxyKiB.Idle1000 > 4096, "%s: memory with idle connections, once a proxy", s.Name)
 	}
-	require.Equal(t, map[string]int{"direct": 2, "nic_passthrough": 2, "sidecar": 4, "envoy": 4, "floor": 2, "nic_offload": 2}, seen)
+	require.Equal(t, map[string]int{"direct": 2, "nic_passthrough": 2, "nic_offload": 4, "sidecar": 4, "envoy": 4, "floor": 2}, seen)
+	require.NotEmpty(t, doc.Manifest.Files["hop/nic_offload.yaml"])
 }
 
 // A page of Bookinfo is whole behind every system that is ours.
