@@ -132,6 +132,4 @@ func TestChecksAreValidated(t *testing.T) {
 	require.NoError(t, cfg.Validate())
 	cfg.Clusters[0].OriginalDst, cfg.Clusters[0].Endpoints = true, nil
 	require.ErrorContains(t, cfg.Validate(), "health_check: is for endpoints, and there are none")
-	cfg.Clusters[0].TLS = &ClientTLS{}
-	require.ErrorContains(t, cfg.Validate(), "health_check: over TLS is not supported yet")
 }

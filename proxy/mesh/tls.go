@@ -151,15 +151,6 @@ func (v *validator) source(path string, s *Source) {
 	}
 }
 
-// plain checks that a TCP proxy's cluster has no TLS.
-func (v *validator) plain(path, cluster string, all []Cluster) {
-	for i := range all {
-		if all[i].Name == cluster && all[i].TLS != nil {
-			v.fail(path, "cluster %q has TLS, which is for HTTP alone", cluster)
-		}
-	}
-}
-
 // chain checks what makes l one filter chain among others.
 func (v *validator) chain(path string, l *Listener) {
 	if l.Match.Port > 65535 {
@@ -172,9 +163,6 @@ func (v *validator) chain(path string, l *Listener) {
 		if n == "" || strings.Contains(strings.TrimPrefix(n, "*."), "*") {
 			v.fail(fmt.Sprintf("%s.filter_chain_match.server_names[%d]", path, i), "is %q, want a name or *.name", n)
 		}
-	}
-	if l.TCP != nil && (l.TLS != nil || len(l.Match.ServerNames) > 0 || l.Match.Transport != "") {
-		v.fail(path+".tcp_proxy", "is beside TLS, which is for HTTP alone")
 	}
 	if l.TLS != nil {
 		v.tls(path+".tls", &l.TLS.TLS, true)

@@ -58,12 +58,6 @@ func (c *Config) Validate() error {
 		v.filters(path+".http_filters", l)
 		v.virtualHosts(path, l)
 		v.tcp(path, l)
-		if l.TCP != nil {
-			v.plain(path+".tcp_proxy.cluster", l.TCP.Cluster, c.Clusters)
-			for j, w := range l.TCP.Clusters {
-				v.plain(fmt.Sprintf("%s.tcp_proxy.weighted_clusters[%d]", path, j), w.Name, c.Clusters)
-			}
-		}
 	}
 	return errors.Join(v.errs...)
 }
@@ -107,9 +101,7 @@ func (v *validator) cluster(path string, c *Cluster) {
 		v.budget(path+".circuit_breakers.retry_budget", c.Breakers.Budget)
 	}
 	v.outliers(path+".outlier_detection", c.Outliers)
-	if v.check(path+".health_check", c.Check); c.Check != nil && c.TLS != nil {
-		v.fail(path+".health_check", "over TLS is not supported yet")
-	}
+	v.check(path+".health_check", c.Check)
 	if c.Panic != nil && !(*c.Panic >= 0 && *c.Panic <= 100) {
 		v.fail(path+".healthy_panic_threshold", "is %g, want 0 to 100", *c.Panic)
 	}

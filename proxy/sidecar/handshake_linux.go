@@ -29,7 +29,7 @@ func (l *listener) admit(fd int, dst netip.AddrPort) {
 		l.undecided.c.NoChain++
 		unix.Close(fd)
 	case c.t.TCP != nil:
-		w.relay(fd, c, dst)
+		w.relay(fd, c, dst, nil)
 	default:
 		if d := w.accept(fd, c, dst); d != nil && c.tls != nil {
 			d.encrypt(c.tls.config)
@@ -173,12 +173,17 @@ func (d *downstream) look() bool {
 		return false
 	case first[0] == recordHandshake:
 		d.encrypt(&tls.Config{GetConfigForClient: d.hello})
+		d.tls.keeps = true
 		return true
 	}
 	c := d.arrived.pick(d.fd, d.dst, "", "raw_buffer")
 	if c == nil {
 		d.l.c.NoChain++
 		d.shut(false)
+		return false
+	}
+	if c.t.TCP != nil {
+		d.handOver(c, nil)
 		return false
 	}
 	d.become(c)
@@ -194,10 +199,15 @@ func (d *downstream) look() bool {
 // hello is crypto/tls's question by which configuration hello is answered.
 func (d *downstream) hello(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 	c := d.arrived.pick(d.fd, d.dst, strings.ToLower(hello.ServerName), "tls")
-	if c == nil || c.tls == nil {
+	switch {
+	case c != nil && c.t.TCP != nil:
+		d.tls.mute = true
+		return nil, &toTCP{c}
+	case c == nil || c.tls == nil:
 		d.tls.mute = true // Envoy closes without a word
 		return nil, errNoChain
 	}
+	d.tls.keeps, d.tls.kept = false, nil
 	d.become(c)
 	d.countTLS()
 	// The keys of tickets belong to the configuration of the connection, which
@@ -219,8 +229,35 @@ func (d *downstream) become(c *chain) {
 	}
 }
 
+// toTCP ends a handshake that is not ours: the connection is for the TCP proxy of
+// a filter chain.
+type toTCP struct{ chain *chain }
+
+func (*toTCP) Error() string { return "sidecar: the connection is for a TCP proxy" }
+
+// handOver makes d, of which that was not known, a connection of c's TCP proxy. read
+// is what the client has sent so far.
+func (d *downstream) handOver(c *chain, read []byte) {
+	w, u := d.w, d.l.c
+	if d.tls != nil {
+		d.tls.close()
+		d.tls = nil
+	}
+	u.CxTotal--
+	u.CxActive--
+	delete(w.open, d)
+	fd := d.sock.leave()
+	w.dead = append(w.dead, d.bury)
+	w.relay(fd, c, d.dst, read)
+}
+
 // refuse ends a connection whose handshake has failed.
 func (d *downstream) refuse(err error) {
+	var to *toTCP
+	if errors.As(err, &to) {
+		d.handOver(to.chain, d.tls.kept)
+		return
+	}
 	if errors.Is(err, errNoChain) {
 		d.l.c.NoChain++
 	} else {

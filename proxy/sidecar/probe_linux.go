@@ -63,21 +63,7 @@ func (p *probe) begin() {
 	p.asking, p.in, p.head = true, p.in[:0], nil
 	if p.fd < 0 {
 		p.sock = sock{w: w, h: p, fd: -1, slot: -1, t: timer{fire: p.late}}
-		pool := p.cl.pool(w, p.host)
-		fd, err := unix.Socket(pool.family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
-		if err == nil {
-			if err = unix.Connect(fd, pool.addr); err == unix.EINPROGRESS {
-				err = nil
-			}
-			if p.fd = fd; err == nil {
-				err = w.register(&p.sock, edges)
-			}
-			if err != nil {
-				unix.Close(fd)
-				p.fd = -1
-			}
-		}
-		if err != nil {
+		if err := p.cl.pool(w, p.host).dial(&p.sock); err != nil {
 			p.end(mesh.CheckLost)
 			return
 		}
@@ -119,11 +105,7 @@ func (p *probe) lost() {
 
 func (p *probe) ready() {
 	if p.connecting {
-		if !p.wr {
-			return
-		}
-		if e, err := unix.GetsockoptInt(p.fd, unix.SOL_SOCKET, unix.SO_ERROR); err != nil || e != 0 {
-			p.lost()
+		if !p.connected() {
 			return
 		}
 		p.connecting = false
@@ -146,6 +128,36 @@ func (p *probe) ready() {
 			return
 		}
 	}
+}
+
+// connected goes on with the connection, and with its TLS if the cluster has that.
+// It reports whether it is there.
+func (p *probe) connected() bool {
+	cl := p.cl
+	if p.tls == nil {
+		if !p.wr {
+			return false
+		}
+		if e, err := unix.GetsockoptInt(p.fd, unix.SOL_SOCKET, unix.SO_ERROR); err != nil || e != 0 {
+			p.lost()
+			return false
+		}
+		if cl.tls == nil {
+			return true
+		}
+		p.tls = newSecure(&p.sock, cl.tls.other, true, cl.tc, p.host.Addr)
+	}
+	if p.blocked() && !p.flush() || !p.tls.handshake() {
+		return false
+	}
+	if err := p.tls.err; err != nil {
+		tallyFailure(cl.tc, err)
+		p.lost()
+		return false
+	}
+	state := p.tls.conn.ConnectionState()
+	tally(cl.tc, &state)
+	return true
 }
 
 // over is called at the end of the stream.

@@ -4,6 +4,7 @@ package sidecar
 
 import (
 	"bufio"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
@@ -28,10 +29,21 @@ type checkedOn struct {
 	want   string // who answers; - is nobody
 }
 
-func checkStories() []checkedOn {
+func checkStories(w *secureWorld) []checkedOn {
 	expect := func(c *mesh.HealthCheck) { c.HTTP.Expected = []mesh.StatusRange{{Start: 200, End: 202}} }
 	tcp := func(t mesh.TCPCheck) func(c *mesh.HealthCheck, _ *mesh.Cluster) {
 		return func(c *mesh.HealthCheck, _ *mesh.Cluster) { c.HTTP, c.TCP = nil, &t }
+	}
+	secure := func(c *mesh.HealthCheck, cl *mesh.Cluster) {
+		cfg := mesh.Config{Clusters: []mesh.Cluster{*cl}}
+		*cl = w.originate(cfg).Clusters[0]
+	}
+	both := func(all ...func(c *mesh.HealthCheck, cl *mesh.Cluster)) func(c *mesh.HealthCheck, cl *mesh.Cluster) {
+		return func(c *mesh.HealthCheck, cl *mesh.Cluster) {
+			for _, f := range all {
+				f(c, cl)
+			}
+		}
 	}
 	say := []byte("GET /health HTTP/1.1\r\nhost: x\r\n\r\n")
 	return []checkedOn{
@@ -78,14 +90,55 @@ func checkStories() []checkedOn {
 		{"jitter", func(c *mesh.HealthCheck, _ *mesh.Cluster) {
 			c.InitialJitter, c.Jitter, c.JitterPercent = 50*time.Millisecond, 20*time.Millisecond, 10
 		}, "wait 300ms, ask 0, 0=503, wait 600ms, ask 0", "0 X"},
+		{"TLS", secure, "ask 0, 0=503, wait 500ms, ask 0, 0=200, wait 700ms, ask 0", "0 X 0"},
+		{"TLS, a body, chunks, the end of the stream", secure, "0=body, 1=chunks, 2=stream, wait 600ms, ask 0, ask 1, ask 2", "0 1 2"},
+		{"TLS, losses", secure, "0=close, wait 600ms, ask 0, 0=200, wait 700ms, ask 0", "X 0"},
+		{"TLS, no answer in time", both(secure, func(c *mesh.HealthCheck, _ *mesh.Cluster) { c.Timeout = 250 * time.Millisecond }), "0=hang, wait 1000ms, ask 0", "X"},
+		{"TLS, a connection for each", both(secure, func(c *mesh.HealthCheck, _ *mesh.Cluster) { c.Once = true }), "wait 400ms, ask 0, 0=503, wait 500ms, ask 0", "0 X"},
+		{"TLS, ALPN", both(secure, func(_ *mesh.HealthCheck, cl *mesh.Cluster) { cl.TLS.ALPN = []string{"http/1.1"} }), "ask 0", "0"},
+		{"TLS, another name", both(secure, func(_ *mesh.HealthCheck, cl *mesh.Cluster) {
+			cl.TLS.Validation = w.ca.validation("spiffe://mesh/nobody")
+		}), "wait 400ms, ask 0", "-"},
+		{"TLS, and one speaks clear text", both(secure, func(_ *mesh.HealthCheck, cl *mesh.Cluster) { cl.Endpoints[0].Address = clearText }), "wait 400ms, ask 0", "X"},
+		{"TLS, a connection is enough", both(secure, tcp(mesh.TCPCheck{})), "wait 400ms, ask 0", "0"},
+		{"TLS, a connection of another name", both(secure, tcp(mesh.TCPCheck{}), func(_ *mesh.HealthCheck, cl *mesh.Cluster) {
+			cl.TLS.Validation = w.ca.validation("spiffe://mesh/nobody")
+		}), "wait 400ms, ask 0", "-"},
+		{"TLS, bytes", both(secure, func(c *mesh.HealthCheck, cl *mesh.Cluster) {
+			tcp(mesh.TCPCheck{Send: say, Receive: [][]byte{[]byte("HTTP/1.1 2"), []byte("-length: ")}})(c, cl)
+			c.Timeout = 250 * time.Millisecond
+		}), "1=body, wait 600ms, ask 1, 0=503, wait 1000ms, ask 0", "1 X"},
 	}
 }
+
+// clearText stands for the address of an endpoint that has no TLS, among others
+// that have.
+const clearText = "127.0.0.1:9"
 
 // patient is an endpoint whose answers to checks can be changed.
 type patient struct {
 	mu   sync.Mutex
 	mode string
 	head string // of the first check
+	hi   string // what is asked for in the first TLS handshake
+}
+
+// secured is serve behind TLS.
+func (p *patient) secured(w *secureWorld, who int) func(c net.Conn, r *bufio.Reader) {
+	config, serve := w.tlsServer(w.server), p.serve(who)
+	config.GetConfigForClient = func(h *tls.ClientHelloInfo) (*tls.Config, error) {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if p.hi == "" {
+			p.hi = fmt.Sprintf("sni=%q alpn=%q", h.ServerName, h.SupportedProtos)
+		}
+		return nil, nil
+	}
+	return func(c net.Conn, _ *bufio.Reader) {
+		tc := tls.Server(c, config)
+		serve(tc, bufio.NewReader(tc))
+		tc.Close()
+	}
 }
 
 func (p *patient) set(mode string) {
@@ -148,7 +201,8 @@ func (p *patient) serve(who int) func(c net.Conn, r *bufio.Reader) {
 // TestChecks plays every story through both proxies: who answers, what a check
 // looks like, and what the counters say in the end, are the same.
 func TestChecks(t *testing.T) {
-	all := checkStories()
+	w := newSecureWorld(t)
+	all := checkStories(w)
 	cfg := mesh.Config{Admin: "127.0.0.1:0"}
 	patients := make([][]*patient, len(all))
 	for i, s := range all {
@@ -165,6 +219,15 @@ func TestChecks(t *testing.T) {
 		if s.change != nil {
 			s.change(c.Check, &c)
 		}
+		if c.TLS != nil {
+			for who, p := range patients[i] {
+				if c.Endpoints[who].Address == clearText {
+					c.Endpoints[who].Address = answer(t, func(c net.Conn, _ *bufio.Reader) { io.WriteString(c, "220 hello\r\n") })
+				} else {
+					c.Endpoints[who].Address = answer(t, p.secured(w, who))
+				}
+			}
+		}
 		cfg.Clusters = append(cfg.Clusters, c)
 		cfg.Listeners = append(cfg.Listeners, mesh.Listener{Name: name, StatPrefix: name, Address: "127.0.0.1:0", VirtualHosts: []mesh.VirtualHost{{
 			Name: "any", Domains: []string{"*"}, Routes: []mesh.Route{{Prefix: "/", Cluster: name, Hash: []mesh.HashPolicy{{Header: "x-user"}}}}}}})
@@ -176,7 +239,7 @@ func TestChecks(t *testing.T) {
 			begin, _, _ := strings.Cut(s.steps, "begin")
 			for who, p := range patients[i] {
 				p.mu.Lock()
-				p.mode, p.head = "200", ""
+				p.mode, p.head, p.hi = "200", "", ""
 				p.mu.Unlock()
 				if strings.Contains(s.steps, "begin") && strings.Contains(begin, fmt.Sprintf("%d=503", who)) {
 					p.set("503")
@@ -221,6 +284,9 @@ func TestChecks(t *testing.T) {
 			for _, name := range []string{"attempt", "success", "failure", "network_failure"} {
 				require.Equal(t, envoys[p+"health_check."+name] > 0, stats[p+"health_check."+name] > 0, name)
 			}
+			for _, name := range []string{"handshake", "fail_verify_san", "fail_verify_error", "connection_error", "no_certificate"} {
+				require.Equal(t, envoys[p+"ssl."+name] > 0, stats[p+"ssl."+name] > 0, name)
+			}
 		})
 	}
 }
@@ -253,7 +319,7 @@ func (s *checkedOn) play(addr string, users []string, patients []*patient) strin
 	p := patients[1]
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return strings.Join(who, " ") + "\n" + p.head
+	return strings.Join(who, " ") + "\n" + p.head + p.hi
 }
 
 // A reload ends the checks of what is gone, and begins those of what is new.

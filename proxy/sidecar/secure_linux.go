@@ -36,6 +36,9 @@ type secure struct {
 
 	sealing bool // records go into the worker's cipher, not to the socket
 	mute    bool // nothing more is sent
+
+	keeps bool // what is read is kept in kept
+	kept  []byte
 }
 
 // newSecure puts TLS on s, the client's part of it if client is true. handshake
@@ -81,7 +84,7 @@ func (t *secure) read(b []byte) (n int, eof bool) {
 		return 0, false
 	}
 	if t.err == nil {
-		if t.err = err; err != io.EOF && err != io.ErrUnexpectedEOF {
+		if t.err = err; t.s.cut || err != io.EOF && err != io.ErrUnexpectedEOF {
 			t.c.ConnectionError++
 		}
 	}
@@ -95,6 +98,11 @@ func (t *secure) seal(b []byte) []byte {
 	t.conn.Write(b)
 	t.sealing = false
 	return w.cipher
+}
+
+// failed reports whether the stream ended in anything but its end.
+func (t *secure) failed() bool {
+	return t.err != nil && t.err != io.EOF && t.err != io.ErrUnexpectedEOF
 }
 
 // close ends the stream, so that the peer knows that it has all of it. A handshake
@@ -120,7 +128,12 @@ func (t *secure) Read(b []byte) (int, error) {
 			t.more, t.s.rd = t.s.rd, true
 			switch {
 			case n > 0:
+				if t.keeps {
+					t.kept = append(t.kept, b[:n]...)
+				}
 				return n, nil
+			case eof && t.yield != nil && t.s.cut:
+				return 0, errCut
 			case eof && t.yield != nil:
 				return 0, errLeft
 			case eof:

@@ -22,6 +22,7 @@ type sock struct {
 	bad  bool    // a write failed
 	cut  bool    // the stream ended with a reset
 	tls  *secure // nil for clear text
+	head []byte  // what was read before, and comes first
 	out  []byte
 	off  int // bytes of out already written
 	t    timer
@@ -41,6 +42,11 @@ func (s *sock) read(b []byte) (n int, eof bool) {
 
 // receive reads what came over the wire.
 func (s *sock) receive(b []byte) (n int, eof bool) {
+	if len(s.head) > 0 {
+		n = copy(b, s.head)
+		s.head = s.head[n:]
+		return n, false
+	}
 	for {
 		n, e := sysRead(s.fd, b)
 		switch {
@@ -131,6 +137,14 @@ func (s *sock) fail() {
 	}
 }
 
+// leave gives up the socket without closing it.
+func (s *sock) leave() (fd int) {
+	fd = s.fd
+	unix.EpollCtl(s.w.ep, unix.EPOLL_CTL_DEL, fd, nil)
+	s.forget()
+	return fd
+}
+
 // close closes the socket. Its memory may be used again after this round of
 // events.
 func (s *sock) close() {
@@ -138,6 +152,10 @@ func (s *sock) close() {
 		s.tls.close()
 	}
 	unix.Close(s.fd)
+	s.forget()
+}
+
+func (s *sock) forget() {
 	s.fd = -1
 	s.w.timers.remove(&s.t)
 	s.w.unregister(s.slot)

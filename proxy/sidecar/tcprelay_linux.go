@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/meshnic/meshnic/proxy/mesh"
 )
 
 // tcpRelay is a connection of a TCP proxy: the client's, and the one to an endpoint
@@ -16,9 +18,12 @@ type tcpRelay struct {
 	p        *pool // of the endpoint; its connections are not used
 	down, up half
 	attempts int
-	counts   bool // among p's busy
-	linked   bool // the endpoint has accepted
-	upLast   bool // of the ends of the two streams so far, the endpoint's came last
+	counts   bool  // among p's busy
+	linked   bool  // the endpoint has accepted
+	opening  bool  // the client's TLS handshake is not over
+	openBy   int64 // when it has to be, 0 for whenever
+	idleAt   int64 // when nothing will have moved for too long, 0 for never
+	upLast   bool  // of the ends of the two streams so far, the endpoint's came last
 	over     bool
 }
 
@@ -33,11 +38,12 @@ type half struct {
 	shut  bool    // nor do we
 }
 
-// relay passes on fd, a client's connection.
-func (w *worker) relay(fd int, l *chain, dst netip.AddrPort) {
+// relay passes on fd, a client's connection, of which head was read before. Its TLS
+// waits until there is a connection to pass it on to, as Envoy's does.
+func (w *worker) relay(fd int, l *chain, dst netip.AddrPort, head []byte) {
 	c := l.c
 	r := &tcpRelay{l: l}
-	r.down.sock = sock{w: w, h: &r.down, fd: fd, t: timer{fire: r.idle}}
+	r.down.sock = sock{w: w, h: &r.down, fd: fd, t: timer{fire: r.late}, head: head, rd: len(head) > 0}
 	r.up.sock = sock{w: w, h: &r.up, fd: -1, slot: -1, t: timer{fire: r.slow}}
 	r.down.r, r.down.other, r.down.in, r.down.out = r, &r.up, &c.CxRxBytes, &c.CxTxBytes
 	r.up.r, r.up.other = r, &r.down
@@ -49,6 +55,13 @@ func (w *worker) relay(fd int, l *chain, dst netip.AddrPort) {
 	c.CxTotal++
 	c.CxActive++
 	w.open[r] = struct{}{}
+	if l.tls != nil {
+		r.down.tls, r.opening = newSecure(&r.down.sock, l.tls.config, false, l.tc, netip.AddrPort{}), true
+		if d := l.t.Handshake; d > 0 {
+			r.openBy = w.now + int64(d)
+			r.arm()
+		}
+	}
 
 	r.cl = l.clusters[l.t.TCP.Cluster(w.draw)]
 	cc := r.cl.c
@@ -100,13 +113,66 @@ func (r *tcpRelay) connect() {
 	w.timers.set(&r.up.t, w.now+r.p.timeout)
 }
 
-// connected is called when the endpoint's answer is there.
+// answered is called when the endpoint's answer is there, or something of its TLS
+// handshake.
+func (r *tcpRelay) answered() {
+	u := &r.up
+	if u.tls == nil {
+		if !u.wr {
+			return
+		}
+		if e, err := unix.GetsockoptInt(u.fd, unix.SOL_SOCKET, unix.SO_ERROR); err != nil || e != 0 {
+			r.refused(false)
+			return
+		}
+		if ctx := r.cl.tls; ctx != nil {
+			u.tls = newSecure(&u.sock, ctx.other, true, r.cl.tc, r.p.to)
+		}
+	}
+	if u.tls != nil {
+		switch over, err := u.shake(r.cl.tc); {
+		case err != nil:
+			r.refused(false)
+			return
+		case !over:
+			return
+		}
+	}
+	r.connected()
+}
+
+// shake goes on with h's TLS handshake.
+func (h *half) shake(c *mesh.TLSCounters) (over bool, err error) {
+	if h.blocked() && !h.flush() || !h.tls.handshake() {
+		return false, nil
+	}
+	if err := h.tls.err; err != nil {
+		tallyFailure(c, err)
+		return true, err
+	}
+	state := h.tls.conn.ConnectionState()
+	tally(c, &state)
+	return true, nil
+}
+
+// open goes on with the client's TLS handshake. It reports whether that has succeeded.
+func (r *tcpRelay) open() bool {
+	over, err := r.down.shake(r.l.tc)
+	switch {
+	case err != nil:
+		r.end(false, false)
+		return false
+	case !over:
+		return false
+	}
+	r.opening, r.openBy = false, 0
+	r.arm()
+	return true
+}
+
+// connected is called when there is a connection to the endpoint.
 func (r *tcpRelay) connected() {
 	w, cc := r.down.w, r.cl.c
-	if e, err := unix.GetsockoptInt(r.up.fd, unix.SOL_SOCKET, unix.SO_ERROR); err != nil || e != 0 {
-		r.refused(false)
-		return
-	}
 	r.linked = true
 	r.judge(200)
 	w.timers.set(&r.up.t, 0)
@@ -161,7 +227,7 @@ func (r *tcpRelay) unlink() {
 	if r.up.fd >= 0 {
 		r.up.close()
 	}
-	r.up.hup = false
+	r.up.hup, r.up.cut, r.up.tls = false, false, nil
 	r.cl.limits.connections.Add(-1)
 	r.cl.limits.carry(r.p.host, -1)
 	cc.CxActive--
@@ -171,13 +237,27 @@ func (r *tcpRelay) unlink() {
 // touch sets the timer anew: something has moved.
 func (r *tcpRelay) touch() {
 	if d := r.l.t.TCP.Idle; d > 0 {
-		r.down.w.timers.set(&r.down.t, r.down.w.now+int64(d))
+		r.idleAt = r.down.w.now + int64(d)
+		r.arm()
 	}
 }
 
-// idle is called when nothing has moved for too long.
-func (r *tcpRelay) idle() {
-	r.l.c.CxIdleTimeout++
+func (r *tcpRelay) arm() {
+	end := r.idleAt
+	if r.openBy != 0 && (end == 0 || r.openBy < end) {
+		end = r.openBy
+	}
+	r.down.w.timers.set(&r.down.t, end)
+}
+
+// late is called when nothing has moved, or the client's TLS handshake has gone on,
+// for too long.
+func (r *tcpRelay) late() {
+	if r.openBy != 0 && r.down.w.now >= r.openBy {
+		r.l.c.CxTransportTimeout++
+	} else {
+		r.l.c.CxIdleTimeout++
+	}
 	r.end(false, false)
 }
 
@@ -189,8 +269,8 @@ func (h *half) ready() {
 	case r.over:
 	case r.linked:
 		r.pump()
-	case h == &r.up && h.wr:
-		r.connected()
+	case h == &r.up:
+		r.answered()
 	}
 }
 
@@ -203,12 +283,15 @@ func (h *half) broken() {
 
 // pump moves what there is both ways.
 func (r *tcpRelay) pump() {
+	if r.opening && !r.open() {
+		return
+	}
 	for _, h := range [...]*half{&r.down, &r.up} {
 		if !r.over {
 			h.pump()
 		}
 	}
-	if !r.over && r.down.shut && r.up.shut {
+	if !r.over && r.down.shut && r.up.shut && !r.down.blocked() && !r.up.blocked() {
 		r.end(r.upLast, false)
 	}
 }
@@ -221,8 +304,8 @@ func (h *half) pump() {
 	}
 	for h.rd && !h.ended && !o.blocked() && !o.bad {
 		n, eof := h.read(h.w.in)
-		if eof && h.cut {
-			r.end(h == &r.up, true)
+		if eof && (h.cut || h.tls != nil && h.tls.failed()) {
+			r.end(h == &r.up, h.cut)
 			return
 		}
 		if eof {
@@ -237,9 +320,17 @@ func (h *half) pump() {
 		r.touch()
 	}
 	if h.ended && !o.shut && !o.blocked() && !o.bad {
-		unix.Shutdown(o.fd, unix.SHUT_WR)
-		o.shut = true
+		o.finish()
 	}
+}
+
+// finish tells h's peer that no more comes.
+func (h *half) finish() {
+	if h.shut = true; h.tls != nil {
+		h.tls.conn.CloseWrite() // a close_notify; the connection stays open, as with Envoy
+		return
+	}
+	unix.Shutdown(h.fd, unix.SHUT_WR)
 }
 
 // end closes both sides. remote says that the endpoint began it, reset that one of
@@ -270,14 +361,14 @@ func (r *tcpRelay) end(remote, reset bool) {
 			}
 		}
 		if reset {
-			resetOnClose(r.up.fd)
+			r.up.reset()
 		}
 		r.unlink()
 	} else {
 		w.timers.remove(&r.up.t)
 	}
 	if reset {
-		resetOnClose(r.down.fd)
+		r.down.reset()
 	}
 	r.down.close()
 	c.CxActive--
@@ -285,9 +376,12 @@ func (r *tcpRelay) end(remote, reset bool) {
 	delete(w.open, r)
 }
 
-// resetOnClose has a close send a reset.
-func resetOnClose(fd int) {
-	unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
+// reset has a close send a reset, and nothing before it.
+func (h *half) reset() {
+	if h.tls != nil {
+		h.tls.mute = true
+	}
+	unix.SetsockoptLinger(h.fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
 }
 
 // drain, abort and of make a tcpRelay a session. Only its peers know when it is

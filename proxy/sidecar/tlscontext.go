@@ -21,6 +21,7 @@ import (
 type tlsContext struct {
 	config *tls.Config
 	noALPN *tls.Config // a server's, for a client all of whose protocols are others; nil if there are none
+	other  *tls.Config // a client's, where it is not for requests: the protocols are those of the file
 	digest [sha256.Size]byte
 	shown  []shownCertificate
 	sans   []sanMatcher
@@ -102,9 +103,6 @@ func clientContext(path string, t *mesh.ClientTLS, endpoints int) (*tlsContext, 
 		return nil, err
 	}
 	h.Sum(c.digest[:0])
-	if len(t.ALPN) == 0 {
-		c.config.NextProtos = []string{"http/1.1"} // as Envoy's HTTP/1 pools
-	}
 	c.config.ServerName = t.SNI
 	c.config.ClientSessionCache = tls.NewLRUClientSessionCache(max(endpoints, 1))
 	// Not crypto/tls's own check, which holds the certificate against the SNI:
@@ -112,6 +110,10 @@ func clientContext(path string, t *mesh.ClientTLS, endpoints int) (*tlsContext, 
 	c.config.InsecureSkipVerify = true
 	if t.Validation != nil {
 		c.config.VerifyConnection = func(s tls.ConnectionState) error { return c.verify(s.PeerCertificates, pool) }
+	}
+	if c.other = c.config; len(t.ALPN) == 0 {
+		c.config = c.other.Clone()
+		c.config.NextProtos = []string{"http/1.1"} // as Envoy's HTTP/1 pools
 	}
 	return c, nil
 }
@@ -344,7 +346,7 @@ func tallyFailure(c *mesh.TLSCounters, err error) {
 		c.FailVerifyError++
 	case strings.Contains(err.Error(), "didn't provide a certificate"):
 		c.FailVerifyNoCert++
-	case errors.Is(err, errLeft): // is no error of TLS
+	case errors.Is(err, errLeft) && !errors.Is(err, errCut): // is no error of TLS
 	default:
 		c.ConnectionError++
 	}
@@ -352,3 +354,7 @@ func tallyFailure(c *mesh.TLSCounters, err error) {
 
 // errLeft ends the handshake of a connection that the peer has closed, or we.
 var errLeft = errors.New("sidecar: the peer has left")
+
+// errCut is the errLeft of a peer that has reset the connection, which Envoy counts
+// among TLS's errors.
+var errCut = fmt.Errorf("%w with a reset", errLeft)
