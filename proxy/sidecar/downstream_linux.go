@@ -111,7 +111,11 @@ func (d *downstream) of() *chain { return d.l }
 
 func (d *downstream) ready() {
 	if d.blocked() {
-		if !d.flush() {
+		was, gone := d.off, d.flush()
+		if d.phase == phaseDrain && (gone || d.off != was) { // it is taking its answer
+			d.touch()
+		}
+		if !gone {
 			return
 		}
 		if d.up != nil {
@@ -237,7 +241,6 @@ func (d *downstream) consume(b []byte) int {
 	case phaseBody:
 		return d.forward(b)
 	case phaseDrain:
-		d.touch()
 		return len(b)
 	}
 	return 0

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -160,6 +161,45 @@ func TestSlowloris(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, 408, resp.StatusCode)
 	require.Less(t, time.Since(began), 2*time.Second)
+}
+
+// A head that never ends, as fast as it can come, ends where heads are too large,
+// and the connection soon after: what comes then does not keep it open.
+func TestNeverEndingHead(t *testing.T) {
+	s := start(t, relay(0), Options{Concurrency: 1})
+	c := dial(t, s)
+	_, err := io.WriteString(c, "GET / HTTP/1.1\r\n")
+	require.NoError(t, err)
+	line := []byte("x-filler: " + strings.Repeat("a", 1000) + "\r\n")
+	for end := time.Now().Add(20 * time.Second); err == nil; _, err = c.Write(line) {
+		require.True(t, time.Now().Before(end), "it never ends")
+	}
+	require.EqualValues(t, 1, stat(t, s, "http.in.downstream_rq_4xx"))
+	require.EqualValues(t, 1, stat(t, s, "http.in.downstream_cx_delayed_close_timeout"))
+	require.Zero(t, stat(t, s, "http.in.downstream_cx_active"))
+}
+
+// A client with a tiny window that takes nothing of a large answer holds up its own
+// upstream, and no longer than the stream idle timeout; others are served.
+func TestTinyWindow(t *testing.T) {
+	big := strings.Repeat("x", 8<<20)
+	s := start(t, relay(0, mesh.Endpoint{Address: answer(t, ok(big))}), Options{Concurrency: 1, StreamIdle: 500 * time.Millisecond})
+	d := net.Dialer{Control: func(_, _ string, raw syscall.RawConn) error {
+		return raw.Control(func(fd uintptr) { unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF, 1) })
+	}}
+	tiny, err := d.Dial("tcp", s.Addrs()[0].String())
+	require.NoError(t, err)
+	defer tiny.Close()
+	_, err = io.WriteString(tiny, get)
+	require.NoError(t, err)
+	eventually(t, s, "cluster.app.upstream_rq_completed", 1)
+	require.Less(t, stat(t, s, "cluster.app.upstream_cx_rx_bytes_total"), uint64(8<<20), "the upstream waits")
+	c := dial(t, s)
+	status, body := ask(t, c, bufio.NewReader(c), get)
+	require.Equal(t, 200, status)
+	require.Len(t, body, len(big))
+	eventually(t, s, "http.in.downstream_rq_idle_timeout", 1)
+	eventually(t, s, "cluster.app.upstream_rq_active", 0)
 }
 
 // blackhole returns an address whose handshake never ends: a listener with a
