@@ -209,6 +209,53 @@ func TestNamesMoveUnderTCP(t *testing.T) {
 	require.Contains(t, got, "one hi\none hi\ntwo hi\n")
 }
 
+// When an endpoint goes, and when it comes back, each request is placed as by Envoy,
+// on a ring and in a table.
+func TestPlacementMovesWithEnvoy(t *testing.T) {
+	path, dns := envoy(t), serveNames(t)
+	all := make([]netip.Addr, 3)
+	for i := range all {
+		all[i] = netip.AddrFrom4([4]byte{127, 0, 0, byte(i + 1)})
+	}
+	for _, p := range []mesh.Policy{mesh.RingHash, mesh.Maglev} {
+		t.Run(string(p), func(t *testing.T) {
+			parts := []*apart{{status: "200"}, {status: "200"}, {status: "200"}}
+			cfg := byName(triplets(t, parts))
+			cfg.Clusters[0].DNS.Refresh, cfg.Clusters[0].Policy = 50*time.Millisecond, p
+			cfg.Listeners[0].VirtualHosts[0].Routes[0].Hash = []mesh.HashPolicy{{Header: "x-user", Terminal: true}, {Header: "X-Last"}, {Header: "User-Agent"}, {Cookie: "session"}}
+			play := func(addr, admin string) (seen []string) {
+				m := &movedPlayer{t: t, dns: dns, cluster: "app", host: "app.example", admin: admin}
+				for _, addrs := range [][]netip.Addr{all, all[1:], {all[0], all[2]}, all} {
+					dns.set(m.host, addrs...)
+					m.lookedUp()
+					time.Sleep(beat)
+					answers, who := placed(t, addr), ""
+					for i := 0; i < len(answers); i += len("1.2") { // without the connection's number
+						who += answers[i : i+1]
+					}
+					seen = append(seen, who)
+				}
+				return seen
+			}
+			s := start(t, func() mesh.Config { c := cfg; c.Admin = "127.0.0.1:0"; return c }(), Options{Concurrency: 1, Resolve: dns.resolver()})
+			got := play(s.Addrs()[0].String(), s.AdminAddr().String())
+			addrs := reserve(t, 2)
+			cfg.Listeners[0].Address, cfg.Admin = addrs[0], addrs[1]
+			runEnvoy(t, path, asking(t, cfg, dns.addr), addrs[0])
+			require.Equal(t, play(addrs[0], addrs[1]), got)
+			require.Equal(t, got[0], got[3], "who comes back has its own again")
+			moved := 0
+			for i := range got[0] {
+				if got[0][i] != '1' && got[0][i] != got[1][i] {
+					moved++
+				}
+			}
+			require.Less(t, moved, len(got[0])/6, "most of what was not the first's stays where it is")
+			require.NotContains(t, got[1], "1")
+		})
+	}
+}
+
 // A reload keeps what is known of names that stay, waits for those that are new, and
 // ends the lookups of those that are gone; one that fails leaves all as it is.
 func TestNamesOverReloads(t *testing.T) {
