@@ -97,7 +97,7 @@ var carried = map[protoreflect.FullName]map[string][]string{
 	},
 	"envoy.config.route.v3.RouteMatch":            {"prefix": nil, "path": nil, "path_separated_prefix": nil, "safe_regex": nil, "headers": nil, "query_parameters": nil},
 	"envoy.config.route.v3.QueryParameterMatcher": {"name": nil, "string_match": nil, "present_match": nil},
-	"envoy.config.route.v3.RouteAction": {"cluster": nil, "timeout": nil, "hash_policy": nil, "weighted_clusters": nil, "retry_policy": nil,
+	"envoy.config.route.v3.RouteAction": {"cluster": nil, "timeout": nil, "idle_timeout": nil, "hash_policy": nil, "weighted_clusters": nil, "retry_policy": nil,
 		"prefix_rewrite": nil, "regex_rewrite": nil, "host_rewrite_literal": nil},
 	"envoy.config.route.v3.RetryPolicy": {"retry_on": nil, "num_retries": nil, "per_try_timeout": nil, "retry_back_off": nil, "retriable_status_codes": nil, "retriable_headers": nil,
 		"retry_host_predicate": nil, "host_selection_retry_max_attempts": nil},

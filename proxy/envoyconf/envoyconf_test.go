@@ -65,7 +65,7 @@ func reviews() mesh.Config {
 					{Prefix: "/once", Cluster: "details", Retry: &mesh.RetryPolicy{On: []string{"reset"}}},
 					{Separated: "/api", Cluster: "details"}, {Regex: "/v[12]/.*", Cluster: "details"},
 					{Path: "/canary", Clusters: []mesh.WeightedCluster{{Name: "reviews", Weight: 90}, {Name: "details", Weight: 10}}},
-					{Name: "rest", Prefix: "/", Cluster: "reviews", Timeout: 2500 * time.Millisecond, Hash: []mesh.HashPolicy{{Header: "x-user", Terminal: true}, {Cookie: "session"}}},
+					{Name: "rest", Prefix: "/", Cluster: "reviews", Timeout: 2500 * time.Millisecond, Idle: new(time.Duration(0)), Hash: []mesh.HashPolicy{{Header: "x-user", Terminal: true}, {Cookie: "session"}}},
 				},
 			}, {
 				Name: "any", Domains: []string{"*"}, Fault: &mesh.Fault{Abort: &mesh.FaultAbort{Percentage: mesh.Fraction{Numerator: 100}}},

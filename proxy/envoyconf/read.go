@@ -202,6 +202,9 @@ func (r *reader) virtualHost(path string, v *routev3.VirtualHost) mesh.VirtualHo
 		if a.GetTimeout() != nil {
 			m.Timeout = r.duration(p+".route.timeout", a.GetTimeout())
 		}
+		if a.GetIdleTimeout() != nil {
+			m.Idle = new(r.duration(p+".route.idle_timeout", a.GetIdleTimeout()))
+		}
 		out.Routes = append(out.Routes, m)
 	}
 	return out

@@ -158,6 +158,9 @@ func virtualHost(h *mesh.VirtualHost) (_ *routev3.VirtualHost, err error) {
 			HashPolicy:  hashPolicies(r.Hash),
 			RetryPolicy: retryPolicy(r.Retry),
 		}
+		if r.Idle != nil {
+			a.IdleTimeout = durationpb.New(*r.Idle)
+		}
 		a.PrefixRewrite = r.Rewrite.Prefix
 		if r.Rewrite.Regex != "" {
 			a.RegexRewrite = &matcherv3.RegexMatchAndSubstitute{Pattern: &matcherv3.RegexMatcher{Regex: r.Rewrite.Regex}, Substitution: r.Rewrite.Substitution}

@@ -73,6 +73,8 @@ type Route struct {
 	Retry   *RetryPolicy    `json:"retry_policy,omitempty"`
 	Fault   *Fault          `json:"fault,omitempty"` // in the place of the virtual host's and the listener's
 	Timeout time.Duration   `json:"timeout"`         // 0 means none; Envoy's default of 15 s is written out by the reader
+
+	Idle *time.Duration `json:"idle_timeout,omitempty"` // of a request on which nothing moves; 0 means none, nil StreamIdleTimeout
 }
 
 // WeightedCluster is a cluster that gets a part of a route's requests.

@@ -139,8 +139,9 @@ type wildcard struct {
 // RouteEntry is one compiled Route.
 type RouteEntry struct {
 	Timeout time.Duration
-	Retry   *Retry        // nil for never
-	PerTry  time.Duration // of one try; 0 if there is none, or Timeout comes first
+	Retry   *Retry         // nil for never
+	PerTry  time.Duration  // of one try; 0 if there is none, or Timeout comes first
+	Idle    *time.Duration // Route.Idle
 
 	Formats bool // headers are added whose values are format strings, for which an Entry is wanted
 
@@ -218,7 +219,7 @@ func compileListener(l Listener, cluster map[string]int) CompiledListener {
 	for _, v := range l.VirtualHosts {
 		h := &host{}
 		for _, r := range v.Routes {
-			e := RouteEntry{name: r.Name, choice: newChoice(r.Cluster, r.Clusters, cluster), Timeout: r.Timeout, hash: lowered(r.Hash), headers: compileHeaders(r.Headers), query: compileQuery(r.Query), direct: r.Direct, redirect: r.Redirect,
+			e := RouteEntry{name: r.Name, choice: newChoice(r.Cluster, r.Clusters, cluster), Timeout: r.Timeout, Idle: r.Idle, hash: lowered(r.Hash), headers: compileHeaders(r.Headers), query: compileQuery(r.Query), direct: r.Direct, redirect: r.Redirect,
 				request:  compileMutations(&r.Mutate.Request, &v.Mutate.Request, &l.Mutate.Request),
 				response: compileMutations(&r.Mutate.Response, &v.Mutate.Response, &l.Mutate.Response),
 				rewrite:  compileRewrite(&r.Rewrite), host: []byte(r.Rewrite.Host), countRequests: v.CountRequests, countResponses: v.CountResponses, fault: compileFault(cmp.Or(r.Fault, v.Fault))}

@@ -207,6 +207,9 @@ func (v *validator) route(path string, r *Route) {
 	if r.Timeout < 0 {
 		v.fail(path+".timeout", "is %v, want 0 (none) or more", r.Timeout)
 	}
+	if r.Idle != nil && *r.Idle < 0 {
+		v.fail(path+".idle_timeout", "is %v, want 0 (none) or more", *r.Idle)
+	}
 }
 
 func (v *validator) weighted(path string, clusters []WeightedCluster) {

@@ -254,19 +254,25 @@ func (d *downstream) touch() {
 			end = min(end, d.headAt+int64(o.HeadTimeout))
 		}
 	default:
-		end = w.now + int64(o.StreamIdle)
-		if d.phase == phaseWait && d.route != nil && d.route.Timeout > 0 && d.active && d.held == nil {
-			d.routeEnd = d.doneAt + int64(d.route.Timeout)
-			end = min(end, d.routeEnd)
-		}
-		if d.held != nil {
-			end = min(end, d.held.until)
-		}
-		for _, e := range [...]int64{d.tryEnd, d.againAt} {
-			if e != 0 {
-				end = min(end, e)
+		sooner := func(e int64) {
+			if e != 0 && (end == 0 || e < end) {
+				end = e
 			}
 		}
+		if d.route == nil || d.route.Idle == nil {
+			end = w.now + int64(o.StreamIdle)
+		} else if *d.route.Idle > 0 {
+			end = w.now + int64(*d.route.Idle)
+		}
+		if d.phase == phaseWait && d.route != nil && d.route.Timeout > 0 && d.active && d.held == nil {
+			d.routeEnd = d.doneAt + int64(d.route.Timeout)
+			sooner(d.routeEnd)
+		}
+		if d.held != nil {
+			sooner(d.held.until)
+		}
+		sooner(d.tryEnd)
+		sooner(d.againAt)
 	}
 	w.timers.set(&d.t, end)
 }
@@ -329,7 +335,11 @@ func (d *downstream) expired() {
 		if d.phase == phaseWait {
 			r.Status = 504
 		}
-		d.late(&r)
+		if d.responded {
+			d.late(&r)
+		} else {
+			d.reply(&r) // not in the stead of the cluster, which does not count it
+		}
 	}
 }
 
