@@ -41,7 +41,6 @@ type peer struct {
 	conn    Conn
 	reading Reading
 	rec     *Stream
-	log     func(format string, args ...any)
 
 	out     []byte // to be written
 	fin     bool   // end the stream behind it
