@@ -77,10 +77,13 @@ func (s *Sinks) Of(logs []mesh.Log, files Files) (out []*Sink) {
 	return out
 }
 
-// Append writes the line for e of each of logs to its sink. It allocates nothing
-// once the buffers have their size.
-func (s *Sinks) Append(to []*Sink, logs []mesh.Log, e *mesh.Entry) {
+// Append writes the line for e of each of logs that wants one to its sink. draw is a
+// number by chance. It allocates nothing once the buffers have their size.
+func (s *Sinks) Append(to []*Sink, logs []mesh.Log, e *mesh.Entry, draw func() uint64) {
 	for i, x := range to {
+		if !logs[i].Wants(e, draw) {
+			continue
+		}
 		if len(x.Buf) == 0 {
 			s.written = append(s.written, x)
 		}

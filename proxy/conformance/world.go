@@ -29,6 +29,7 @@ type caseConfig struct {
 	Manager      map[string]any `yaml:"manager"`       // what else the HTTP connection manager has
 	Listener     map[string]any `yaml:"listener"`      // what else the listener has
 	Log          any            `yaml:"log"`           // the access log's format, text or JSON, if it is not caseLog
+	LogFilters   map[string]any `yaml:"log_filters"`   // several logs in its place, whose lines begin with the name of their filter
 
 	// By name, what each has besides its endpoints. Those are "endpoints", which is
 	// not Envoy's: how many the test holds (1 if it is left out), or a list of
@@ -168,7 +169,19 @@ func (c *caseConfig) listener(t testing.TB, i int, address, logs string) object 
 	case object:
 		format = object{"json_format": f}
 	}
-	manager["access_log"] = []any{object{"name": "file", "typed_config": object{"@type": logType, "path": logPath(logs, i), "log_format": format}}}
+	accessLog := func(format object) object {
+		return object{"name": "file", "typed_config": object{"@type": logType, "path": logPath(logs, i), "log_format": format}}
+	}
+	manager["access_log"] = []any{accessLog(format)}
+	if c.LogFilters != nil {
+		var all []any
+		for _, name := range slices.Sorted(maps.Keys(c.LogFilters)) {
+			l := accessLog(object{"text_format_source": object{"inline_string": name + " " + caseLog}})
+			l["filter"] = c.LogFilters[name]
+			all = append(all, l)
+		}
+		manager["access_log"] = all
+	}
 	out := object{
 		"name":          prefix(i),
 		"address":       socketAddress(t, address),

@@ -26,7 +26,7 @@ func (r *reader) accessLogs(path string, list []*accesslogv3.AccessLog) (out []m
 			r.fail(p, "is not an access logger: %v", err)
 			continue
 		}
-		x := mesh.AccessLog{}
+		x := mesh.AccessLog{Filter: r.logFilter(fmt.Sprintf("%s[%d].filter", path, i), l.GetFilter())}
 		var format *corev3.SubstitutionFormatString
 		switch m := m.(type) {
 		case *filev3.FileAccessLog:
@@ -113,7 +113,7 @@ func accessLogs(list []mesh.AccessLog) (out []*accesslogv3.AccessLog, err error)
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, &accesslogv3.AccessLog{Name: fileLogName, ConfigType: &accesslogv3.AccessLog_TypedConfig{TypedConfig: any}})
+		out = append(out, &accesslogv3.AccessLog{Name: fileLogName, Filter: logFilter(l.Filter), ConfigType: &accesslogv3.AccessLog_TypedConfig{TypedConfig: any}})
 	}
 	return out, nil
 }

@@ -81,6 +81,12 @@ func reviews() mesh.Config {
 		}, {
 			Name: "inbound", Address: "[::1]:15006", StatPrefix: "inbound", Intercept: mesh.Interception{OriginalDst: true, Transparent: true},
 			Logs: []mesh.AccessLog{
+				{Path: "/dev/null", Filter: &mesh.LogFilter{And: []mesh.LogFilter{
+					{Status: &mesh.Comparison{Op: "GE", Value: 400}}, {Duration: &mesh.Comparison{Op: "EQ"}}, {NotHealthCheck: true},
+					{Or: []mesh.LogFilter{{Header: &mesh.HeaderMatch{Name: "x-debug"}}, {Flagged: &mesh.FlagFilter{}}, {Flagged: &mesh.FlagFilter{Flags: []string{"UF", "DI"}}}}},
+					{Types: &mesh.TypeFilter{Types: []string{"DownstreamEnd", "NotSet"}, Exclude: true}}, {Types: &mesh.TypeFilter{}},
+					{Sample: &mesh.Sample{Key: "k", Percentage: mesh.Fraction{Numerator: 1, Denominator: "MILLION"}, Independent: true}},
+				}}},
 				{Path: "/dev/null"}, {Path: "/dev/null", Text: "%START_TIME(%s.%3f)% %REQ(A?B):5%\n"},
 				{Path: "/dev/null", OmitEmpty: true, JSON: map[string]any{"status": "%RESPONSE_CODE%", "of": map[string]any{"n": 15., "off": "on", "list": []any{true, nil, "100%%"}}}},
 			},
@@ -391,6 +397,61 @@ func TestReadRefusesFilters(t *testing.T) {
 	}
 }
 
+// filtered is handwritten with an access log with a filter.
+func filtered(filter string) string {
+	return strings.Replace(handwritten, "          http_filters:\n", `          access_log:
+          - name: file
+            filter: {`+filter+`}
+            typed_config: {"@type": type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog, path: /dev/null}
+          http_filters:
+`, 1)
+}
+
+func TestReadLogFilter(t *testing.T) {
+	for text, want := range map[string]mesh.LogFilter{
+		"status_code_filter: {comparison: {op: NE, value: {default_value: 200, runtime_key: k}}}": {Status: &mesh.Comparison{Op: "NE", Value: 200}},
+		"duration_filter: {comparison: {value: {}}}":                                              {Duration: &mesh.Comparison{Op: "EQ"}},
+		"runtime_filter: {runtime_key: k}":                                                        {Sample: &mesh.Sample{Key: "k"}},
+		"not_health_check_filter: {}":                                                             {NotHealthCheck: true},
+		"log_type_filter: {types: [DownstreamEnd]}":                                               {Types: &mesh.TypeFilter{Types: []string{"DownstreamEnd"}}},
+	} {
+		cfg, err := Read([]byte(filtered(text)), "f.yaml")
+		require.NoError(t, err)
+		require.Equal(t, &want, cfg.Listeners[0].Logs[0].Filter)
+	}
+}
+
+func TestReadRefusesLogFilters(t *testing.T) {
+	const one = "{not_health_check_filter: {}}"
+	deep := func(n int) string {
+		return strings.Repeat("or_filter: {filters: ["+one+", {", n) + "not_health_check_filter: {}" + strings.Repeat("}]}", n)
+	}
+	_, err := Read([]byte(filtered(deep(15))), "f.yaml")
+	require.NoError(t, err)
+	const path = "static_resources.listeners[0].filter_chains[0].filters[0].typed_config.access_log[0].filter"
+	for text, want := range map[string]string{
+		"":                       "f.yaml:25:21: " + path + ": has no filter",
+		"traceable_filter: {}":   "f.yaml:25:22: " + path + ".traceable_filter: is not supported",
+		"grpc_status_filter: {}": path + ".grpc_status_filter: is not supported",
+		"metadata_filter: {}":    path + ".metadata_filter: is not supported",
+		"extension_filter: {}":   path + ".extension_filter: is not supported",
+		"status_code_filter: {}": path + ".status_code_filter: has no comparison with a value",
+		"status_code_filter: {comparison: {op: GT, value: {default_value: 1}}}": path + `.status_code_filter.comparison.op: is "GT", supported: EQ, GE, LE, NE`,
+		"runtime_filter: {}":                             path + ".runtime_filter: has no runtime_key",
+		"and_filter: {filters: [" + one + "]}":           path + ".and_filter: has 1 filters, want 2 or more",
+		"or_filter: {filters: [" + one + ", {}]}":        path + ".or_filter.filters[1]: has no filter",
+		"header_filter: {}":                              path + ".header_filter: has no header",
+		"header_filter: {header: {present_match: true}}": "name: is empty",
+		"response_flag_filter: {flags: [NR, XX]}":        `response_flag_filter.flags[1]: is "XX", want one of LH, UH`,
+		"log_type_filter: {types: [Other]}":              path + `.log_type_filter.types[0]: is "Other", supported: NotSet`,
+		deep(16):                                         "is 17 filters deep, want at most 16",
+		"status_code_filter: {comparison: {value: {}}}, " + one[1:len(one)-1]: "oneof",
+	} {
+		_, err := Read([]byte(filtered(text)), "f.yaml")
+		require.ErrorContains(t, err, want)
+	}
+}
+
 // faulty is handwritten with a fault in front of the router, and one of the virtual
 // host's.
 func faulty(listeners, hosts string) string {
@@ -446,6 +507,7 @@ func FuzzRead(f *testing.F) {
 	}
 	f.Add(file)
 	f.Add([]byte(handwritten))
+	f.Add([]byte(filtered("or_filter: {filters: [{runtime_filter: {runtime_key: k}}, {response_flag_filter: {flags: [UF]}}, {duration_filter: {comparison: {op: GE, value: {default_value: 5}}}}]}")))
 	f.Add([]byte(faulty(", abort: {http_status: 500}, delay: {fixed_delay: 1s, percentage: {numerator: 3}}, max_active_faults: 1", ", delay: {header_delay: {}}, headers: [{name: a}]")))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		cfg, err := Read(b, "f")

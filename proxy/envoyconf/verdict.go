@@ -104,6 +104,7 @@ var ignored = map[protoreflect.FullName]map[string]string{
 	"envoy.config.cluster.v3.Cluster":               {"metadata": forFilters},
 	"envoy.config.endpoint.v3.LbEndpoint":           {"metadata": forFilters},
 	"envoy.config.core.v3.RuntimeFractionalPercent": {"runtime_key": noRuntime},
+	"envoy.config.core.v3.RuntimeUInt32":            {"runtime_key": noRuntime},
 	"envoy.extensions.filters.http.fault.v3.HTTPFault": {
 		"delay_percent_runtime": noRuntime, "abort_percent_runtime": noRuntime, "delay_duration_runtime": noRuntime, "abort_http_status_runtime": noRuntime,
 		"max_active_faults_runtime": noRuntime, "abort_grpc_status_runtime": noRuntime, "response_rate_limit_percent_runtime": noRuntime,

@@ -13,6 +13,7 @@ type AccessLog struct {
 	Text      string         `json:"text_format,omitempty"`       // a format string, with a line break at its end if there is to be one
 	JSON      map[string]any `json:"json_format,omitempty"`       // objects, lists, numbers, booleans, nulls, and strings that are format strings
 	OmitEmpty bool           `json:"omit_empty_values,omitempty"` // leaves out what is not known instead of "-" or null
+	Filter    *LogFilter     `json:"filter,omitempty"`            // which requests get one; nil means all
 }
 
 // Log is a compiled AccessLog.
@@ -22,11 +23,13 @@ type Log struct {
 	text *Format
 	json *jsonNode
 	omit bool
+
+	filter *logFilter
 }
 
 func compileLogs(list []AccessLog) (out []Log) {
 	for _, l := range list {
-		c := Log{Path: l.Path, omit: l.OmitEmpty}
+		c := Log{Path: l.Path, omit: l.OmitEmpty, filter: compileLogFilter(l.Filter)}
 		switch {
 		case l.JSON != nil:
 			c.json, _ = compileJSON(l.JSON, "") // Validate has
@@ -220,6 +223,7 @@ func (v *validator) logs(path string, list []AccessLog) {
 			v.fail(p+".omit_empty_values", "is without a format of its own")
 		}
 		v.format(p+".text_format", l.Text)
+		v.logFilter(p+".filter", l.Filter, 1)
 		if l.JSON != nil {
 			if _, err := compileJSON(l.JSON, p+".json_format"); err != nil {
 				v.errs = append(v.errs, err)

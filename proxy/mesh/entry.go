@@ -93,12 +93,15 @@ func (e *Entry) Keep(head []byte) {
 	}
 }
 
-// KeepLine makes a copy of the first line of a request that is refused although it
-// is well-formed.
+// KeepLine makes a copy of what was read of the head of a request that is refused
+// although it is well-formed.
 func (e *Entry) KeepLine(h *http1.Head) {
 	e.kept = append(append(e.kept[:0], h.Bytes(h.MethodSpan)...), h.Bytes(h.Target)...)
-	n := len(h.Bytes(h.MethodSpan))
-	e.Head, e.Method, e.Path = true, e.kept[:n], e.kept[n:]
+	n, line := len(h.Bytes(h.MethodSpan)), len(e.kept)
+	for i := range h.Fields() {
+		e.kept = h.AppendField(e.kept, &h.Fields()[i])
+	}
+	e.Head, e.Method, e.Path, e.Request = true, e.kept[:n], e.kept[n:line], e.kept[line:]
 }
 
 // KeepResponse makes a copy of the fields of the response's head as AppendResponse

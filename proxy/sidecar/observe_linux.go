@@ -81,7 +81,7 @@ func (d *downstream) log() {
 	d.reach(mesh.RequestOver)
 	e.Now = w.wall(w.now)
 	e.Route = d.route
-	w.sinks.Append(d.l.sinks, d.l.t.Logs, e)
+	w.sinks.Append(d.l.sinks, d.l.t.Logs, e, w.draw)
 	d.e = nil
 	if len(w.entries) < maxPooled {
 		w.entries = append(w.entries, e)
