@@ -40,7 +40,7 @@ func TestFiles(t *testing.T) {
 	logs := compiled(t, logging(a, b))
 	to := s.Of(logs, old)
 	for status := 200; status < 203; status++ {
-		s.Append(to, logs, &mesh.Entry{Status: status})
+		s.Append(to, logs, &mesh.Entry{Status: status}, nil)
 	}
 	s.HandOver()
 	next, err := OpenAll(logging(b, c), old, time.Hour, &count)

@@ -145,6 +145,7 @@ var leftOut = map[string]bool{
 	"downstream_cx_destroy_local": true, "downstream_cx_destroy_remote": true, "downstream_cx_delayed_close_timeout": true,
 	// Whether a pooled connection is closed before or after they are read.
 	"upstream_cx_active": true, "upstream_cx_http1_active": true, "upstream_cx_destroy": true, "upstream_cx_destroy_remote": true, "upstream_cx_destroy_local": true,
+	"circuit_breakers.default.cx_open": true, "circuit_breakers.default.remaining_cx": true, "circuit_breakers.default.remaining_cx_pools": true,
 	// How much is in flight is a matter of buffers.
 	"upstream_flow_control_backed_up_total": true, "upstream_flow_control_drained_total": true,
 	"upstream_flow_control_paused_reading_total": true, "upstream_flow_control_resumed_reading_total": true,

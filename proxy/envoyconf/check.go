@@ -152,7 +152,7 @@ var carried = map[protoreflect.FullName]map[string][]string{
 	},
 	"envoy.config.cluster.v3.Cluster.CommonLbConfig":       {"healthy_panic_threshold": nil, "update_merge_window": nil},
 	"envoy.config.cluster.v3.CircuitBreakers":              {"thresholds": nil},
-	"envoy.config.cluster.v3.CircuitBreakers.Thresholds":   {"priority": {"DEFAULT"}, "max_connections": nil, "max_pending_requests": nil, "max_requests": nil, "max_retries": nil, "retry_budget": nil},
+	"envoy.config.cluster.v3.CircuitBreakers.Thresholds":   {"priority": {"DEFAULT"}, "max_connections": nil, "max_pending_requests": nil, "max_requests": nil, "max_retries": nil, "retry_budget": nil, "track_remaining": nil},
 	"envoy.config.cluster.v3.Cluster.LeastRequestLbConfig": {"choice_count": nil},
 	"envoy.config.cluster.v3.Cluster.RingHashLbConfig": {
 		"minimum_ring_size": nil, "maximum_ring_size": nil, "hash_function": {"XX_HASH"},

@@ -109,7 +109,7 @@ func reviews() mesh.Config {
 		Clusters: []mesh.Cluster{
 			{Name: "reviews", ConnectTimeout: time.Second, Endpoints: []mesh.Endpoint{
 				{Address: "127.0.0.14:9080", Weight: 3}, {Address: "127.0.0.15:9080"}, {Address: "[::1]:9080", Weight: 2}}},
-			{Name: "details", Breakers: &mesh.Breakers{MaxConnections: 100, MaxPending: 1, MaxRequests: 0, MaxRetries: 7, Budget: &mesh.RetryBudget{Percent: 12.5, Least: 1}}, Endpoints: []mesh.Endpoint{{Address: "127.0.0.12:9080"}}},
+			{Name: "details", Breakers: &mesh.Breakers{MaxConnections: 100, MaxPending: 1, MaxRequests: 0, MaxRetries: 7, Budget: &mesh.RetryBudget{Percent: 12.5, Least: 1}, TrackRemaining: true}, Endpoints: []mesh.Endpoint{{Address: "127.0.0.12:9080"}}},
 			{Name: "empty"},
 			{Name: "asked", Check: &mesh.HealthCheck{
 				Timeout: time.Second, Interval: 2 * time.Second, NoTraffic: 3 * time.Second, NoTrafficHealthy: 4 * time.Second, Unhealthy: 5 * time.Second, UnhealthyEdge: 6 * time.Second,

@@ -341,6 +341,7 @@ func (r *reader) breakers(path string, b *clusterv3.CircuitBreakers) *mesh.Break
 		MaxRequests:    or(t.GetMaxRequests(), d.MaxRequests),
 		MaxRetries:     or(t.GetMaxRetries(), d.MaxRetries),
 		Budget:         budget(t.GetRetryBudget()),
+		TrackRemaining: t.GetTrackRemaining(),
 	}
 }
 

@@ -295,7 +295,7 @@ func cluster(c *mesh.Cluster) *clusterv3.Cluster {
 	if b := c.Breakers; b != nil {
 		out.CircuitBreakers = &clusterv3.CircuitBreakers{Thresholds: []*clusterv3.CircuitBreakers_Thresholds{{
 			MaxConnections: wrapperspb.UInt32(b.MaxConnections), MaxPendingRequests: wrapperspb.UInt32(b.MaxPending), MaxRequests: wrapperspb.UInt32(b.MaxRequests),
-			MaxRetries: wrapperspb.UInt32(b.MaxRetries), RetryBudget: retryBudget(b.Budget),
+			MaxRetries: wrapperspb.UInt32(b.MaxRetries), RetryBudget: retryBudget(b.Budget), TrackRemaining: b.TrackRemaining,
 		}}}
 	}
 	if c.Choices != 0 {

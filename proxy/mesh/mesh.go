@@ -114,6 +114,8 @@ type Breakers struct {
 	MaxRetries     uint32 `json:"max_retries"`          // requests that are being tried again
 
 	Budget *RetryBudget `json:"retry_budget,omitempty"` // in the place of MaxRetries
+
+	TrackRemaining bool `json:"track_remaining,omitempty"` // gauges say how much is left
 }
 
 // DefaultBreakers are Envoy's.

@@ -82,6 +82,16 @@ func (s *Server) Stats() []mesh.Stat {
 		w.post(func() { done <- w.stats() })
 		add(<-done)
 	}
+	force := s.force.Load()
+	for i := range force.limits {
+		cluster := force.table.Clusters[i].Name
+		add(force.limits[i].stats(nil, cluster, func(name string) uint64 {
+			if st := sum["cluster."+cluster+"."+name]; st != nil {
+				return st.Value
+			}
+			return 0
+		}))
+	}
 	live := uint64(0)
 	if s.State() == Live {
 		live = 1

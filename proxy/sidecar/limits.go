@@ -14,6 +14,7 @@ import (
 type limits struct {
 	max         mesh.Breakers
 	connections atomic.Int64
+	pools       atomic.Int64 // that have one
 	pending     atomic.Int64
 	requests    atomic.Int64
 	retries     atomic.Int64
@@ -28,6 +29,19 @@ func newLimits(c *mesh.CompiledCluster) *limits {
 	l := &limits{max: c.Breakers, counted: c.Breakers.MaxRequests < c.Breakers.MaxConnections || c.Breakers.Budget != nil,
 		health: mesh.NewHealth(c), carried: c.Policy == mesh.LeastRequest}
 	return l
+}
+
+// stats appends the gauges of the circuit breakers. counted is what the cluster's
+// counters say.
+func (l *limits) stats(dst []mesh.Stat, cluster string, counted func(name string) uint64) []mesh.Stat {
+	use := mesh.BreakerUse{
+		Connections: l.connections.Load(), Pools: l.pools.Load(), Pending: l.pending.Load(), Requests: int64(counted("upstream_rq_active")), Retries: l.retries.Load(),
+		Connected: l.traffic.Load(), Retried: l.retries.Load() > 0 || counted("upstream_rq_retry") > 0, Wanted: counted("upstream_rq_retry_overflow") > 0,
+	}
+	if l.counted {
+		use.Requests = l.requests.Load()
+	}
+	return l.max.Stats(dst, cluster, use)
 }
 
 // carry counts a request that begins or ends.

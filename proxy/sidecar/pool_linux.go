@@ -28,6 +28,7 @@ type pool struct {
 	waiting    []*downstream // first in line first
 	connecting []*upstream
 	busy       int  // connections with a request
+	open       int  // all, those that are not ready too
 	drained    int  // how often: a connection from before closes after its request
 	wanted     bool // since the last time: see cluster.toward
 	retired    bool // its host is gone: connections close after their request
@@ -146,6 +147,9 @@ func (p *pool) connect() {
 		p.limits.connections.Add(1)
 	}
 	p.limits.traffic.Store(true)
+	if p.open++; p.open == 1 {
+		p.limits.pools.Add(1)
+	}
 	c.CxTotal++
 	c.CxActive++
 	p.hs.cxTotal++
@@ -236,6 +240,9 @@ func (p *pool) gone(u *upstream) {
 		u.pooled = false
 	}
 	p.limits.connections.Add(-1)
+	if p.open--; p.open == 0 {
+		p.limits.pools.Add(-1)
+	}
 	c := p.c
 	c.CxActive--
 	c.CxDestroy++
