@@ -41,7 +41,7 @@ func answerOf(t *testing.T, c net.Conn) (resp *http.Response, body string) {
 func TestReloadDuringDelay(t *testing.T) {
 	old, next := answer(t, ok("old")), answer(t, ok("new"))
 	limit := mesh.Filter{RateLimit: &mesh.RateLimit{StatPrefix: "l", Max: 1, Fill: 1, Interval: time.Hour, Enabled: mesh.Fraction{Numerator: 100}, Enforced: mesh.Fraction{Numerator: 100}}}
-	cfg := delayed(300*time.Millisecond, old)
+	cfg := delayed(time.Second, old)
 	cfg.Listeners[0].Filters = append(cfg.Listeners[0].Filters, limit)
 	s := start(t, cfg, Options{Concurrency: 1})
 	addr := s.Addrs()[0].String()
@@ -80,7 +80,7 @@ func statNames(s *Server) (all []string) {
 
 // The limit on active faults is of all workers, and goes on over a reload.
 func TestReloadKeepsActiveFaults(t *testing.T) {
-	cfg := delayed(time.Second, answer(t, ok("x")))
+	cfg := delayed(3*time.Second, answer(t, ok("x")))
 	cfg.Listeners[0].Filters[0].Fault.MaxActive = new(uint32(1))
 	s := start(t, cfg, Options{Concurrency: 2})
 	addr := s.Addrs()[0].String()
@@ -112,7 +112,7 @@ func TestDrainDuringDelay(t *testing.T) {
 		want  bool
 	}{{"in time", 5 * time.Second, true}, {"too late", 50 * time.Millisecond, false}} {
 		t.Run(tt.name, func(t *testing.T) {
-			s, err := New(delayed(300*time.Millisecond, answer(t, ok("late"))), Options{Concurrency: 1, DrainTimeout: tt.drain})
+			s, err := New(delayed(time.Second, answer(t, ok("late"))), Options{Concurrency: 1, DrainTimeout: tt.drain})
 			require.NoError(t, err)
 			ctx, drain := context.WithCancel(t.Context())
 			defer drain()
