@@ -4,14 +4,12 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"strings"
 	"time"
 
 	"github.com/meshnic/meshnic/bench/lab"
 	"github.com/meshnic/meshnic/bench/load"
 	"github.com/meshnic/meshnic/nic"
 	"github.com/meshnic/meshnic/proxy/envoyconf"
-	"github.com/meshnic/meshnic/proxy/mesh"
 )
 
 // How long one repeat of a cell lasts. A page is slower the more connections
@@ -27,19 +25,15 @@ const (
 // bookinfoPort is where every service of Bookinfo listens.
 const bookinfoPort = 9080
 
-// reviewsVIP is the address that stands for reviews where the network balances. It
-// is on the pods' own network, so that a route to it exists.
-const reviewsVIP = bookinfoNet + "100"
-
 // topology is who stands where in one system of the Bookinfo experiment.
 type topology struct {
 	name, short string
-	passes      int    // proxies or NICs that a page with stars passes, one after the other
-	program     string // "sidecar", "envoy", or empty
-	outbound    bool   // a proxy also on the caller's side
-	balanced    bool   // without a proxy: the network picks a version of reviews for each connection
-	nic         bool
-	like        string // through a NIC: the same without one
+	passes      int         // proxies or NICs that a page with stars passes, one after the other
+	program     string      // "sidecar", "envoy", or empty
+	outbound    bool        // a proxy also on the caller's side
+	balanced    bool        // without a proxy: the network picks a version of reviews for each connection
+	nic         nic.Program // or empty
+	like        string      // through a NIC: the same without one
 }
 
 var topologies = []topology{
@@ -49,7 +43,8 @@ var topologies = []topology{
 	{name: "sidecar", short: "sc", passes: 7, program: "sidecar", outbound: true},
 	{name: "envoy_inbound", short: "envin", passes: 4, program: "envoy"},
 	{name: "envoy", short: "env", passes: 7, program: "envoy", outbound: true},
-	{name: "nic_passthrough", short: "nic", passes: 4, balanced: true, nic: true, like: "without_envoy_balanced"},
+	{name: "nic_passthrough", short: "nic", passes: 4, balanced: true, nic: nic.Passthrough, like: "without_envoy_balanced"},
+	{name: "nic_offload", short: "off", passes: 7, nic: nic.Offload, like: "without_envoy_balanced"},
 }
 
 // pods of Bookinfo: the version of the image is in the name.
@@ -83,17 +78,20 @@ func bookinfoCells(ctx context.Context, r *Run, s *rigs) ([]cell, error) {
 		}
 		for _, c := range r.connections(1, 2, 4, 8, 16) {
 			row := cell{name: t.name, connections: c, hops: t.passes, like: t.like, absent: absent}
+			if t.nic == nic.Offload {
+				row.unmodelled = noProxyStages
+			}
 			if absent == "" {
 				w := g.page(t, c, r.pageWindow(c))
 				row.measure = func(ctx context.Context) (sample, error) { return g.measure(ctx, w) }
-				if t.nic && s.check == nil {
+				if t.nic == nic.Passthrough {
 					s.check = &checked{t.name, g, w}
 				}
 			}
 			cells = append(cells, row)
 		}
 	}
-	for _, name := range []string{"k8s_without_istio", "k8s_with_istio", "nic_offload"} {
+	for _, name := range []string{"k8s_without_istio", "k8s_with_istio"} {
 		for _, c := range r.connections(1, 2, 4, 8, 16) {
 			cells = append(cells, cell{name: name, connections: c, absent: notBuilt})
 		}
@@ -133,7 +131,11 @@ func (g *rig) page(t topology, connections int, window time.Duration) work {
 	if t.name == "without_envoy" { // every page comes from reviews-v3
 		check.Contains = append(check.Contains, "glyphicon-star")
 	}
-	return g.http("client", at(ip("productpage")), connections, window, check, "/productpage")
+	target := ip("productpage")
+	if t.nic == nic.Offload {
+		target = podVIP("productpage")
+	}
+	return g.http("client", at(target), connections, window, check, "/productpage")
 }
 
 // completePage is what a page must hold: the book's details and its reviews,
@@ -154,17 +156,22 @@ func (s *rigs) bookinfo(ctx context.Context, t topology) (g *rig, absent string,
 		}
 	}
 	fabric := lab.Bridge
-	if t.nic {
+	if t.nic != "" {
 		fabric = lab.Ports
 	}
 	short := "bi" + s.run.Work[:1] + "_" + t.short
 	g, err = s.up(ctx, func(ctx context.Context) (*rig, error) {
 		return s.run.rig(ctx, short, fabric, t.hosts(), s.run.cores("bookinfo", "any"))
 	}, func(g *rig) error {
-		if t.nic {
-			if err := g.startNIC(ctx, s.run.nicMode(), nic.Passthrough); err != nil {
-				return err
-			}
+		var err error
+		switch t.nic {
+		case nic.Passthrough:
+			err = g.startNIC(ctx, s.run.nicMode(), nic.Passthrough)
+		case nic.Offload:
+			err = g.startProxyNIC(ctx, "bookinfo/"+t.name+"/nic.yaml", nicMesh())
+		}
+		if err != nil {
+			return err
 		}
 		if err := g.services(t); err != nil {
 			return err
@@ -194,6 +201,11 @@ func (t topology) hosts() []lab.Host {
 	names := map[string]string{"reviews": ip("reviews-v3")}
 	var balance []lab.VIP
 	switch {
+	case t.nic == nic.Offload:
+		names = map[string]string{}
+		for _, s := range called {
+			names[s] = serviceVIP(s)
+		}
 	case t.outbound:
 		names = map[string]string{"details": outboundIP, "ratings": outboundIP, "reviews": outboundIP}
 	case t.program != "":
@@ -256,37 +268,4 @@ func (g *rig) sidecars(t topology, program string) error {
 		}
 	}
 	return nil
-}
-
-// mesh describes the proxy of one pod.
-func (t topology) mesh(pod string) mesh.Config {
-	service, _, _ := strings.Cut(pod, "-")
-	upstream := at("127.0.0.1")
-	inbound := cluster("inbound", upstream)
-	if pod == "reviews" { // the front: no service of its own
-		inbound = cluster("inbound", at(ip("reviews-v1")), at(ip("reviews-v2")), at(ip("reviews-v3")))
-	}
-	cfg := mesh.Config{
-		Node: pod,
-		Listeners: []mesh.Listener{{Name: "inbound", Address: at(ip(pod)), StatPrefix: "inbound",
-			VirtualHosts: []mesh.VirtualHost{toCluster(service, []string{"*"}, "inbound")}}},
-		Clusters: []mesh.Cluster{inbound},
-	}
-	if !t.outbound || (service != "productpage" && service != "reviews") {
-		return cfg
-	}
-	out := mesh.Listener{Name: "outbound", Address: at(outboundIP), StatPrefix: "outbound"}
-	for _, to := range []struct {
-		service   string
-		endpoints []string
-	}{
-		{"details", []string{at(ip("details"))}},
-		{"ratings", []string{at(ip("ratings"))}},
-		{"reviews", []string{at(ip("reviews-v1")), at(ip("reviews-v2")), at(ip("reviews-v3"))}},
-	} {
-		out.VirtualHosts = append(out.VirtualHosts, toCluster(to.service, []string{to.service, fmt.Sprintf("%s:%d", to.service, bookinfoPort)}, to.service))
-		cfg.Clusters = append(cfg.Clusters, cluster(to.service, to.endpoints...))
-	}
-	cfg.Listeners = append(cfg.Listeners, out)
-	return cfg
 }

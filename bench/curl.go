@@ -53,6 +53,26 @@ func (r *Run) paths() []path {
 	return out
 }
 
+// httpPaths are the paths that HTTP can take: with the NIC's proxy in the last.
+func (r *Run) httpPaths() []path {
+	paths := r.paths()
+	if r.wanted("nic_offload") {
+		paths = append(paths, path{"nic_offload", "offload", lab.Ports, r.nicMode(), nic.Offload, 1})
+	}
+	return paths
+}
+
+// unmodelled says why a path through a NIC has no model time.
+func (p path) unmodelled() string {
+	switch p.program {
+	case nic.Null:
+		return "a wire has no pipeline"
+	case nic.Offload:
+		return noProxyStages
+	}
+	return ""
+}
+
 // upPath makes the lab of one path, with serve started in the server's host.
 // It returns why the path is absent, if it is.
 func (s *rigs) upPath(ctx context.Context, experiment string, p path, cores []int, serve func(*rig) error) (g *rig, absent string, err error) {
@@ -65,10 +85,16 @@ func (s *rigs) upPath(ctx context.Context, experiment string, p path, cores []in
 	g, err = s.up(ctx, func(ctx context.Context) (*rig, error) {
 		return s.run.rig(ctx, experiment+"_"+p.short, p.fabric, hosts, cores)
 	}, func(g *rig) error {
-		if p.mode != "" {
-			if err := g.startNIC(ctx, p.mode, p.program); err != nil {
-				return err
-			}
+		var err error
+		switch {
+		case p.program == nic.Offload:
+			proxy := relay("nic", g.vip(0)+":8000", g.lab.IP("server")+":8000")
+			err = g.startProxyNIC(ctx, experiment+"/"+p.name+".yaml", proxy)
+		case p.mode != "":
+			err = g.startNIC(ctx, p.mode, p.program)
+		}
+		if err != nil {
+			return err
 		}
 		return serve(g)
 	})
@@ -112,7 +138,7 @@ func curlCells(ctx context.Context, r *Run, s *rigs) ([]cell, error) {
 	cores := r.cores("curl", "one")
 	var cells []cell
 	add := func(g *rig, p path, url string, absent string) {
-		c := cell{name: p.name, connections: 1, hops: p.hops, like: p.like(), absent: absent}
+		c := cell{name: p.name, connections: 1, hops: p.hops, like: p.like(), absent: absent, unmodelled: p.unmodelled()}
 		if absent == "" {
 			w := work{"client", "curl", load.CurlConfig{Command: []string{curl}, URL: url, N: n, Warmup: 3, BodyLen: &length}}
 			c.measure = func(ctx context.Context) (sample, error) { return g.measure(ctx, w) }
@@ -123,7 +149,7 @@ func curlCells(ctx context.Context, r *Run, s *rigs) ([]cell, error) {
 		cells = append(cells, c)
 	}
 	var direct *rig
-	for _, p := range r.paths() {
+	for _, p := range r.httpPaths() {
 		if missing != "" {
 			add(nil, p, "", missing)
 			continue
@@ -137,7 +163,11 @@ func curlCells(ctx context.Context, r *Run, s *rigs) ([]cell, error) {
 		}
 		url := ""
 		if absent == "" {
-			url = fmt.Sprintf("http://%s:8000/index.txt", g.lab.IP("server"))
+			server := g.lab.IP("server")
+			if p.program == nic.Offload {
+				server = g.vip(0)
+			}
+			url = fmt.Sprintf("http://%s:8000/index.txt", server)
 		}
 		add(g, p, url, absent)
 	}

@@ -52,7 +52,7 @@ func linkCells(ctx context.Context, r *Run, s *rigs) ([]cell, error) {
 		if p.short == "haproxy" {
 			program, absent = r.program("haproxy")
 		}
-		c := cell{name: p.name, connections: 1, hops: p.hops, like: p.like(), absent: absent}
+		c := cell{name: p.name, connections: 1, hops: p.hops, like: p.like(), absent: absent, unmodelled: p.unmodelled()}
 		if absent == "" {
 			var trip, bulk *rig
 			var err error

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/meshnic/meshnic/bench/load"
+	"github.com/meshnic/meshnic/nic"
 )
 
 func noProgress(int, int) {}
@@ -146,6 +147,11 @@ func TestTopologiesHoldTogether(t *testing.T) {
 			}
 			if top.outbound {
 				listens[at(outboundIP)] = true
+			}
+			if top.nic == nic.Offload {
+				for _, l := range nicMesh().Listeners {
+					listens[l.Address] = true
+				}
 			}
 			for _, h := range hosts {
 				for _, v := range h.Balance {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/meshnic/meshnic/bench/load"
@@ -51,7 +52,7 @@ func Soak(ctx context.Context, r *Run, connections int, duration time.Duration) 
 			err = e
 		}
 	}()
-	t := topologies[len(topologies)-1] // nic_passthrough
+	t := topologies[slices.IndexFunc(topologies, func(t topology) bool { return t.name == "nic_passthrough" })]
 	g, absent, err := s.bookinfo(ctx, t)
 	if err != nil {
 		return res, err

@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -89,16 +90,35 @@ func TestBenchHopContract(t *testing.T) {
 	require.NotEmpty(t, doc.Manifest.Files["hop/nic_offload.yaml"])
 }
 
+// curl through the NIC's proxy has the same file as from the server.
+func TestBenchCurlThroughTheNICsProxy(t *testing.T) {
+	hostiftest.NeedNet(t, netns.Probe)
+	for _, program := range []string{"curl", "python3"} {
+		if _, err := exec.LookPath(program); err != nil {
+			t.Skip(err)
+		}
+	}
+	_, doc := benchJSON(t, "curl", "--systems", "nic_offload")
+	require.Equal(t, []string{"direct", "nic_offload"}, []string{doc.Systems[0].Name, doc.Systems[1].Name})
+	for _, s := range doc.Systems {
+		require.Nil(t, s.Absent, s.Name)
+		require.NotZero(t, s.N, s.Name)
+		require.Zero(t, s.Errors, s.Name)
+	}
+	require.NotZero(t, doc.Systems[1].CPU.NIC)
+	require.NotEmpty(t, doc.Manifest.Files["curl/nic_offload.yaml"])
+}
+
 // A page of Bookinfo is whole behind every system that is ours.
 func TestBenchBookinfoContract(t *testing.T) {
 	hostiftest.NeedNet(t, netns.Probe)
-	raw, doc := benchJSON(t, "bookinfo", "--work", "native", "--systems", "without_envoy_balanced,sidecar_inbound,sidecar,nic_passthrough", "-c", "2")
+	raw, doc := benchJSON(t, "bookinfo", "--work", "native", "--systems", "without_envoy_balanced,sidecar_inbound,sidecar,nic_passthrough,nic_offload", "-c", "2")
 	require.Equal(t, "native", raw["work"])
 	require.Equal(t, "without_envoy", doc.Systems[0].Name)
 	measured := 0
 	for _, s := range doc.Systems {
 		if s.Absent != nil {
-			require.Contains(t, []string{"k8s_without_istio", "k8s_with_istio", "nic_offload"}, s.Name)
+			require.Contains(t, []string{"k8s_without_istio", "k8s_with_istio"}, s.Name)
 			require.Equal(t, "not built yet", *s.Absent)
 			continue
 		}
@@ -106,7 +126,8 @@ func TestBenchBookinfoContract(t *testing.T) {
 		require.NotZero(t, s.N, s.Name)
 		require.Zero(t, s.Errors, s.Name)
 	}
-	require.Equal(t, 6, measured)
+	require.Equal(t, 7, measured)
+	require.NotEmpty(t, doc.Manifest.Files["bookinfo/nic_offload/nic.yaml"])
 }
 
 // Bookinfo through a NIC that loses, doubles, delays and reorders frames: every

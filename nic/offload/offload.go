@@ -187,8 +187,8 @@ func (o *Offload) Counters() map[string]uint64 {
 	all := map[string]uint64{"splice.conns": uint64(o.engine.Conns())}
 	c := o.engine.Counters()
 	c.Each(func(name string, v uint64) { all["splice."+name] = v })
-	for _, s := range o.Stats() {
-		all[s.Name] = s.Value
+	for _, s := range o.Stats() { // listeners may share a prefix
+		all[s.Name] += s.Value
 	}
 	return all
 }

@@ -78,6 +78,7 @@ func (o *Offload) route(f *flow, h *http1.Head, size int) splice.Decision {
 		if k, err := h.Parse(o.out); err != nil || k != len(o.out) {
 			panic("offload: a request that was written cannot be read")
 		}
+		leg.cl.c.RqTotal++
 		l.c.RqTotal++
 	}
 	if l != nil { // proxies that point at each other
