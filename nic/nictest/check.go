@@ -13,6 +13,7 @@ type View struct {
 	Spliced bool
 	// Request and Response undo what the card does to a head, empty line included.
 	Request, Response func(head []byte) []byte
+	Proxy             *Proxy // if set, the card is one, and the rest does not count
 }
 
 // Check compares what was seen with what was said. It returns what is wrong.
@@ -25,6 +26,9 @@ func (r *Record) Check(v View) error {
 	var errs []error
 	if !r.Finished {
 		errs = append(errs, errors.New("not all connections ended"))
+	}
+	if v.Proxy != nil {
+		return errors.Join(append(errs, r.checkProxied(v.Proxy)...)...)
 	}
 	for conn := range r.Clients {
 		if err := r.checkClient(conn, v); err != nil {

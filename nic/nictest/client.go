@@ -7,8 +7,8 @@ import (
 
 // Step is one thing a Client does, after those before it.
 type Step struct {
-	Heads     int           // waits for so many response heads, interim ones counted
 	Responses int           // waits for so many whole responses, interim ones not counted
+	Told      bool          // and for a response head behind them, interim or not
 	After     time.Duration // and then so long
 	Data      []byte        // is written
 	FIN       bool          // and the stream ended behind it
@@ -78,7 +78,7 @@ func (c *Client) moved() {
 
 // step takes a step, or reports that it has to wait.
 func (c *Client) step(s *Step) bool {
-	if c.waiting || len(c.peer.out) > 0 || len(c.scan.list) < s.Heads || c.scan.whole() < s.Responses {
+	if c.waiting || len(c.peer.out) > 0 || c.scan.whole() < s.Responses || s.Told && !c.scan.behind(s.Responses) {
 		return false
 	}
 	if s.After > 0 {

@@ -127,7 +127,6 @@ func (c *Conversation) client(conn int) *Client {
 	if k.End == EndReset || k.End == EndAbort {
 		cl.AbortAfter, cl.Reset = max(k.EndAfter, 1), k.End == EndReset
 	}
-	heads := 0
 	for i := range k.Exchanges {
 		e := &k.Exchanges[i]
 		cl.Methods = append(cl.Methods, e.method())
@@ -149,10 +148,8 @@ func (c *Conversation) client(conn int) *Client {
 			cl.Steps = append(cl.Steps, s)
 		}
 		if e.Expect {
-			cl.Steps = append(cl.Steps, Step{Heads: heads + 1, Data: raw[upTo:]})
-			heads++
+			cl.Steps = append(cl.Steps, Step{Responses: i, Told: true, Data: raw[upTo:]})
 		}
-		heads += e.Answer.Interim + 1
 	}
 	n := len(k.Exchanges)
 	switch k.End {

@@ -66,6 +66,19 @@ func (s *scanner) whole() (n int) {
 	return n
 }
 
+// behind reports whether there is a head behind n whole messages, interim ones not counted.
+func (s *scanner) behind(n int) bool {
+	for i := range s.list {
+		if n == 0 {
+			return true
+		}
+		if s.list[i].End > 0 && !s.list[i].Interim {
+			n--
+		}
+	}
+	return false
+}
+
 // step reads a head, a line or what there is of a body.
 func (s *scanner) step(b []byte) bool {
 	rest := b[s.at:]

@@ -22,7 +22,7 @@ func (o *Offload) arp(p *datapath.Packet) datapath.Verdict {
 		return datapath.Continue
 	}
 	if a.Op() == wire.ARPRequest {
-		o.frames = append(o.frames, splice.Frame{Port: p.In, Data: arpFrame(wire.ARPReply, own, a.TargetIP(), a.SenderMAC(), a.SenderIP())})
+		o.frames = append(o.frames, splice.Frame{Port: p.In, Data: arpFrame(wire.ARPReply, MAC, a.TargetIP(), a.SenderMAC(), a.SenderIP())})
 	}
 	return datapath.Consume
 }
@@ -37,7 +37,7 @@ func (o *Offload) learn(ip [16]byte, mac wire.MAC, port datapath.Port) {
 		if e.addr.IP != ip {
 			continue
 		}
-		n := splice.Neighbour{MAC: mac, Own: own, Port: port}
+		n := splice.Neighbour{MAC: mac, Own: MAC, Port: port}
 		if e.known && e.next == n {
 			continue
 		}
@@ -65,7 +65,7 @@ func (o *Offload) resolve() {
 			continue
 		}
 		seen[e.addr.IP] = true
-		f := arpFrame(wire.ARPRequest, own, from, wire.MAC{}, to)
+		f := arpFrame(wire.ARPRequest, MAC, from, wire.MAC{}, to)
 		wire.Ethernet(f).SetDst(wire.MAC{0xff, 0xff, 0xff, 0xff, 0xff, 0xff})
 		for p := range o.cfg.Ports {
 			o.frames = append(o.frames, splice.Frame{Port: datapath.Port(p), Data: f})

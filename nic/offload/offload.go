@@ -59,8 +59,8 @@ type Offload struct {
 	now        sim.Cycle
 }
 
-// own is the hardware address of the NIC's own interfaces: locally administered.
-var own = wire.MAC{0x02, 0x6e, 0x69, 0x63, 0x00, 0x01}
+// MAC is the hardware address of the NIC's own interfaces: locally administered.
+var MAC = wire.MAC{0x02, 0x6e, 0x69, 0x63, 0x00, 0x01}
 
 // New makes an Offload of what cfg describes.
 func New(cfg Config) (*Offload, error) {
@@ -184,7 +184,7 @@ func (o *Offload) today() []byte {
 
 // Counters are those of the splice and, under Envoy's stat names, of the proxy.
 func (o *Offload) Counters() map[string]uint64 {
-	all := map[string]uint64{"splice.conns": uint64(o.engine.Conns())}
+	all := map[string]uint64{"splice.conns": uint64(o.engine.Conns()), "splice.held": uint64(o.engine.Held())}
 	c := o.engine.Counters()
 	c.Each(func(name string, v uint64) { all["splice."+name] = v })
 	for _, s := range o.Stats() { // listeners may share a prefix

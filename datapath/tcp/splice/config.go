@@ -21,7 +21,6 @@ type Config struct {
 	MTU   int       // bytes of the largest IP packet on every port; 1500
 
 	MaxHead  int // bytes of a head, at most; 60 KiB, Envoy's limit
-	AckHead  int // bytes of a head that are gathered without acknowledging them: 8 KiB, within RFC 6928's initial window of ten segments
 	HalfOpen int // handshakes of clients under way; a quarter of Conns. Beyond it they are answered with SYN cookies
 
 	Timeouts Timeouts
@@ -67,7 +66,7 @@ func (c Config) withDefaults() (Config, error) {
 	for _, d := range []struct {
 		at *int
 		to int
-	}{{&c.MTU, 1500}, {&c.MaxHead, 60 << 10}, {&c.AckHead, 8 << 10}, {&c.HalfOpen, c.Conns / 4}} {
+	}{{&c.MTU, 1500}, {&c.MaxHead, 60 << 10}, {&c.HalfOpen, c.Conns / 4}} {
 		if *d.at == 0 {
 			*d.at = d.to
 		}
@@ -93,7 +92,7 @@ type Counters struct {
 	Split                    uint64 // segments too long for their receiver, sent as several
 	ExtraBytes               uint64 // responses with bytes behind their end
 	Waited                   uint64 // requests that came before the exchange before them was over
-	HeadAcked                uint64 // heads acknowledged before their receiver had them
+	HeadAcked                uint64 // segments of heads acknowledged before their receiver had them
 }
 
 // Each calls f for every counter, by name.

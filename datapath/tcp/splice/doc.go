@@ -19,8 +19,9 @@
 // only gets other sequence numbers. A head that was written is held until its
 // receiver has acknowledged it; whoever sends the head again has the held one
 // sent again, so that a retransmission has the same bytes. A byte of a message
-// is acknowledged to its sender only when its receiver has it; the one exception
-// is a head so long that its sender would otherwise not send all of it.
+// is acknowledged to its sender only when its receiver has it. The exceptions are
+// the segments of a head before its last, without whose acknowledgement its sender
+// might not send the rest, and requests that are answered here.
 //
 // An exchange is over when the client has acknowledged the whole response and the
 // server the whole request. Only then is the next request of the client looked

@@ -64,6 +64,9 @@ func (e *Engine) Counters() Counters { return e.count }
 // Conns is how many connections there are, those in pools included.
 func (e *Engine) Conns() int { return e.t.used() }
 
+// Held is how many buffers hold heads, or parts of some.
+func (e *Engine) Held() int { return e.heads.lent }
+
 // SetEndpoint says where endpoint ep is: connections to it go from address from
 // to a. It may be set anew; connections that are there stay as they are.
 func (e *Engine) SetEndpoint(ep Endpoint, a Addr, from [16]byte) {

@@ -58,11 +58,11 @@ func (e *Engine) request(n int32, b []byte, s *segment) datapath.Verdict {
 		if s != nil {
 			x.gather = e.heads.appendTo(x.gather, b)
 		}
-		if len(x.gather) > e.cfg.AckHead {
-			e.count.HeadAcked++
-			c.acked = c.rcvNxt.Add(uint32(len(x.gather)))
-			e.ack(c)
-		}
+		// The rest may not come before this is acknowledged: the client's congestion
+		// window can be as small as one segment.
+		e.count.HeadAcked++
+		c.acked = c.acked.Max(c.rcvNxt.Add(uint32(len(x.gather))))
+		e.ack(c)
 		return datapath.Consume
 	}
 	if d.Do == Raw {

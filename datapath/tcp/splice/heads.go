@@ -4,7 +4,10 @@ import "github.com/meshnic/meshnic/datapath/wire"
 
 // heads lends buffers for heads: small ones that nearly all fit in, and large
 // ones that are given back at once when they are no longer needed.
-type heads struct{ small [][]byte }
+type heads struct {
+	small [][]byte
+	lent  int
+}
 
 const (
 	smallHead = 2 << 10
@@ -12,6 +15,7 @@ const (
 )
 
 func (h *heads) get(n int) []byte {
+	h.lent++
 	if n > smallHead {
 		return make([]byte, 0, n)
 	}
@@ -24,6 +28,10 @@ func (h *heads) get(n int) []byte {
 }
 
 func (h *heads) put(b []byte) {
+	if b == nil {
+		return
+	}
+	h.lent--
 	if cap(b) == smallHead && len(h.small) < keptHeads {
 		h.small = append(h.small, b[:0])
 	}

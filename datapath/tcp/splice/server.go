@@ -340,17 +340,19 @@ func (e *Engine) respond(c, n int32, s *segment) datapath.Verdict {
 				continue
 			}
 			e.respRest(x, nil)
+			u.acked = u.acked.Max(u.rcvNxt)
+			e.ack(u)
 			return datapath.Consume
 		case Wait:
 			e.respRest(x, b)
 			if s.flags.Has(wire.FIN) {
 				u.flags |= flagFIN
 				e.serverGone(n, ServerClosed)
-			} else if len(x.respGather) > e.cfg.AckHead {
-				e.count.HeadAcked++
-				u.acked = u.rcvNxt.Add(uint32(len(x.respGather)))
-				e.ack(u)
+				return datapath.Consume
 			}
+			e.count.HeadAcked++
+			u.acked = u.acked.Max(u.rcvNxt.Add(uint32(len(x.respGather))))
+			e.ack(u)
 			return datapath.Consume
 		case Send:
 			return e.sendResponse(c, n, s, &d, b)

@@ -1,0 +1,211 @@
+package offload_test
+
+import (
+	"fmt"
+	"net/netip"
+	"regexp"
+	"time"
+
+	"github.com/meshnic/meshnic/datapath"
+	"github.com/meshnic/meshnic/datapath/parser"
+	"github.com/meshnic/meshnic/datapath/sim"
+	"github.com/meshnic/meshnic/datapath/wire"
+	"github.com/meshnic/meshnic/nic/nictest"
+	"github.com/meshnic/meshnic/nic/offload"
+	"github.com/meshnic/meshnic/proxy/http1"
+	"github.com/meshnic/meshnic/proxy/mesh"
+)
+
+const (
+	front = "10.0.0.200" // the listener's address
+	hz    = 250_000_000
+)
+
+// card is the parser with an Offload behind it. It holds what leaves to what any
+// frame must be.
+type card struct {
+	parse  *parser.Parser
+	o      *offload.Offload
+	mtu    []int // by port
+	buf    []byte
+	broken error // the first frame that must not leave
+}
+
+func cycle(now time.Duration) sim.Cycle { return sim.Cycle(now / 4) }
+
+func newCard(cfg mesh.Config, seed uint64, mtu []int) (*card, error) {
+	o, err := offload.New(offload.Config{
+		Mesh: cfg, Conns: 256, Ports: len(mtu), Clock: sim.Clock{Hz: hz}, Seed: seed, Epoch: time.Unix(1_700_000_000, 0),
+	})
+	return &card{parse: parser.New(parser.Config{VerifyChecksums: true}), o: o, mtu: mtu, buf: make([]byte, 64<<10)}, err
+}
+
+// Frame takes a frame through both stages.
+func (c *card) Frame(now time.Duration, port int, frame []byte, out func(int, []byte)) {
+	p := datapath.Packet{Data: c.buf[:copy(c.buf, frame)], In: datapath.Port(port)}
+	if c.parse.Process(cycle(now), &p) != datapath.Continue {
+		return
+	}
+	v := c.o.Process(cycle(now), &p)
+	c.own(out)
+	if v == datapath.Forward {
+		for q := range datapath.MaxPorts {
+			if p.Egress.Has(datapath.Port(q)) {
+				c.leave(q, p.Data, out)
+			}
+		}
+	}
+}
+
+// Due has the timers run.
+func (c *card) Due(now time.Duration, out func(int, []byte)) (time.Duration, bool) {
+	c.o.Advance(cycle(now))
+	c.own(out)
+	at, ok := c.o.Next()
+	return time.Duration(at+1) * 4, ok
+}
+
+func (c *card) own(out func(int, []byte)) {
+	for _, f := range c.o.Out() {
+		c.leave(int(f.Port), f.Data, out)
+	}
+	c.o.Flushed()
+}
+
+// leave sends a frame, and notes one that no card may send.
+func (c *card) leave(port int, frame []byte, out func(int, []byte)) {
+	p := datapath.Packet{Data: append([]byte(nil), frame...)}
+	switch v := c.parse.Process(0, &p); {
+	case c.broken != nil:
+	case v != datapath.Continue:
+		c.broken = fmt.Errorf("port %d: a frame that leaves is bad, %v: %s", port, p.Reason, nictest.Describe(frame, nil))
+	case len(frame) > c.mtu[port]+wire.EthernetLen:
+		c.broken = fmt.Errorf("port %d: a frame of %d bytes leaves where the MTU is %d", port, len(frame), c.mtu[port])
+	}
+	out(port, frame)
+}
+
+// balanced is a listener in front of one cluster of all servers.
+func balanced(c *nictest.Conversation) mesh.Config {
+	cl := mesh.Cluster{Name: "all"}
+	for i := range c.Servers {
+		cl.Endpoints = append(cl.Endpoints, mesh.Endpoint{Address: fmt.Sprintf("10.0.0.%d:80", len(c.Clients)+i+1)})
+	}
+	return mesh.Config{
+		Node: "test",
+		Listeners: []mesh.Listener{{
+			Name: "front", Address: front + ":80", StatPrefix: "front",
+			VirtualHosts: []mesh.VirtualHost{{Name: "all", Domains: []string{"*"}, Routes: []mesh.Route{{Prefix: "/", Cluster: "all"}}}},
+		}},
+		Clusters: []mesh.Cluster{cl},
+	}
+}
+
+// heads is what package mesh makes of heads.
+type heads struct {
+	route *mesh.RouteEntry
+	ids   *mesh.RequestIDs
+}
+
+var (
+	drawn = regexp.MustCompile(`\r\n(x-request-id|date): [^\r]*`)
+	timed = regexp.MustCompile(`\r\nx-envoy-upstream-service-time: [^\r]*`)
+)
+
+// plain blanks what is drawn, and takes the service time out, which is not there if the
+// response came before the request was complete.
+func plain(head []byte) []byte {
+	return timed.ReplaceAll(drawn.ReplaceAll(head, []byte("\r\n$1: ")), nil)
+}
+
+func parsed(said []byte, response bool) *http1.Head {
+	h := &http1.Head{}
+	h.Reset(response)
+	if n, err := h.Parse(said); err != nil || n != len(said) {
+		panic(fmt.Sprintf("%q: %d, %v", said, n, err))
+	}
+	return h
+}
+
+func (x heads) request(said []byte) []byte {
+	return plain(mesh.AppendRequest(nil, parsed(said, false), x.route, x.ids, nil))
+}
+
+func (x heads) response(said []byte, method string) []byte {
+	h := parsed(said, true)
+	body := h.Body(method == "HEAD")
+	return plain(mesh.AppendResponse(nil, h, &mesh.ResponseInfo{
+		Route: x.route, Date: []byte("-"), ServiceTime: -1, Close: body.EndsWithStream(),
+		Chunked: body.Chunked() || method == "HEAD" && h.ContentLength < 0 && h.Status != 204 && h.Status != 304,
+	}))
+}
+
+// proxied makes a conversation one through a proxy: with n servers at least, each of which
+// answers any request, and clients that end what they began, for the proxy does not.
+func proxied(c *nictest.Conversation, n int) *nictest.Conversation {
+	for len(c.Servers) < n {
+		c.Servers = append(c.Servers, c.Servers[0])
+	}
+	for i := range c.Connections {
+		if k := &c.Connections[i]; k.End == nictest.EndServer {
+			k.End = nictest.EndAnswered
+		}
+	}
+	return c
+}
+
+// through holds a conversation through an Offload and returns what is wrong.
+func through(c *nictest.Conversation) error {
+	r, err := runThrough(c, nil)
+	_ = r
+	return err
+}
+
+func runThrough(c *nictest.Conversation, trace func(time.Duration, string, []byte, string)) (*nictest.Record, error) {
+	cfg := balanced(c)
+	table, err := mesh.Compile(cfg)
+	if err != nil {
+		return nil, err
+	}
+	x := heads{table.Listeners[0].Route(parsed([]byte("GET / HTTP/1.1\r\nhost: a\r\n\r\n"), false)), mesh.NewRequestIDs([32]byte{})}
+	p := &nictest.Proxy{Request: x.request, Response: x.response, Plain: plain}
+	for i := range c.Connections {
+		p.Loose = p.Loose || c.Connections[i].Idle > 0
+	}
+	var k *card
+	addr := netip.MustParseAddr(front)
+	r, err := nictest.Run(c, nictest.Setup{
+		Card: func(ports int) (nictest.Card, error) {
+			var mtu []int
+			for _, h := range append(append([]nictest.HostConfig(nil), c.Clients...), c.Servers...) {
+				if h.MTU == 0 {
+					h.MTU = 1500
+				}
+				mtu = append(mtu, h.MTU)
+			}
+			k, err = newCard(cfg, c.Seed, mtu)
+			return k, err
+		},
+		To:         func(int) netip.AddrPort { return netip.AddrPortFrom(addr, 80) },
+		Neighbours: map[netip.Addr]wire.MAC{addr: offload.MAC},
+		After:      10 * time.Minute,
+		Trace:      trace,
+	})
+	if err != nil {
+		return r, err
+	}
+	if err := r.Check(nictest.View{Proxy: p}); err != nil {
+		return r, err
+	}
+	if k.broken != nil {
+		return r, k.broken
+	}
+	n := k.o.Counters()
+	for _, gauge := range []string{"splice.conns", "splice.held", "http.front.downstream_cx_active", "http.front.downstream_rq_active",
+		"cluster.all.upstream_cx_active", "cluster.all.upstream_rq_active"} {
+		if v, ok := n[gauge]; !ok || v != 0 {
+			return r, fmt.Errorf("%s is %d (%v) after all", gauge, v, ok)
+		}
+	}
+	return r, nil
+}

@@ -1,0 +1,134 @@
+package offload_test
+
+import (
+	"flag"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/meshnic/meshnic/datapath/wire"
+	"github.com/meshnic/meshnic/nic/nictest"
+)
+
+var (
+	soakFor = flag.Duration("for", 0, "how long TestSoak looks for conversations that go wrong")
+	from    = flag.Uint64("from", 0, "seed of the first conversation of TestSoak; 0: by the clock")
+)
+
+// fault is what all cables of a conversation do.
+type fault struct {
+	name string
+	make func(c *nictest.Conversation)
+}
+
+func cables(f func(c *nictest.Cable)) func(*nictest.Conversation) {
+	return func(c *nictest.Conversation) {
+		for _, hosts := range [][]nictest.HostConfig{c.Clients, c.Servers} {
+			for i := range hosts {
+				for _, k := range []*nictest.Cable{&hosts[i].In, &hosts[i].Out} {
+					*k = nictest.Cable{Latency: k.Latency}
+					f(k)
+				}
+			}
+		}
+	}
+}
+
+var faults = []fault{
+	{"as drawn", func(*nictest.Conversation) {}},
+	{"none", cables(func(*nictest.Cable) {})},
+	{"loss of 1 %", cables(func(c *nictest.Cable) { c.Loss = 0.01 })},
+	{"loss of 5 %", cables(func(c *nictest.Cable) { c.Loss = 0.05 })},
+	{"duplication", cables(func(c *nictest.Cable) { c.Duplicate = 0.1 })},
+	{"reordering", cables(func(c *nictest.Cable) { c.Reorder = 0.1 })},
+	{"corruption", cables(func(c *nictest.Cable) { c.Corrupt = 0.03 })},
+	{"splitting", cables(func(c *nictest.Cable) { c.Split = 0.5 })},
+	{"merging", cables(func(c *nictest.Cable) { c.Coalesce = 1 })},
+	{"small windows", cables(func(*nictest.Cable) {})},
+	{"delays", cables(func(c *nictest.Cable) { c.Stall, c.StallBy = 0.03, 2*time.Second })},
+}
+
+func init() {
+	w := &faults[9]
+	cabled := w.make
+	w.make = func(c *nictest.Conversation) {
+		cabled(c)
+		for _, hosts := range [][]nictest.HostConfig{c.Clients, c.Servers} {
+			for i := range hosts {
+				hosts[i].ReceiveBuffer = nictest.MinBuffer
+			}
+		}
+	}
+}
+
+// drawnWith is conversation seed with fault f.
+func drawnWith(seed uint64, f *fault) *nictest.Conversation {
+	c := proxied(nictest.Random(seed), 1+int(seed%3))
+	f.make(c)
+	return c
+}
+
+// report tells a conversation that went wrong, after it was made small.
+func report(t *testing.T, c *nictest.Conversation, err error) {
+	small := nictest.Shrink(c, 400, func(c *nictest.Conversation) bool { return through(c) != nil })
+	serr := through(small)
+	t.Errorf("%v\nmade small: %v\n%s\n%s", err, serr, small, transcript(small))
+}
+
+func transcript(c *nictest.Conversation) string {
+	var b strings.Builder
+	isn := map[string]wire.Seq{}
+	runThrough(c, func(at time.Duration, cable string, frame []byte, note string) {
+		fmt.Fprintf(&b, "%12s %s %s %s\n", at, cable, nictest.Describe(frame, isn), note)
+	})
+	return b.String()
+}
+
+// TestRandom holds conversations through the NIC, with every kind of fault.
+func TestRandom(t *testing.T) {
+	n := uint64(150)
+	if testing.Short() {
+		n = 20
+	}
+	for i := range faults {
+		f := &faults[i]
+		t.Run(f.name, func(t *testing.T) {
+			for seed := range n {
+				if c := drawnWith(seed, f); through(c) != nil {
+					report(t, c, through(c))
+					t.FailNow()
+				}
+			}
+		})
+	}
+}
+
+// TestSoak looks for conversations that no test has seen: see `make soak-splice`.
+func TestSoak(t *testing.T) {
+	if *soakFor == 0 {
+		t.Skip("runs with -for")
+	}
+	begin, bad := time.Now(), 0
+	first := *from
+	if first == 0 {
+		first = uint64(begin.Unix()) << 20
+	}
+	t.Logf("seeds from %d", first)
+	seed := first
+	for told := begin; time.Since(begin) < *soakFor && bad < 10; seed++ {
+		for i := range faults {
+			c := drawnWith(seed, &faults[i])
+			if err := through(c); err != nil {
+				bad++
+				t.Logf("seed %d, %s", seed, faults[i].name)
+				report(t, c, err)
+			}
+		}
+		if time.Since(told) > time.Minute {
+			told = time.Now()
+			t.Logf("%d conversations with each of %d faults, %v", seed-first+1, len(faults), time.Since(begin).Round(time.Second))
+		}
+	}
+	t.Logf("%d conversations with each of %d faults went wrong in %d cases", seed-first, len(faults), bad)
+}
