@@ -7,7 +7,7 @@ PERFETTO := .env/perfetto-0.59.1
 GOTOOL  := $(GO) tool -modfile=internal/tools/go.mod
 export CGO_ENABLED = 0
 
-.PHONY: conformance perfetto soak-engines soak-sidecar all check build test race integration fuzz lint fmt tidy darwin bench quick soak golden envoy clean-host FORCE
+.PHONY: conformance perfetto soak-engines soak-sidecar soak-splice all check build test race integration fuzz lint fmt tidy darwin bench quick soak golden envoy clean-host FORCE
 
 all check: fmt tidy lint darwin test
 
@@ -44,6 +44,9 @@ fuzz: ; GO=$(GO) T=$(or $(T),20s) ./internal/tools/fuzz.sh
 
 # Compares the two engines on random pipelines until the time is over.
 soak-engines: ; $(GO) test ./datapath/enginetest -run TestSoak -for $(or $(FOR),30m) -timeout 0 -v
+
+# Holds drawn HTTP conversations through the NIC's proxy, with every kind of fault, until the time is over.
+soak-splice: ; $(GO) test ./nic/offload -run 'TestSoak$$' -for $(or $(FOR),30m) -timeout 0 -v
 
 # The sidecar under load while endpoints die, files are read again and some requests are malformed.
 soak-sidecar: ; $(GO) test ./proxy/sidecar -run 'TestSoak$$' -for $(or $(FOR),30m) -timeout 0 -v

@@ -79,6 +79,8 @@ func (o *Offload) Due(now sim.Cycle, n splice.Flow) splice.Decision {
 	case !f.active:
 		c.CxIdleTimeout++
 		return splice.Decision{Do: splice.Finish}
+	case f.idles(now) && now < o.engine.Active(n)+o.cycles(mesh.StreamIdleTimeout):
+		return splice.Decision{Do: splice.Nothing} // it does not idle
 	case f.responded && (f.routeEnd == 0 || now < f.routeEnd):
 		c.RqIdleTimeout++
 		return splice.Decision{Do: splice.Abort}
@@ -101,6 +103,17 @@ func (o *Offload) Due(now sim.Cycle, n splice.Flow) splice.Decision {
 		r.Status = 504
 	}
 	return o.reply(f, &r, 0)
+}
+
+// idles reports whether a request is under way that nothing is due of at now but
+// the end of its silence.
+func (f *flow) idles(now sim.Cycle) bool {
+	for _, t := range [...]sim.Cycle{f.routeEnd, f.tryEnd, f.againAt} {
+		if t != 0 && now >= t {
+			return false
+		}
+	}
+	return f.active
 }
 
 // tryAgain sends a request that is parked to another endpoint.

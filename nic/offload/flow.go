@@ -102,7 +102,7 @@ func (o *Offload) deadline(now sim.Cycle, n splice.Flow) {
 	case !f.active:
 		at = now + o.cycles(mesh.ConnectionIdleTimeout)
 	default:
-		at = now + o.cycles(mesh.StreamIdleTimeout)
+		at = max(now+1, o.engine.Active(n)+o.cycles(mesh.StreamIdleTimeout))
 		for _, t := range [...]sim.Cycle{f.routeEnd, f.tryEnd, f.againAt} {
 			if t != 0 {
 				at = min(at, t)

@@ -180,6 +180,7 @@ func (o *Offload) toEndpoint(f *flow) *mesh.Reply {
 // reply answers by r a request of which size bytes are its head.
 func (o *Offload) reply(f *flow, r *mesh.Reply, size int) splice.Decision {
 	o.leaveEndpoint(f)
+	o.giveBack(f) // it may have been in a response's head
 	c := &f.l.c
 	if !f.complete {
 		f.close = true

@@ -29,7 +29,7 @@ const (
 )
 
 // App decides what the Engine does. Its methods are called from within Process
-// and Advance and must not call the Engine, except SetDeadline. Slices they are
+// and Advance and must not call the Engine, except SetDeadline and Active. Slices they are
 // given hold only during the call.
 type App interface {
 	// Listens reports whether connections to a are for the Engine.

@@ -179,14 +179,15 @@ func (e *Engine) fromClient(n int32, s *segment) datapath.Verdict {
 			ended = up
 		}
 	}
-	if c.state == lastAck && c.sndUna == c.sndNxt {
+	if c.state == lastAck && c.sndUna == c.sndNxt && x.phase == idle {
 		e.gone(n)
-		return datapath.Consume
 	}
 	v := datapath.Consume
-	if len(s.payload) == 0 && !s.flags.Has(wire.FIN) {
+	switch {
+	case c.state == closed:
+	case len(s.payload) == 0 && !s.flags.Has(wire.FIN):
 		v = e.clientAck(n, s, ended)
-	} else {
+	default:
 		v = e.clientData(n, s)
 	}
 	if ended != none {
@@ -231,15 +232,20 @@ func (e *Engine) note(c *conn, s *segment) (advanced bool) {
 	}
 	if end := s.end(); end.After(c.seen) {
 		c.seen = end
+		if c.state == established {
+			c.since = e.now
+		}
 	}
-	if !s.ack.After(c.sndUna) {
+	if s.ack.Before(c.sndUna) {
+		return false
+	}
+	c.window = s.window
+	if s.ack == c.sndUna {
 		return false
 	}
 	c.sndUna = s.ack
 	c.tries = 0
-	if c.state >= finWait {
-		c.since = e.now
-	}
+	c.since = e.now
 	return true
 }
 
@@ -267,11 +273,9 @@ func (e *Engine) clientAck(n int32, s *segment, ended int32) datapath.Verdict {
 func (e *Engine) clientData(n int32, s *segment) datapath.Verdict {
 	c, x := &e.t.conns[n], &e.exch[n]
 	fin := s.flags.Has(wire.FIN)
-	if c.state != established {
+	if c.state != established && x.phase != busy {
 		// We have closed: there is nothing more to be asked for. All of it counts as read.
-		if end := s.end(); end.After(c.acked) && (x.phase == idle || x.phase == replied) {
-			c.acked = end
-		}
+		c.acked = c.acked.Max(s.end())
 		if fin {
 			e.clientFIN(n, s)
 		} else if c.state != closed {
@@ -286,12 +290,11 @@ func (e *Engine) clientData(n int32, s *segment) datapath.Verdict {
 		}
 		return v
 	}
-	if s.end().AtOrBefore(c.acked) && len(s.payload) > 0 && !fin {
-		e.ack(c)
-		return datapath.Consume
-	}
+	old := len(s.payload) > 0 && s.end().AtOrBefore(c.acked) && !fin
 	if x.phase == replied || x.phase == parked {
-		if x.req.whole {
+		if old {
+			e.ack(c)
+		} else if x.req.whole {
 			e.pipelined(n, s)
 		}
 		if fin {
@@ -301,6 +304,13 @@ func (e *Engine) clientData(n int32, s *segment) datapath.Verdict {
 	}
 	m := &x.req
 	u := &e.t.conns[x.up]
+	switch {
+	case old && u.state != established:
+		e.ack(c)
+		return datapath.Consume
+	case old && s.seq.Before(m.body()):
+		return e.toServer(n, s, 0, 0, wire.ACK)
+	}
 	if len(s.payload) > 0 && s.seq.Before(m.body()) && len(u.held) > 0 && u.state == established && u.sndUna.Before(m.out.Add(m.headOut)) {
 		e.resend(u) // the client sends the head again, and who can say why
 	}
@@ -349,8 +359,10 @@ func (e *Engine) toServer(n int32, s *segment, from, until int, flags wire.TCPFl
 	g.seq = u.sndNxt
 	if from < until || flags.Has(wire.FIN) {
 		g.seq = x.req.forward(s.seq.Add(uint32(from)))
+	} else if s.asks(c) {
+		g.seq = u.sndUna - 1
 	} else if x.req.begun && s.seq.AtOrAfter(x.req.body()) && (!x.req.whole || s.seq.AtOrBefore(x.req.next)) {
-		g.seq = x.req.forward(s.seq) // a probe keeps its number
+		g.seq = x.req.forward(s.seq)
 	}
 	end := g.seq.Add(uint32(until - from))
 	if flags.Has(wire.FIN) {

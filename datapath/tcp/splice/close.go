@@ -93,10 +93,20 @@ func (e *Engine) closing(n int32, s *segment) {
 	}
 }
 
-// clientFIN takes the FIN of client n, if nothing before it is missing.
+// clientFIN takes the FIN of client n, if nothing before it is missing. If
+// something is, the FIN comes again.
 func (e *Engine) clientFIN(n int32, s *segment) {
 	c, x := &e.t.conns[n], &e.exch[n]
-	if c.state == finWait || c.state == lastAck || c.state == timeWait {
+	switch {
+	case c.has(flagFIN), x.phase == idle || x.phase == replied:
+	case x.phase == busy:
+		if e.t.conns[x.up].sndUna.Before(x.req.forward(s.end())) {
+			return // only what the server has acknowledged is known to have come
+		}
+	case s.end().After(x.req.body()): // what is held ends there
+		return
+	}
+	if c.state >= finWait {
 		e.peerFIN(n, s.end())
 		return
 	}

@@ -45,6 +45,7 @@ type conn struct {
 	rcvScale      uint8 // of those that it gets
 	mss           uint16
 	told          uint16 // window last told the peer, as on the wire
+	window        uint32 // that the peer last told, in bytes
 
 	iss, irs wire.Seq
 	sndNxt   wire.Seq // behind the last byte that went to the peer
@@ -59,7 +60,7 @@ type conn struct {
 
 	held     []byte    // of our own, not acknowledged
 	heldAt   wire.Seq  // where it begins
-	since    sim.Cycle // its first SYN
+	since    sim.Cycle // until it is established its first SYN, then when its peer last sent or acknowledged something new
 	deadline sim.Cycle // of the connection's own; 0 is none
 	app      sim.Cycle // of the App's
 
@@ -165,3 +166,10 @@ type segment struct {
 
 // end is behind the segment's last byte, FIN not counted.
 func (s *segment) end() wire.Seq { return s.seq.Add(uint32(len(s.payload))) }
+
+// asks reports whether s, of c's peer, wants to be answered: a keep-alive (RFC 1122
+// §4.2.3.6) or zero-window probe repeats what is acknowledged. It is for the other
+// end to answer, whose window may have changed.
+func (s *segment) asks(c *conn) bool {
+	return s.seq == c.acked-1 && len(s.payload) == 0 || len(s.payload) > 0 && s.end().AtOrBefore(c.acked)
+}

@@ -100,6 +100,10 @@ func (e *Engine) SetDeadline(f Flow, at sim.Cycle) {
 	e.arm(int32(f))
 }
 
+// Active is when f's client last sent or acknowledged something new. An App may
+// call it at any time.
+func (e *Engine) Active(f Flow) sim.Cycle { return e.t.conns[f].since }
+
 // Process takes a segment of one of the Engine's connections, or one that opens
 // one; other packets continue. A segment that goes on leaves in p, rewritten.
 // What the Engine makes of its own accord is in Out, before p.

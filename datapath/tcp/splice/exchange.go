@@ -195,6 +195,7 @@ func (e *Engine) begin(n int32) {
 		x.resp = message{in: u.rcvNxt, out: e.t.conns[n].sndNxt, begun: true, stream: true}
 		x.resp.next = x.resp.in
 	}
+	u.told = scaled(int(e.t.conns[n].window), u.rcvScale)
 	u.heldAt = u.sndNxt
 	u.sndNxt = u.heldEnd()
 	if len(u.held) == 0 {
@@ -274,13 +275,25 @@ func (e *Engine) done(n int32) {
 	c, x := &e.t.conns[n], &e.exch[n]
 	c.rcvNxt = x.req.next
 	e.clean(x)
+	e.reopen(c)
 	e.app.Completed(e.now, Flow(n))
 	switch {
+	case c.state == lastAck && c.sndUna == c.sndNxt:
+		e.gone(n)
 	case c.state != established:
 	case x.close || c.has(flagFIN):
 		e.close(n)
 	case len(x.gather) > 0:
 		e.request(n, x.gather, nil)
+	}
+}
+
+// reopen makes the window told to c's peer, which was the other side's, our own.
+func (e *Engine) reopen(c *conn) {
+	narrow := int(c.told)<<c.rcvScale < int(c.mss)
+	c.told = gatherWindow >> c.rcvScale
+	if narrow && c.state == established {
+		e.ack(c) // or it would wait until it asks
 	}
 }
 
@@ -401,6 +414,7 @@ func (e *Engine) leave(n int32) {
 	up := x.up
 	u := &e.t.conns[up]
 	x.up, c.peer, u.peer = none, none, none
+	e.reopen(c)
 	if u.held != nil {
 		x.kept, u.held = u.held, nil
 	}

@@ -211,6 +211,8 @@ func (e *Engine) toClient(c int32, s *segment, from, until int, flags wire.TCPFl
 	m := &x.resp
 	if from < until || flags.Has(wire.FIN) {
 		g.seq = m.forward(s.seq.Add(uint32(from)))
+	} else if s.asks(u) {
+		g.seq = d.sndUna - 1
 	} else if m.begun && s.seq.AtOrAfter(m.body()) && (!m.whole || s.seq.Before(m.next)) {
 		g.seq = m.forward(s.seq)
 	}
@@ -242,9 +244,8 @@ func (e *Engine) serverData(c, n int32, s *segment) datapath.Verdict {
 	if !m.begun {
 		return e.respond(c, n, s)
 	}
-	if !fin && s.end().AtOrBefore(u.acked) {
-		e.ack(u)
-		return datapath.Consume
+	if !fin && s.end().AtOrBefore(u.acked) && s.seq.Before(m.body()) {
+		return e.toClient(c, s, 0, 0, wire.ACK)
 	}
 	if len(s.payload) > 0 && s.seq.Before(m.body()) && d.sndUna.Before(m.out.Add(m.headOut)) {
 		e.resend(d)

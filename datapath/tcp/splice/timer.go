@@ -154,6 +154,8 @@ func (e *Engine) expired(n int32) {
 		e.gone(n)
 	case c.state == synSent:
 		e.syn(n)
+	case c.state >= finWait && e.exch[n].phase == busy:
+		e.finAgain(n)
 	case c.tries >= maxTries, c.state >= finWait && e.now-c.since > e.cfg.Timeouts.Close:
 		e.unanswered(n)
 	case len(c.held) > 0 && c.sndUna.Before(c.heldEnd()):
@@ -162,10 +164,20 @@ func (e *Engine) expired(n int32) {
 		e.resend(c)
 		c.deadline = e.now + e.cfg.Timeouts.Held<<c.tries
 	case c.state >= finWait && c.sndUna != c.sndNxt:
-		c.tries++
-		e.own(c, wire.FIN|wire.ACK, c.sndNxt-1, nil)
-		c.deadline = e.now + e.cfg.Timeouts.Held<<c.tries
+		e.finAgain(n)
 	case c.state == finWait: // the peer has our FIN and keeps its own
 		c.deadline = c.since + e.cfg.Timeouts.Close + 1
 	}
+}
+
+// finAgain sends a FIN of our own again to n. What is missing before it, and a
+// server's FIN, the server sends again, for as long as it likes.
+func (e *Engine) finAgain(n int32) {
+	c, x := &e.t.conns[n], &e.exch[n]
+	c.tries = min(c.tries+1, maxTries)
+	c.deadline = e.now + e.cfg.Timeouts.Held<<c.tries
+	if x.phase == busy && (x.resp.fin || c.sndUna != c.sndNxt-1) {
+		return
+	}
+	e.own(c, wire.FIN|wire.ACK, c.sndNxt-1, nil)
 }
