@@ -41,16 +41,17 @@ type Offload struct {
 	clusters  []*cluster
 	ends      []end // by splice.Endpoint
 
-	flows []flow
-	heads []*http1.Head // spare
-	head  *http1.Head   // of the message being parsed
-	again *http1.Head   // of one that was written here
-	out   []byte        // the head being written
-	back  []byte        // the same, of the listener before
-	ids   *mesh.RequestIDs
-	draw  func() uint64
-	date  []byte
-	dated int64 // the second that date is of, since 1970
+	flows  []flow
+	heads  []*http1.Head // spare
+	head   *http1.Head   // of the message being parsed
+	again  *http1.Head   // of one that was written here
+	out    []byte        // the head being written
+	back   []byte        // the same, of the listener before
+	direct mesh.Reply
+	ids    *mesh.RequestIDs
+	draw   func() uint64
+	date   []byte
+	dated  int64 // the second that date is of, since 1970
 
 	drain      []splice.Endpoint // that have failed: their idle connections are to go
 	renewAt    sim.Cycle

@@ -70,7 +70,7 @@ func (o *Offload) route(f *flow, h *http1.Head, size int) splice.Decision {
 		leg := f.last()
 		o.out, o.back = o.back, o.out
 		o.out = mesh.AppendRequest(o.out[:0], h, leg.route, o.ids, nil)
-		if l = o.byAddr[o.ends[to].addr]; l == nil {
+		if l = o.ends[to].front; l == nil {
 			break
 		}
 		// The endpoint has a proxy of its own here: its turn.
@@ -137,7 +137,8 @@ func (o *Offload) through(f *flow, l *listener, h *http1.Head) (*mesh.Reply, spl
 	}
 	if r, ok := route.Direct(h, false); ok {
 		c.RqDirect++
-		return &r, 0
+		o.direct = r // not r itself, which then would be in the heap for every request
+		return &o.direct, 0
 	}
 	cl := o.clusters[route.Cluster(o.draw)]
 	f.last().cl = cl

@@ -26,8 +26,9 @@ type end struct {
 	cl    *cluster
 	host  *mesh.Host
 	addr  splice.Addr
-	from  [16]byte // what connections to it come from
-	known bool     // next is
+	from  [16]byte  // what connections to it come from
+	front *listener // of that address, if there is one
+	known bool      // next is
 	next  splice.Neighbour
 }
 
@@ -49,6 +50,7 @@ func (o *Offload) upstreams() {
 					break
 				}
 			}
+			e.front = o.byAddr[e.addr]
 			o.engine.SetEndpoint(splice.Endpoint(len(o.ends)), e.addr, e.from)
 			o.ends = append(o.ends, e)
 			o.neighbours.open++
