@@ -48,13 +48,13 @@ func times(samples, baseline, other []sample) (t Times, ok bool) {
 		ok = true
 		rps = append(rps, s.result.RPS/o.result.RPS)
 		more = append(more, over(p50(s)-p50(b), p50(o)-p50(b)))
-		cpu = append(cpu, over(s.cpu.hop(), o.cpu.hop()))
+		cpu = append(cpu, over(s.cpu.Hop(), o.cpu.Hop()))
 	}
 	return Times{AddedP50: allFinite(more), RPS: median(rps), CPU: allFinite(cpu)}, ok
 }
 
-// hop is the CPU time of what is between generator and services.
-func (c CPU) hop() float64 { return c.Proxy + c.NIC }
+// Hop is the CPU time of what is between generator and services, us a request.
+func (c *CPU) Hop() float64 { return c.Proxy + c.NIC }
 
 // over is a ratio to something positive, NaN to anything else.
 func over(a, b float64) float64 {

@@ -51,6 +51,8 @@ type System struct {
 	Hops        int    `json:"hops"`   // proxies or NICs in the path of one request
 	N           uint64 `json:"n"`      // requests measured
 	Errors      uint64 `json:"errors"` // requests that failed or were answered wrongly
+	// Conditions are what the proxies or NICs do with a request; empty without one.
+	Conditions string `json:"conditions,omitempty"`
 
 	WallUS *Quantiles `json:"wall_us"` // measured here, the emulation's own cost included
 	// Ratio is to the first system of the experiment at the same connections:

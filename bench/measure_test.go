@@ -170,6 +170,24 @@ func TestTopologiesHoldTogether(t *testing.T) {
 	}
 }
 
+// What a proxy or a NIC does is said in every experiment that has it.
+func TestConditionsOfEverySystem(t *testing.T) {
+	for _, top := range topologies {
+		require.NotEmpty(t, conditions("bookinfo", top.name), top.name)
+	}
+	none := []string{"direct", "floor", "k8s_without_istio", "k8s_with_istio"}
+	for _, name := range systemNames {
+		of := conditions("hop", name) + conditions("bookinfo", name)
+		require.Equal(t, slices.Contains(none, name), of == "", name)
+	}
+	for key := range special {
+		require.Contains(t, systemNames, key[1])
+	}
+	for name := range usual {
+		require.Contains(t, systemNames, name)
+	}
+}
+
 func TestSystemNames(t *testing.T) {
 	require.NoError(t, CheckSystems([]string{"envoy", "nic_passthrough"}))
 	require.ErrorContains(t, CheckSystems([]string{"envy"}), `system "envy"`)

@@ -117,6 +117,9 @@ func (s *rigs) finish(ctx context.Context, file string, d Document, cells []cell
 	if err = errors.Join(err, s.down()); err != nil {
 		return d, err
 	}
+	for i, x := range systems {
+		systems[i].Conditions = conditions(d.Experiment, x.Name)
+	}
 	d.Systems = systems
 	return r.document(file, d)
 }

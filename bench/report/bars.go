@@ -209,8 +209,8 @@ func (v *view) addedChart() *canvas {
 		bars := make([]bar, len(v.conns))
 		for j, c := range v.conns {
 			if m := v.at(name, c, hops); m != nil && m.Added != nil {
-				bars[j] = bar{segments: []segment{{m.Added.PerHopUS, r.st.slot}}, label: fmtUS(m.Added.PerHopUS),
-					tip: fmt.Sprintf("%s, %s: %s us a hop, %s us in all", r.label, b.panels[j], fmtUS(m.Added.PerHopUS), fmtUS(m.Added.TotalUS))}
+				bars[j] = bar{segments: []segment{{m.perHop(), r.st.slot}}, label: fmtUS(m.perHop()),
+					tip: fmt.Sprintf("%s, %s: %s us a hop, %s us in all", r.label, b.panels[j], fmtUS(m.perHop()), fmtUS(m.Added.P50US))}
 			}
 		}
 		b.rows, b.bars = append(b.rows, r), append(b.bars, bars)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -145,13 +146,21 @@ func differences(before, after bench.Document) []string {
 	return notes
 }
 
+// called is a system's name, with its hops where it is there with several.
+func (c Comparison) called(d Change) string {
+	if slices.ContainsFunc(c.Changes, func(o Change) bool { return o.Name == d.Name && o.Hops != d.Hops }) {
+		return oneLine(d.Name) + " with " + plural(d.Hops, "hop")
+	}
+	return oneLine(d.Name)
+}
+
 // Err is nil if the gate is met, a failure.Gate if a system got worse, fails
 // or is gone, and a failure.Untrusted if some change is beyond the threshold
 // but not beyond the noise.
 func (c Comparison) Err() error {
 	var missed, unresolved []string
 	for _, d := range c.Changes {
-		what := fmt.Sprintf("%s at %s: %s", oneLine(d.Name), plural(d.Connections, "connection"), d.Outcome)
+		what := fmt.Sprintf("%s at %s: %s", c.called(d), plural(d.Connections, "connection"), d.Outcome)
 		if d.Outcome == Worse {
 			what += fmt.Sprintf(", %sx", fixed(d.Factor(), 2))
 		}

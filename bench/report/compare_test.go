@@ -115,4 +115,5 @@ func TestCompareGolden(t *testing.T) {
 	var b bytes.Buffer
 	require.NoError(t, c.Write(&b))
 	golden(t, "compare-hop.txt", b.Bytes())
+	require.ErrorContains(t, c.Err(), "sidecar with 1 hop at 8 connections: worse, 1.50x; sidecar with 2 hops at 8 connections: worse")
 }

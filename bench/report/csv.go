@@ -21,6 +21,8 @@ func CSVHeader() []string {
 		"model_ns_per_request", "frames_per_request", "model_lost_frames",
 		"like_for_like", "emu_us_p50", "emu_us_p90", "projected_us_p50", "projected_us_low", "projected_us_high",
 		"proxy_memory_kib_idle_1000",
+		"added_us_p50", "added_p50_x_envoy", "added_p50_x_haproxy", "requests_per_s_x_envoy", "requests_per_s_x_haproxy", "requests_per_s_x_nginx", "hop_cpu_x_envoy",
+		"model_ns_null", "conditions",
 	}
 }
 
@@ -74,7 +76,12 @@ func csvRow(doc bench.Document, base string, s bench.System) []string {
 	num(s.EmuUS != nil, e.P50, e.P90)
 	num(s.ProjectedUS != nil, p.P50, p.Low, p.High)
 	num(s.ProxyKiB != nil, float64(orZero(s.ProxyKiB).Idle1000))
-	return out
+	r := row{System: s}
+	if s.Added == nil {
+		r.Added = &bench.Added{}
+	}
+	num(s.Added != nil, r.Added.P50US, r.addedTo("envoy"), r.addedTo("haproxy"), r.rpsTo("envoy"), r.rpsTo("haproxy"), r.rpsTo("nginx"), r.hopCPUTo("envoy"))
+	return append(out, s.Unmodelled, s.Conditions)
 }
 
 func orZero[T any](p *T) T {

@@ -30,6 +30,12 @@ func ExampleTable() {
 	// direct      1     0       42404
 	// envoy       1     1        4672
 	//
+	// Added over direct at the same connections, and x other proxies with as many hops: of the medians:
+	//
+	//                      added wall_us
+	// system  conns  hops            p50
+	// envoy       1     1            185
+	//
 	// absent:
 	//   nginx  at any connections: not installed
 }

@@ -50,8 +50,10 @@ func (v *view) tables() []htmlTable {
 	}{{latency, "Latency"}, {cost, "Throughput and host CPU"}} {
 		out = append(out, v.htmlTable(t.part, t.caption))
 	}
-	if t, ok := v.addedTable(); ok {
-		out = append(out, t)
+	for _, more := range []func() (htmlTable, bool){v.addedTable, v.conditionsTable} {
+		if t, ok := more(); ok {
+			out = append(out, t)
+		}
 	}
 	return out
 }
@@ -103,24 +105,24 @@ func (v *view) fill(caption string, cols []column, keep func(*row) bool) htmlTab
 	return t
 }
 
-// addedTable is hop's own: what a hop adds, and how that compares to envoy's.
+// addedTable is hop's own: what a hop adds, beside what others' do.
 func (v *view) addedTable() (htmlTable, bool) {
-	if !v.any(func(r row) bool { return r.Added != nil }) {
+	if !v.any(func(r row) bool { return hasAdded(&r) }) {
 		return htmlTable{}, false
 	}
-	add := func(name string, f func(*added) float64, cell func(*view, float64) string) column {
-		unit := "added wall_us"
-		if name == "to envoy's" {
-			unit = "ratio"
-		}
-		return column{unit: unit, name: name, cell: cell, value: func(_ *view, r *row) float64 { return f(r.Added) }}
+	return v.fill(v.addedCaption(), v.addedColumns(), hasAdded), true
+}
+
+// conditionsTable says what each system does with a request.
+func (v *view) conditionsTable() (htmlTable, bool) {
+	t := htmlTable{Caption: "Conditions: what is in the path of a request, and does what", Span: 1,
+		Columns: []htmlColumn{{Name: "system", Left: true}, {Name: "conditions", Left: true}}}
+	var rows []htmlRow
+	for _, c := range v.conditions() {
+		rows = append(rows, htmlRow{glyph(c.name), []htmlCell{{Text: c.name, Left: true}, {Text: c.text, Left: true}}})
 	}
-	cols := append(columns(v)[:3:3],
-		add("p50 in all", func(a *added) float64 { return a.TotalUS }, us),
-		add("p50 a hop", func(a *added) float64 { return a.PerHopUS }, us),
-		add("to envoy's", func(a *added) float64 { return a.ToEnvoy }, ratio))
-	return v.fill("Added latency: p50 minus that of "+v.base+" at the same connections, of the medians", cols,
-		func(r *row) bool { return r.Added != nil }), true
+	t.Groups = [][]htmlRow{rows}
+	return t, len(rows) > 0
 }
 
 // breakable escapes a heading and lets it break after a separator.
@@ -179,7 +181,11 @@ func (v *view) modelTable() (htmlTable, bool) {
 		}
 		return r.EmuUS.To
 	}})
-	return v.fill(label(v.Document), cols, has), true
+	t := v.fill(label(v.Document), cols, has)
+	for _, u := range v.unmodelled() {
+		t.Absent = append(t.Absent, htmlAbsent{glyph(u.name), u.name, "no model_ns: " + u.text})
+	}
+	return t, true
 }
 
 // paperTable sets the paper's ratios beside ours.

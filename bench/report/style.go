@@ -22,6 +22,7 @@ const (
 	pentagon
 	down
 	hexagon
+	star
 )
 
 // styleOf returns the style of a system. A name that nobody foresaw gets a
@@ -48,7 +49,9 @@ func styleOf(system string) style {
 		return style{"indigo", down, false}
 	case "nic_passthrough_packet":
 		return style{"olive", hexagon, false}
-	case "haproxy", "haproxy_tcp", "nic_offload":
+	case "nic_offload":
+		return style{"rose", star, false}
+	case "haproxy", "haproxy_tcp":
 		return style{"magenta", pentagon, false}
 	case "nginx":
 		return style{"olive", down, true}
@@ -81,6 +84,7 @@ func palette() []swatch {
 		{"green", "#086b47", "#3ab486"},
 		{"mint", "#159069", "#68d2b1"},
 		{"magenta", "#a03f8d", "#d162bd"},
+		{"rose", "#ff397b", "#be383c"},
 		{"olive", "#817900", "#a7bb12"},
 		{"indigo", "#7746c9", "#8879f8"},
 		{"lavender", "#7e68c6", "#cab4fc"},

@@ -88,9 +88,25 @@ func outline(s shape, x, y, r float64) string {
 		return polygon(4, x, y, r*1.35, 0)
 	case pentagon:
 		return polygon(5, x, y, r*1.2, -math.Pi/2)
+	case star:
+		return pointed(5, x, y, r*1.5, -math.Pi/2)
 	default:
 		return polygon(6, x, y, r*1.15, 0)
 	}
+}
+
+// pointed is a star of n points.
+func pointed(n int, x, y, r, turn float64) string {
+	var d strings.Builder
+	for i := range 2 * n {
+		a, far := turn+math.Pi*float64(i)/float64(n), r
+		if i%2 == 1 {
+			far = r * .5
+		}
+		d.WriteString(map[bool]string{true: "M", false: "L"}[i == 0])
+		d.WriteString(num(x+far*math.Cos(a)) + " " + num(y+far*math.Sin(a)))
+	}
+	return d.String() + "Z"
 }
 
 func polygon(n int, x, y, r, turn float64) string {

@@ -20,24 +20,62 @@ func Table(w io.Writer, doc bench.Document) error {
 	if len(v.rows) > 0 {
 		for _, p := range []part{latency, cost} {
 			b.WriteString("\n")
-			v.grid(p).write(&b)
+			v.partGrid(p).write(&b)
 		}
 	}
-	if len(v.absent) > 0 {
-		b.WriteString("\nabsent:\n")
-		width := 0
-		for _, a := range v.absent {
-			width = max(width, utf8.RuneCountInString(oneLine(a.Name)))
-		}
-		for _, a := range v.absent {
-			fmt.Fprintf(&b, "  %s  at %s: %s\n", pad(oneLine(a.Name), width, true), a.Where(), oneLine(a.Reason))
-		}
+	if v.any(func(r row) bool { return hasAdded(&r) }) {
+		fmt.Fprintf(&b, "\n%s:\n\n", oneLine(v.addedCaption()))
+		v.grid(v.addedColumns(), hasAdded).write(&b)
 	}
+	var absent []named
+	for _, a := range v.absent {
+		absent = append(absent, named{a.Name, "at " + a.Where() + ": " + a.Reason})
+	}
+	list(&b, "conditions", v.conditions())
+	list(&b, "no model_ns", v.unmodelled())
+	list(&b, "absent", absent)
 	for _, s := range doc.Warnings {
 		fmt.Fprintf(&b, "warning: %s\n", oneLine(s))
 	}
 	_, err := io.WriteString(w, b.String())
 	return wrap("write table", err)
+}
+
+// list writes what is said of systems, one a line.
+func list(b *strings.Builder, heading string, of []named) {
+	width := 0
+	for _, n := range of {
+		width = max(width, utf8.RuneCountInString(oneLine(n.name)))
+	}
+	for i, n := range of {
+		if i == 0 {
+			fmt.Fprintf(b, "\n%s:\n", heading)
+		}
+		for j, line := range wrapped(oneLine(n.text), 140-width) {
+			name := ""
+			if j == 0 {
+				name = oneLine(n.name)
+			}
+			fmt.Fprintf(b, "  %s  %s\n", pad(name, width, true), line)
+		}
+	}
+}
+
+// wrapped breaks text at spaces where a line would be wider than width.
+func wrapped(text string, width int) []string {
+	lines := []string{""}
+	for _, word := range strings.Fields(text) {
+		l := &lines[len(lines)-1]
+		switch {
+		case *l == "":
+			*l = word
+		case utf8.RuneCountInString(*l+word) < width:
+			*l += " " + word
+		default:
+			lines = append(lines, word)
+		}
+	}
+	return lines
 }
 
 // grid is a table as text: headers of one or two lines, then cells.
@@ -47,21 +85,38 @@ type grid struct {
 	gap   []bool // a blank line goes before this row
 }
 
-func (v *view) grid(p part) grid {
-	var g grid
+// partGrid has the columns of a part, but for those that a page has room for.
+func (v *view) partGrid(p part) grid {
+	var cols []column
 	for _, c := range columns(v) {
-		if (c.part == both || c.part == p) && !c.page {
+		if c.part == both || c.part == p {
+			cols = append(cols, c)
+		}
+	}
+	return v.grid(cols, func(*row) bool { return true })
+}
+
+// grid makes the rows that keep wants.
+func (v *view) grid(cols []column, keep func(*row) bool) grid {
+	var g grid
+	for _, c := range cols {
+		if !c.page {
 			g.cols = append(g.cols, c)
 		}
 	}
+	last := 0
 	for i := range v.rows {
 		r := &v.rows[i]
+		if !keep(r) {
+			continue
+		}
 		cells := make([]string, len(g.cols))
 		for j, c := range g.cols {
 			cells[j] = c.display(v, r)
 		}
 		g.cells = append(g.cells, cells)
-		g.gap = append(g.gap, i > 0 && v.rows[i-1].Connections != r.Connections)
+		g.gap = append(g.gap, len(g.gap) > 0 && r.Connections != last)
+		last = r.Connections
 	}
 	return g
 }

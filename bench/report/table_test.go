@@ -75,7 +75,8 @@ func readRow(t *testing.T, row []string) bench.System {
 		return v
 	}
 	want := bench.System{Name: cell["system"], Connections: int(num("connections")), Hops: int(num("hops")),
-		N: uint64(num("n")), Errors: uint64(num("errors")), RPS: num("requests_per_s"), Gbps: num("gbit_per_s")}
+		N: uint64(num("n")), Errors: uint64(num("errors")), RPS: num("requests_per_s"), Gbps: num("gbit_per_s"),
+		Unmodelled: cell["model_ns_null"], Conditions: cell["conditions"]}
 	if cell["absent"] != "" {
 		reason := cell["absent"]
 		want.Absent = &reason
@@ -101,6 +102,14 @@ func readRow(t *testing.T, row []string) bench.System {
 		for _, s := range d.Systems {
 			if d.Experiment == cell["experiment"] && d.Work == cell["work"] && s.Name == want.Name && s.Connections == want.Connections && s.Hops == want.Hops {
 				want.CDF = s.CDF
+				if a := s.Added; a != nil {
+					want.Added = a
+					require.InDelta(t, a.P50US, num("added_us_p50"), 1e-9)
+					require.Equal(t, a.Beside["nginx"].RPS, num("requests_per_s_x_nginx"))
+					if e, ok := a.Beside["envoy"]; ok {
+						require.Equal(t, []float64{*e.AddedP50, e.RPS, *e.CPU}, []float64{num("added_p50_x_envoy"), num("requests_per_s_x_envoy"), num("hop_cpu_x_envoy")})
+					}
+				}
 			}
 		}
 	}

@@ -60,7 +60,7 @@ const unproxied = "without_envoy" // the paper's baseline
 // paperRatios says per system what the paper's headline says, for each work.
 func paperRatios(views []*view) []Verdict {
 	var out []Verdict
-	for _, name := range []string{"envoy", "envoy_inbound", "sidecar", "sidecar_inbound", "nic_passthrough"} {
+	for _, name := range []string{"envoy", "envoy_inbound", "sidecar", "sidecar_inbound", "nic_passthrough", "nic_offload"} {
 		var works, blurred []string
 		for _, v := range views {
 			base, r := v.at(unproxied, 1, -1), v.at(name, 1, -1)
@@ -131,9 +131,9 @@ func (v *view) hopVerdicts() []Verdict {
 			if r == nil || r.Added == nil {
 				continue
 			}
-			s := n + " " + fmtUS(r.Added.TotalUS)
-			if n != "envoy" && finite(r.Added.ToEnvoy) {
-				s += " (" + fmtRatio(r.Added.ToEnvoy, 2) + "x envoy)"
+			s := n + " " + fmtUS(r.Added.P50US)
+			if x := r.addedTo("envoy"); finite(x) {
+				s += " (" + fmtRatio(x, 2) + "x envoy)"
 			}
 			parts = append(parts, s)
 		}

@@ -19,20 +19,13 @@ type view struct {
 	conns  []int
 	rows   []row
 	absent []absence
+	within bool // what is added was compared within repeats
 }
 
 // row is a system with figures, and the figures derived from its neighbours.
 type row struct {
 	bench.System
 	Balanced *bench.Ratio // bookinfo: to without_envoy_balanced, of the medians
-	Added    *added       // hop: beyond the direct path
-}
-
-// added is what the proxies or NICs of a row put on top of the direct path.
-type added struct {
-	TotalUS  float64 // wall p50 minus wall p50 of the first system, same connections
-	PerHopUS float64
-	ToEnvoy  float64 // TotalUS over envoy's with as many hops; NaN without envoy
 }
 
 // absence is a system without figures, with the connections at which it has none.
@@ -114,14 +107,38 @@ func (v *view) derive() {
 		if v.Experiment != "hop" || r.Hops < 1 || base == nil || r.Name == v.base {
 			continue
 		}
-		r.Added = &added{TotalUS: r.WallUS.P50 - base.WallUS.P50, ToEnvoy: math.NaN()}
-		r.Added.PerHopUS = r.Added.TotalUS / float64(r.Hops)
-		if e := v.at("envoy", r.Connections, r.Hops); e != nil {
-			if d := e.WallUS.P50 - base.WallUS.P50; d > 0 {
-				r.Added.ToEnvoy = r.Added.TotalUS / d
+		if r.Added != nil {
+			v.within = true
+		} else {
+			r.Added = v.addedOfMedians(r, base)
+		}
+	}
+}
+
+// named is something that is said of a system.
+type named struct{ name, text string }
+
+// conditions are what the systems with figures do with a request.
+func (v *view) conditions() []named {
+	return v.said(func(s bench.System) string { return s.Conditions })
+}
+
+// unmodelled are the systems through a NIC without a model, and why.
+func (v *view) unmodelled() []named {
+	return v.said(func(s bench.System) string { return s.Unmodelled })
+}
+
+// said is what of says of systems with figures, each thing once.
+func (v *view) said(of func(bench.System) string) (out []named) {
+	for _, name := range v.names {
+		for _, r := range v.rows {
+			n := named{name, of(r.System)}
+			if r.Name == name && n.text != "" && !slices.Contains(out, n) {
+				out = append(out, n)
 			}
 		}
 	}
+	return out
 }
 
 // at returns the measured row of a system, nil if there is none. Hops below 0

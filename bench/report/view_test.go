@@ -14,16 +14,20 @@ func TestViewDerives(t *testing.T) {
 	v := newView(syntheticHop())
 	require.Equal(t, []int{1, 8, 64}, v.conns)
 	r := v.at("nic_passthrough", 1, 2)
-	require.InDelta(t, 34, r.Added.TotalUS, 1e-9)
-	require.InDelta(t, 17, r.Added.PerHopUS, 1e-9)
-	require.InDelta(t, 34.0/380, r.Added.ToEnvoy, 1e-9, "against envoy with as many hops")
+	require.InDelta(t, 34, r.Added.P50US, 1e-9)
+	require.InDelta(t, 17, r.perHop(), 1e-9)
+	require.InDelta(t, 34.0/380, r.addedTo("envoy"), 1e-9, "against envoy with as many hops")
+	require.True(t, math.IsNaN(v.at("envoy", 1, 2).addedTo("envoy")), "not against itself")
+	require.Contains(t, v.addedCaption(), "of the medians", "the document does not say what is added")
+	require.Contains(t, newView(withAdded(syntheticHop())).addedCaption(), "within each repeat")
 	require.Nil(t, v.at("direct", 1, -1).Added)
 	require.Nil(t, v.at("envoy", 1, 3))
 
 	v = newView(syntheticBookinfo("polyglot", 6600))
 	e, b := v.at("envoy", 8, -1), v.at(balancedBase, 8, -1)
 	require.InDelta(t, e.WallUS.P90/b.WallUS.P90, e.Balanced.P90, 1e-12)
-	require.Len(t, v.absent, 3)
+	require.Len(t, v.absent, 2)
+	require.Equal(t, []named{{"nic_offload", syntheticUnmodelled}}, v.unmodelled(), "once, whatever the connections")
 }
 
 func TestAbsencesAreGathered(t *testing.T) {

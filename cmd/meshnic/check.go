@@ -22,7 +22,7 @@ and column, what would become of it, and why:
 
   host      the host sidecar carries it
   nic       the host sidecar carries it, and it needs no payload: by design a NIC can carry it
-            too, but the offload that would is not built yet
+            too; attach --program offload does not carry all of it yet
   ignored   it changes nothing that the sidecar does
   refused   the sidecar does not run with it; the exit code is then 3`,
 		Args: cobra.ExactArgs(1),

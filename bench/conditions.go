@@ -1,0 +1,41 @@
+package bench
+
+// conditions says what the proxies or NICs of a system do with a request, so that
+// what is compared is known to be the same work, or not.
+func conditions(experiment, system string) string {
+	if c, ok := special[[2]string{experiment, system}]; ok {
+		return c
+	}
+	return usual[system]
+}
+
+// meshWork is what all that read an Envoy bootstrap do by it.
+const meshWork = "HTTP/1.1 routed by host and path, ROUND_ROBIN, Envoy's headers and stats, connections to endpoints kept; no access log"
+
+var usual = map[string]string{
+	"linux_bridge":           "the kernel's bridge; nothing of TCP or HTTP",
+	"nic_null":               "frames are copied from port to port",
+	"nic_passthrough":        "learning switch and TCP tracker, checksums verified; nothing of HTTP, nothing rewritten",
+	"nic_passthrough_xdp":    "as nic_passthrough, over AF_XDP",
+	"nic_passthrough_tap":    "as nic_passthrough, over TAP",
+	"nic_passthrough_packet": "as nic_passthrough, over AF_PACKET",
+	"nic_offload":            "on the NIC, by the sidecar's bootstrap: " + meshWork + ". Bodies and acknowledgements go end to end",
+	"sidecar":                meshWork,
+	"envoy":                  meshWork,
+	"haproxy":                "HTTP/1.1 to one server, x-forwarded-proto and x-request-id, connections kept; no log",
+	"haproxy_tcp":            "bytes of a connection copied to another one",
+	"nginx":                  "HTTP/1.1 to one server, x-forwarded-proto and x-request-id, connections kept; no log",
+}
+
+var special = map[[2]string]string{
+	{"hop", "sidecar"}:                     meshWork + "; one worker",
+	{"hop", "envoy"}:                       meshWork + "; one worker",
+	{"bookinfo", "without_envoy"}:          "nobody balances: every page has reviews-v3, as in the paper",
+	{"bookinfo", "without_envoy_balanced"}: "nftables picks a version of reviews at random for each connection",
+	{"bookinfo", "sidecar_inbound"}:        "at the callee, reviews behind one in front of its versions: " + meshWork + "; two workers each",
+	{"bookinfo", "envoy_inbound"}:          "at the callee, reviews behind one in front of its versions: " + meshWork + "; two workers each",
+	{"bookinfo", "sidecar"}:                "at caller and callee: " + meshWork + "; two workers each",
+	{"bookinfo", "envoy"}:                  "at caller and callee: " + meshWork + "; two workers each",
+	{"bookinfo", "nic_passthrough"}:        "learning switch and TCP tracker, checksums verified; nothing of HTTP; nftables balances reviews as in without_envoy_balanced",
+	{"bookinfo", "nic_offload"}:            "one NIC has caller's and callee's listeners of all pods, by the sidecar's configuration: " + meshWork + ". Bodies and acknowledgements go end to end",
+}
