@@ -52,6 +52,7 @@ func reviews() mesh.Config {
 					{Path: "/robots.txt", Direct: &mesh.DirectResponse{Status: 200, Body: "no\n"}}, {Path: "/gone", Direct: &mesh.DirectResponse{Status: 410}},
 					{Path: "/old", Redirect: &mesh.Redirect{Status: 308, HTTPS: true, Host: "new.example", Port: 8443, Path: "/new", StripQuery: true}},
 					{Path: "/older", Redirect: &mesh.Redirect{Host: "new.example"}},
+					{Prefix: "/oldest/", Redirect: &mesh.Redirect{Scheme: "http", Prefix: "/old/"}}, {Path: "/oldest", Redirect: &mesh.Redirect{Regex: "est$", Substitution: "er"}},
 					{Prefix: "/moved/", Cluster: "details", Rewrite: mesh.Rewrite{Prefix: "/", Host: "inside.example"}, Mutate: mesh.HeaderMutations{
 						Request:  mesh.Mutations{Remove: []string{"x-debug"}, Add: []mesh.HeaderValue{{Name: "x-load", Value: "100%%"}, {Name: "x-client", Value: "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%"}, {Name: "x-empty", KeepEmpty: true}}},
 						Response: mesh.Mutations{Remove: []string{"x-powered-by"}, Add: []mesh.HeaderValue{{Name: "x-frame-options", Value: "DENY", Action: mesh.OverwriteOrAdd}}},
@@ -337,6 +338,9 @@ func TestReadRefuses(t *testing.T) {
 		{"mapping for a list", replace(`domains: ["*"]`, `domains: {}`), "domains: want a list"},
 		{"mapping for a value", replace("stat_prefix: in", "stat_prefix: {}"), "stat_prefix: want a single value (string)"},
 		{"number for a string", replace("stat_prefix: in", "stat_prefix: 1"), "stat_prefix: 1 is not a string"},
+		{"redirect of two kinds", replace("route: {cluster: app}", "redirect: {path_redirect: /a, prefix_rewrite: /b}"),
+			"f.yaml:22:47: static_resources.listeners[0].filter_chains[0].filters[0].typed_config.route_config.virtual_hosts[0].routes[0].redirect.prefix_rewrite: is given besides path_redirect, want one of them"},
+		{"redirect by no expression", replace("route: {cluster: app}", "redirect: {regex_rewrite: {pattern: {regex: '('}}}"), "routes[0].redirect.regex_rewrite: error parsing regexp"},
 		{"cluster that is not there", replace("{cluster: app}", "{cluster: ap}"), `f.yaml:22:34: static_resources.listeners[0].filter_chains[0].filters[0].typed_config.route_config.virtual_hosts[0].routes[0].route.cluster: no cluster is named "ap"`},
 		{"assignment of another name", replace("cluster_name: app", "cluster_name: ap"), `cluster_name: is "ap", want the cluster's name "app"`},
 		{"no filters", replace("    - filters:", "    - filters: []\n    ##"), "did not find expected"},
@@ -445,7 +449,7 @@ func TestReadRefusesLogFilters(t *testing.T) {
 		"response_flag_filter: {flags: [NR, XX]}":        `response_flag_filter.flags[1]: is "XX", want one of LH, UH`,
 		"log_type_filter: {types: [Other]}":              path + `.log_type_filter.types[0]: is "Other", supported: NotSet`,
 		deep(16):                                         "is 17 filters deep, want at most 16",
-		"status_code_filter: {comparison: {value: {}}}, " + one[1:len(one)-1]: "oneof",
+		"status_code_filter: {comparison: {value: {}}}, " + one[1:len(one)-1]: path + ".not_health_check_filter: is given besides status_code_filter, want one of them",
 	} {
 		_, err := Read([]byte(filtered(text)), "f.yaml")
 		require.ErrorContains(t, err, want)

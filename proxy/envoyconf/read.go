@@ -222,7 +222,8 @@ func (r *reader) redirect(path string, x *routev3.RedirectAction) *mesh.Redirect
 	}
 	return &mesh.Redirect{
 		Status: redirectStatus[x.GetResponseCode()], HTTPS: x.GetHttpsRedirect(), Host: x.GetHostRedirect(),
-		Port: uint16(x.GetPortRedirect()), Path: x.GetPathRedirect(), StripQuery: x.GetStripQuery(),
+		Port: uint16(x.GetPortRedirect()), Path: x.GetPathRedirect(), StripQuery: x.GetStripQuery(), Scheme: x.GetSchemeRedirect(),
+		Prefix: x.GetPrefixRewrite(), Regex: x.GetRegexRewrite().GetPattern().GetRegex(), Substitution: x.GetRegexRewrite().GetSubstitution(),
 	}
 }
 

@@ -163,7 +163,7 @@ func virtualHost(h *mesh.VirtualHost) (_ *routev3.VirtualHost, err error) {
 		}
 		a.PrefixRewrite = r.Rewrite.Prefix
 		if r.Rewrite.Regex != "" {
-			a.RegexRewrite = &matcherv3.RegexMatchAndSubstitute{Pattern: &matcherv3.RegexMatcher{Regex: r.Rewrite.Regex}, Substitution: r.Rewrite.Substitution}
+			a.RegexRewrite = substitute(r.Rewrite.Regex, r.Rewrite.Substitution)
 		}
 		if r.Rewrite.Host != "" {
 			a.HostRewriteSpecifier = &routev3.RouteAction_HostRewriteLiteral{HostRewriteLiteral: r.Rewrite.Host}
@@ -203,13 +203,25 @@ func redirect(d *mesh.Redirect) *routev3.RedirectAction {
 			out.ResponseCode = code
 		}
 	}
-	if d.HTTPS {
+	switch {
+	case d.HTTPS:
 		out.SchemeRewriteSpecifier = &routev3.RedirectAction_HttpsRedirect{HttpsRedirect: true}
+	case d.Scheme != "":
+		out.SchemeRewriteSpecifier = &routev3.RedirectAction_SchemeRedirect{SchemeRedirect: d.Scheme}
 	}
-	if d.Path != "" {
+	switch {
+	case d.Path != "":
 		out.PathRewriteSpecifier = &routev3.RedirectAction_PathRedirect{PathRedirect: d.Path}
+	case d.Prefix != "":
+		out.PathRewriteSpecifier = &routev3.RedirectAction_PrefixRewrite{PrefixRewrite: d.Prefix}
+	case d.Regex != "":
+		out.PathRewriteSpecifier = &routev3.RedirectAction_RegexRewrite{RegexRewrite: substitute(d.Regex, d.Substitution)}
 	}
 	return out
+}
+
+func substitute(pattern, by string) *matcherv3.RegexMatchAndSubstitute {
+	return &matcherv3.RegexMatchAndSubstitute{Pattern: &matcherv3.RegexMatcher{Regex: pattern}, Substitution: by}
 }
 
 func headerMatcher(h *mesh.HeaderMatch) *routev3.HeaderMatcher {

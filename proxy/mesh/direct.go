@@ -1,7 +1,7 @@
 package mesh
 
 import (
-	"bytes"
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -21,10 +21,21 @@ type DirectResponse struct {
 type Redirect struct {
 	Status     int    `json:"status,omitempty"` // 0 means 301
 	HTTPS      bool   `json:"https_redirect,omitempty"`
+	Scheme     string `json:"scheme_redirect,omitempty"` // instead of HTTPS
 	Host       string `json:"host_redirect,omitempty"`
 	Port       uint16 `json:"port_redirect,omitempty"`
-	Path       string `json:"path_redirect,omitempty"` // with a query of its own, or the request's
-	StripQuery bool   `json:"strip_query,omitempty"`
+	StripQuery bool   `json:"strip_query,omitempty"` // of the request
+
+	// One of these, which are those of Rewrite but for the first.
+	Path         string `json:"path_redirect,omitempty"` // with a query of its own, or the request's
+	Prefix       string `json:"prefix_rewrite,omitempty"`
+	Regex        string `json:"regex_rewrite,omitempty"`
+	Substitution string `json:"substitution,omitempty"`
+}
+
+// rewrite is what d makes of the path.
+func (d *Redirect) rewrite() *Rewrite {
+	return &Rewrite{Prefix: d.Prefix, Regex: d.Regex, Substitution: d.Substitution}
 }
 
 // redirectStatuses are those that Envoy knows.
@@ -38,7 +49,7 @@ func (r *RouteEntry) Direct(h *http1.Head, secure bool) (Reply, bool) {
 	case r.direct != nil:
 		out := Reply{Status: r.direct.Status, Body: r.direct.Body, Details: "direct_response"}
 		if s := out.Status; s == 201 || s/100 == 3 {
-			out.Location = (&Redirect{}).location(h, secure)
+			out.Location = (&Redirect{}).location(h, r, secure)
 		}
 		return out, true
 	case r.redirect != nil:
@@ -46,26 +57,36 @@ func (r *RouteEntry) Direct(h *http1.Head, secure bool) (Reply, bool) {
 		if status == 0 {
 			status = 301
 		}
-		return Reply{Status: status, Location: r.redirect.location(h, secure), Details: "direct_response"}, true
+		return Reply{Status: status, Location: r.redirect.location(h, r, secure), Details: "direct_response"}, true
 	}
 	return Reply{}, false
 }
 
-// location is where the client is sent, as Envoy puts it together.
-func (d *Redirect) location(h *http1.Head, secure bool) string {
+// Answered is the route by which AppendRequest makes the request that r answers by
+// itself, as it is logged; nil if r makes nothing of it.
+func (r *RouteEntry) Answered() *RouteEntry { return r.answered }
+
+// answers notes what requests are to a log that r redirects elsewhere.
+func (r *RouteEntry) answers() {
+	if r.redirect != nil && r.rewrite != nil {
+		r.answered = &RouteEntry{proto: noRoute.proto, form: r.form, path: r.path, rewrite: r.rewrite}
+	}
+}
+
+// location is where the client is sent by route r, as Envoy puts it together.
+func (d *Redirect) location(h *http1.Head, r *RouteEntry, secure bool) string {
 	from := "http"
 	if secure {
 		from = "https"
 	}
-	for i := range h.Fields() {
-		if f := &h.Fields()[i]; f.ID == http1.XForwardedProto {
-			switch s := strings.ToLower(string(h.Bytes(f.Value))); s {
-			case "http", "https": // a proxy before us has told
-				from = s
-			}
+	told := from
+	if v, ok := together(h, "x-forwarded-proto"); ok && len(v) > 0 { // by a proxy before us
+		told = string(v)
+		if s := strings.ToLower(told); s == "http" || s == "https" {
+			from = s
 		}
 	}
-	to := from
+	to := cmp.Or(d.Scheme, from)
 	if d.HTTPS {
 		to = "https"
 	}
@@ -74,23 +95,27 @@ func (d *Redirect) location(h *http1.Head, secure bool) string {
 		host = string(h.Bytes(h.Authority))
 		// Another port takes the place of the request's; with another scheme its
 		// default port goes.
-		if name, port, ok := cutPort(host); ok && (d.Port != 0 || to != from && (port == "80" && from == "http" || port == "443" && from == "https")) {
+		if name, port, ok := cutPort(host); ok && (d.Port != 0 || to != told && (port == "80" && strings.EqualFold(told, "http") || port == "443" && strings.EqualFold(told, "https"))) {
 			host = name
 		}
 	}
 	if d.Port != 0 {
 		host += ":" + strconv.Itoa(int(d.Port))
 	}
-	path, query, asked := bytes.Cut(h.Bytes(h.Path), []byte("?"))
-	at := string(path)
-	if at == "" {
-		at = "/"
-	}
+	target, _ := r.appendTarget(nil, h)
+	at := string(target)
+	own := strings.Contains(d.Path, "?") // which nothing strips
 	if d.Path != "" {
-		at = d.Path
+		_, query, asked := strings.Cut(at, "?")
+		if at = d.Path; asked && !own {
+			at += "?" + query
+		}
 	}
-	if asked && !d.StripQuery && !strings.Contains(d.Path, "?") {
-		at += "?" + string(query)
+	if d.StripQuery && !own {
+		at, _, _ = strings.Cut(at, "?")
+	}
+	if !strings.HasPrefix(at, "/") {
+		at = "/" + at
 	}
 	return to + "://" + host + at
 }
@@ -118,12 +143,16 @@ func (v *validator) direct(path string, r *Route) {
 	if d.Status != 0 && !slices.Contains(redirectStatuses, d.Status) {
 		v.fail(path+".redirect.status", "is %d, want one of %s", d.Status, strings.Trim(fmt.Sprint(redirectStatuses), "[]"))
 	}
-	for _, s := range []string{d.Host, d.Path} {
+	for _, s := range []string{d.Scheme, d.Host, d.Path, d.Prefix, d.Substitution} {
 		if strings.ContainsAny(s, "\r\n\x00") {
 			v.fail(path+".redirect", "%q has a control character", s)
 		}
 	}
-	if d.Path != "" && d.Path[0] != '/' {
-		v.fail(path+".redirect.path_redirect", "%q does not begin with /", d.Path)
+	if d.HTTPS && d.Scheme != "" {
+		v.fail(path+".redirect.scheme_redirect", "and https_redirect are given, want one of them")
 	}
+	if d.Path != "" && (d.Prefix != "" || d.Regex != "") {
+		v.fail(path+".redirect.path_redirect", "and a rewrite of the path are given, want one of them")
+	}
+	v.pathRewrite(path+".redirect", d.rewrite())
 }

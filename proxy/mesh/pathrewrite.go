@@ -113,11 +113,16 @@ func (v *validator) rewrite(path string, w *Rewrite) {
 			v.fail(path+"."+s.name, "%q has a space or a control character", s.text)
 		}
 	}
+	if w.Prefix != "" && w.Prefix[0] != '/' {
+		v.fail(path+".prefix_rewrite", "%q does not begin with /", w.Prefix)
+	}
+	v.pathRewrite(path, w)
+}
+
+func (v *validator) pathRewrite(path string, w *Rewrite) {
 	switch {
 	case w.Prefix != "" && w.Regex != "":
 		v.fail(path, "has prefix_rewrite and regex_rewrite, want one of them")
-	case w.Prefix != "" && w.Prefix[0] != '/':
-		v.fail(path+".prefix_rewrite", "%q does not begin with /", w.Prefix)
 	case w.Regex == "" && w.Substitution != "":
 		v.fail(path+".substitution", "is without a regex_rewrite")
 	case w.Regex != "":

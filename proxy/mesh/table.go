@@ -152,6 +152,7 @@ type RouteEntry struct {
 	query    []headerMatcher
 	direct   *DirectResponse
 	redirect *Redirect
+	answered *RouteEntry // see Answered
 
 	proto             string // the x-forwarded-proto line
 	path              []byte
@@ -228,6 +229,10 @@ func compileListener(l Listener, cluster map[string]int) CompiledListener {
 			}
 			e.Formats = formatted(e.request) || formatted(e.response)
 			e.compilePath(&r)
+			if r.Redirect != nil {
+				e.rewrite = compileRewrite(r.Redirect.rewrite())
+			}
+			e.answers()
 			e.compileRetry(cmp.Or(r.Retry, v.Retry))
 			if d := e.expectedAfter(0); d > 0 {
 				e.expect = expectedName + ": " + strconv.FormatInt(d.Milliseconds(), 10) + "\r\n"

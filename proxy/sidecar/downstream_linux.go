@@ -377,7 +377,7 @@ func (d *downstream) router(h *http1.Head, b []byte, x *held) int {
 	}
 	if r, ok := d.route.Direct(h, d.tls != nil); ok {
 		c.RqDirect++
-		d.note(h)
+		d.noteBy(h, d.route.Answered())
 		d.reply(&r)
 		return 0
 	}
@@ -467,9 +467,12 @@ func (d *downstream) dispatch(p *pool) {
 }
 
 // note notes the head of a request that goes no further.
-func (d *downstream) note(h *http1.Head) {
+func (d *downstream) note(h *http1.Head) { d.noteBy(h, nil) }
+
+// noteBy is note for a route that changes the head.
+func (d *downstream) noteBy(h *http1.Head, r *mesh.RouteEntry) {
 	if d.e != nil {
-		d.w.out = mesh.AppendRequest(d.w.out[:0], h, nil, d.w.ids, nil)
+		d.w.out = mesh.AppendRequest(d.w.out[:0], h, r, d.w.ids, nil)
 		d.e.Keep(d.w.out)
 	}
 }
