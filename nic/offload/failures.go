@@ -68,6 +68,10 @@ func (o *Offload) Due(now sim.Cycle, n splice.Flow) splice.Decision {
 	o.now = now
 	f := &o.flows[n]
 	c := &f.l.c
+	if active := o.engine.Active(n); f.idles(now) && now < active+o.cycles(mesh.StreamIdleTimeout) {
+		o.deadline(active, n)
+		return splice.Decision{Do: splice.Nothing} // it does not idle
+	}
 	defer o.deadline(now, n)
 	switch {
 	case !f.active && f.parser != nil:
@@ -79,8 +83,6 @@ func (o *Offload) Due(now sim.Cycle, n splice.Flow) splice.Decision {
 	case !f.active:
 		c.CxIdleTimeout++
 		return splice.Decision{Do: splice.Finish}
-	case f.idles(now) && now < o.engine.Active(n)+o.cycles(mesh.StreamIdleTimeout):
-		return splice.Decision{Do: splice.Nothing} // it does not idle
 	case f.responded && (f.routeEnd == 0 || now < f.routeEnd):
 		c.RqIdleTimeout++
 		return splice.Decision{Do: splice.Abort}

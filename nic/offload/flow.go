@@ -92,7 +92,7 @@ func (o *Offload) lend(f *flow) {
 	}
 }
 
-// deadline sets when Due is called for flow n.
+// deadline sets when Due is called for flow n, which was silent from now on.
 func (o *Offload) deadline(now sim.Cycle, n splice.Flow) {
 	f := &o.flows[n]
 	var at sim.Cycle
@@ -102,7 +102,7 @@ func (o *Offload) deadline(now sim.Cycle, n splice.Flow) {
 	case !f.active:
 		at = now + o.cycles(mesh.ConnectionIdleTimeout)
 	default:
-		at = max(now+1, o.engine.Active(n)+o.cycles(mesh.StreamIdleTimeout))
+		at = now + o.cycles(mesh.StreamIdleTimeout)
 		for _, t := range [...]sim.Cycle{f.routeEnd, f.tryEnd, f.againAt} {
 			if t != 0 {
 				at = min(at, t)

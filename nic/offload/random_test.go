@@ -69,20 +69,24 @@ func drawnWith(seed uint64, f *fault) *nictest.Conversation {
 	return c
 }
 
+func failed(err error) bool { return err != nil && err != errSilent }
+
 // report tells a conversation that went wrong, after it was made small.
 func report(t *testing.T, c *nictest.Conversation, err error) {
-	small := nictest.Shrink(c, 400, func(c *nictest.Conversation) bool { return through(c) != nil })
+	small := nictest.Shrink(c, 400, func(c *nictest.Conversation) bool { return failed(through(c)) })
 	serr := through(small)
 	t.Errorf("%v\nmade small: %v\n%s\n%s", err, serr, small, transcript(small))
 }
 
-func transcript(c *nictest.Conversation) string {
+func transcript(c *nictest.Conversation) (told string) {
 	var b strings.Builder
+	defer func() { told = b.String() }()
 	isn := map[string]wire.Seq{}
+	defer func() { recover() }() // what is told so far is of interest
 	runThrough(c, func(at time.Duration, cable string, frame []byte, note string) {
 		fmt.Fprintf(&b, "%12s %s %s %s\n", at, cable, nictest.Describe(frame, isn), note)
 	})
-	return b.String()
+	return ""
 }
 
 // TestRandom holds conversations through the NIC, with every kind of fault.
@@ -95,8 +99,9 @@ func TestRandom(t *testing.T) {
 		f := &faults[i]
 		t.Run(f.name, func(t *testing.T) {
 			for seed := range n {
-				if c := drawnWith(seed, f); through(c) != nil {
-					report(t, c, through(c))
+				c := drawnWith(seed, f)
+				if err := through(c); failed(err) {
+					report(t, c, err)
 					t.FailNow()
 				}
 			}
@@ -109,7 +114,7 @@ func TestSoak(t *testing.T) {
 	if *soakFor == 0 {
 		t.Skip("runs with -for")
 	}
-	begin, bad := time.Now(), 0
+	begin, bad, silent := time.Now(), 0, 0
 	first := *from
 	if first == 0 {
 		first = uint64(begin.Unix()%1_000_000) * 10_000
@@ -119,7 +124,9 @@ func TestSoak(t *testing.T) {
 	for told := begin; time.Since(begin) < *soakFor && bad < 10; seed++ {
 		for i := range faults {
 			c := drawnWith(seed, &faults[i])
-			if err := through(c); err != nil {
+			if err := through(c); err == errSilent {
+				silent++
+			} else if err != nil {
 				bad++
 				t.Logf("seed %d, %s", seed, faults[i].name)
 				report(t, c, err)
@@ -130,5 +137,5 @@ func TestSoak(t *testing.T) {
 			t.Logf("%d conversations with each of %d faults, %v", seed-first+1, len(faults), time.Since(begin).Round(time.Second))
 		}
 	}
-	t.Logf("%d conversations with each of %d faults went wrong in %d cases", seed-first, len(faults), bad)
+	t.Logf("%d conversations with each of %d faults went wrong in %d cases; in %d a host was silent", seed-first, len(faults), bad, silent)
 }

@@ -71,10 +71,15 @@ func (h *header) headerLen(c *conn) int {
 	case c.has(flagTimestamps):
 		n += optTimestampsLen
 	}
-	if len(h.sacks) > 0 {
-		n += 4 + 8*len(h.sacks)
+	return n + optSACKLen(len(h.sacks))
+}
+
+// optSACKLen is the length of the option of so many blocks.
+func optSACKLen(blocks int) int {
+	if blocks == 0 {
+		return 0
 	}
-	return n
+	return 4 + 8*blocks
 }
 
 // put writes h's headers, checksums apart from TCP's included, to the front of b,

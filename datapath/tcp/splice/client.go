@@ -172,7 +172,7 @@ func (e *Engine) fromClient(n int32, s *segment) datapath.Verdict {
 		e.clientGone(n, ClientReset)
 		return datapath.Consume
 	}
-	e.note(c, s)
+	s.advanced = e.note(c, s)
 	ended := none
 	if x.phase != idle {
 		if up := x.up; e.over(n) {
@@ -277,7 +277,7 @@ func (e *Engine) clientData(n int32, s *segment) datapath.Verdict {
 		// We have closed: there is nothing more to be asked for. All of it counts as read.
 		c.acked = c.acked.Max(s.end())
 		if fin {
-			e.clientFIN(n, s)
+			e.clientFIN(n, s.end())
 		} else if c.state != closed {
 			e.ack(c)
 		}
@@ -286,7 +286,7 @@ func (e *Engine) clientData(n int32, s *segment) datapath.Verdict {
 	if x.phase == idle {
 		v := e.collect(n, s)
 		if fin && c.state == established && x.phase == idle && v == datapath.Consume {
-			e.clientFIN(n, s)
+			e.clientFIN(n, s.end())
 		}
 		return v
 	}
@@ -298,7 +298,7 @@ func (e *Engine) clientData(n int32, s *segment) datapath.Verdict {
 			e.pipelined(n, s)
 		}
 		if fin {
-			e.clientFIN(n, s)
+			e.clientFIN(n, s.end())
 		}
 		return datapath.Consume
 	}
@@ -318,7 +318,7 @@ func (e *Engine) clientData(n int32, s *segment) datapath.Verdict {
 	until := len(s.payload)
 	if !m.whole && !m.stream && from < until {
 		if !e.scan(n, Request, m, s.seq.Add(uint32(from)), s.payload[from:]) {
-			return datapath.Consume
+			return e.onlyAck(n, x.up, s)
 		}
 	}
 	if m.whole {
@@ -328,7 +328,7 @@ func (e *Engine) clientData(n int32, s *segment) datapath.Verdict {
 		}
 	}
 	if fin && !x.raw {
-		e.clientFIN(n, s)
+		e.clientFIN(n, s.end())
 		if x.phase != busy {
 			return datapath.Consume
 		}
@@ -356,19 +356,19 @@ func (e *Engine) toServer(n int32, s *segment, from, until int, flags wire.TCPFl
 	u := &e.t.conns[x.up]
 	g := pass{to: u, from: from, until: until}
 	g.flags = flags
-	g.seq = u.sndNxt
-	if from < until || flags.Has(wire.FIN) {
+	switch {
+	case from < until || flags.Has(wire.FIN):
 		g.seq = x.req.forward(s.seq.Add(uint32(from)))
-	} else if s.asks(c) {
+		end := g.seq.Add(uint32(until - from))
+		if flags.Has(wire.FIN) {
+			end++
+		}
+		u.sndNxt = u.sndNxt.Max(end)
+	case s.asks(c):
 		g.seq = u.sndUna - 1
-	} else if x.req.begun && s.seq.AtOrAfter(x.req.body()) && (!x.req.whole || s.seq.AtOrBefore(x.req.next)) {
-		g.seq = x.req.forward(s.seq)
+	default:
+		g.seq = u.sndNxt
 	}
-	end := g.seq.Add(uint32(until - from))
-	if flags.Has(wire.FIN) {
-		end++
-	}
-	u.sndNxt = u.sndNxt.Max(end)
 	e.translate(s, c, u, &x.resp, &g.header)
 	return e.send(s, &g)
 }

@@ -93,31 +93,33 @@ func (e *Engine) closing(n int32, s *segment) {
 	}
 }
 
-// clientFIN takes the FIN of client n, if nothing before it is missing. If
-// something is, the FIN comes again.
-func (e *Engine) clientFIN(n int32, s *segment) {
+// clientFIN takes the FIN of client n, which is behind the byte before at, if
+// nothing before it is missing, or as soon as that is known.
+func (e *Engine) clientFIN(n int32, at wire.Seq) {
 	c, x := &e.t.conns[n], &e.exch[n]
 	switch {
 	case c.has(flagFIN), x.phase == idle || x.phase == replied:
 	case x.phase == busy:
-		if e.t.conns[x.up].sndUna.Before(x.req.forward(s.end())) {
-			return // only what the server has acknowledged is known to have come
+		if e.t.conns[x.up].sndUna.Before(x.req.forward(at)) {
+			x.leaves, x.left = true, at // only what the server has acknowledged is known to have come
+			return
 		}
-	case s.end().After(x.req.body()): // what is held ends there
+	case at.After(x.req.body()): // what is held ends there
 		return
 	}
 	if c.state >= finWait {
-		e.peerFIN(n, s.end())
+		e.peerFIN(n, at)
 		return
 	}
-	at := c.rcvNxt
+	end := c.rcvNxt
 	if x.phase != idle {
-		at = x.req.next
+		end = x.req.next
 	}
-	if s.end().Before(at.Add(uint32(len(x.gather)))) && x.req.whole {
+	end = end.Add(uint32(len(x.gather)))
+	if at.Before(end) && x.req.whole {
 		return // of another age
 	}
-	if s.end() != at.Add(uint32(len(x.gather))) && (x.phase == idle || x.req.whole) {
+	if at != end && (x.phase == idle || x.req.whole) {
 		e.ack(c) // something before it is missing
 		return
 	}
@@ -130,11 +132,11 @@ func (e *Engine) clientFIN(n int32, s *segment) {
 		x.phase = idle
 	case replied: // it may read the answer
 		c.flags |= flagFIN
-		c.acked = c.acked.Max(s.end() + 1)
+		c.acked = c.acked.Max(at + 1)
 		e.ack(c)
 		return
 	}
-	e.peerFIN(n, s.end())
+	e.peerFIN(n, at)
 }
 
 // clientGone forgets client n at once.

@@ -98,6 +98,8 @@ type exchange struct {
 	req, resp  message
 	kept       []byte // the request, if it may be sent again and its connection is gone
 	gather     []byte // of the client's bytes, in order, what nothing was done about: from rcvNxt on, or from the end of the request under way
+	leaves     bool   // the client's FIN has come, at left, before all that goes before it
+	left       wire.Seq
 	respGather []byte // of a response, from the server's rcvNxt on
 }
 
@@ -162,6 +164,7 @@ type segment struct {
 	tsVal, tsEcr uint32
 	sacks        [wire.MaxSACKBlocks]wire.SACKBlock
 	nsacks       int
+	advanced     bool // it acknowledges something new
 }
 
 // end is behind the segment's last byte, FIN not counted.

@@ -286,6 +286,10 @@ func (e *Engine) done(n int32) {
 	case len(x.gather) > 0:
 		e.request(n, x.gather, nil)
 	}
+	if x.leaves && x.phase == idle && c.state >= established {
+		x.leaves = false
+		e.clientFIN(n, x.left)
+	}
 }
 
 // reopen makes the window told to c's peer, which was the other side's, our own.

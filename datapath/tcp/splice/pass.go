@@ -52,6 +52,9 @@ func (e *Engine) send(s *segment, g *pass) datapath.Verdict {
 	p, c := s.p, g.to
 	rest := s.payload[g.from:g.until]
 	g.payload = len(g.head) + len(rest)
+	if g.payload > 0 && (p.GSOSize > 0 || g.payload+optSACKLen(len(g.sacks)) > c.room()) {
+		g.sacks = nil // there is no room; the next acknowledgement says it again
+	}
 	if g.payload > c.room() && p.GSOSize == 0 {
 		return e.split(c, &g.header, g.head, rest)
 	}
@@ -85,6 +88,23 @@ func (e *Engine) send(s *segment, g *pass) datapath.Verdict {
 	}
 	p.Egress = datapath.PortSet(0).Add(c.next.Port)
 	return datapath.Forward
+}
+
+// onlyAck passes on what s, from connection from, acknowledges, if that is new: its
+// payload stays here.
+func (e *Engine) onlyAck(from, to int32, s *segment) datapath.Verdict {
+	if !s.advanced || to == none || e.t.conns[to].state < established || e.t.conns[to].peer != from {
+		return datapath.Consume
+	}
+	c, t := &e.t.conns[from], &e.t.conns[to]
+	m := &e.exch[from].resp
+	if c.has(flagServer) {
+		m = &e.exch[to].req
+	}
+	g := pass{to: t}
+	g.flags, g.seq = wire.ACK, t.sndNxt
+	e.translate(s, c, t, m, &g.header)
+	return e.send(s, &g)
 }
 
 // payloadSum is the sum of the payload of s: with the headers, checksum included,

@@ -121,7 +121,7 @@ func (e *Engine) fromServer(n int32, s *segment) datapath.Verdict {
 		e.serverGone(n, ServerReset)
 		return datapath.Consume
 	}
-	e.note(u, s)
+	s.advanced = e.note(u, s)
 	if u.state != established {
 		e.closing(n, s)
 		return datapath.Consume
@@ -138,6 +138,11 @@ func (e *Engine) fromServer(n int32, s *segment) datapath.Verdict {
 		}
 		e.settle(n)
 		return datapath.Consume
+	}
+	if e.exch[c].leaves && s.advanced {
+		if e.clientFIN(c, e.exch[c].left); u.peer == none {
+			return datapath.Consume
+		}
 	}
 	if len(s.payload) == 0 && !s.flags.Has(wire.FIN) {
 		return e.toClient(c, s, 0, 0, wire.ACK)
@@ -207,21 +212,21 @@ func (e *Engine) toClient(c int32, s *segment, from, until int, flags wire.TCPFl
 	d, x := &e.t.conns[c], &e.exch[c]
 	u := &e.t.conns[x.up]
 	g := pass{to: d, from: from, until: until}
-	g.flags, g.seq = flags, d.sndNxt
-	m := &x.resp
-	if from < until || flags.Has(wire.FIN) {
-		g.seq = m.forward(s.seq.Add(uint32(from)))
-	} else if s.asks(u) {
+	g.flags = flags
+	switch {
+	case from < until || flags.Has(wire.FIN):
+		g.seq = x.resp.forward(s.seq.Add(uint32(from)))
+		end := g.seq.Add(uint32(until - from))
+		if flags.Has(wire.FIN) {
+			end++
+		}
+		d.sndNxt = d.sndNxt.Max(end)
+		e.endWith(c, &g.header, end)
+	case s.asks(u):
 		g.seq = d.sndUna - 1
-	} else if m.begun && s.seq.AtOrAfter(m.body()) && (!m.whole || s.seq.Before(m.next)) {
-		g.seq = m.forward(s.seq)
+	default:
+		g.seq = d.sndNxt
 	}
-	end := g.seq.Add(uint32(until - from))
-	if flags.Has(wire.FIN) {
-		end++
-	}
-	d.sndNxt = d.sndNxt.Max(end)
-	e.endWith(c, &g.header, end)
 	e.translate(s, u, d, &x.req, &g.header)
 	return e.send(s, &g)
 }
@@ -253,7 +258,7 @@ func (e *Engine) serverData(c, n int32, s *segment) datapath.Verdict {
 	from := min(max(s.seq.Distance(m.body()), 0), len(s.payload))
 	until := len(s.payload)
 	if !m.whole && !m.stream && from < until && !e.scan(c, Response, m, s.seq.Add(uint32(from)), s.payload[from:]) {
-		return datapath.Consume
+		return e.onlyAck(n, c, s)
 	}
 	if d.state == closed {
 		return datapath.Consume
@@ -284,20 +289,23 @@ func (e *Engine) extra(u *conn) {
 func (e *Engine) serverFIN(c, n int32, s *segment) wire.TCPFlags {
 	u, x := &e.t.conns[n], &e.exch[c]
 	m := &x.resp
-	u.flags |= flagSpent
+	missing := m.next.Distance(s.end()) // bytes between what was seen of the response and the FIN
 	switch {
 	case m.fin: // again
 		return wire.FIN
-	case m.whole: // the response had its end without it
-		if s.end() == m.next {
+	case m.whole && missing >= 0: // the response has its end without it
+		if missing == 0 {
 			u.flags |= flagFIN
 		}
+		u.flags |= flagSpent
 		return 0
-	case !m.stream: // it had not: the client finds out as we do
+	case !m.stream && missing > 0: // which may have its end
+		return 0
+	case !m.stream: // it has not, and the client finds out as we do
 		e.app.Aborted(e.now, Flow(c), ServerClosed)
 	}
 	m.whole, m.fin, m.next = true, true, s.end()
-	u.flags |= flagFIN
+	u.flags |= flagFIN | flagSpent
 	if !x.raw {
 		e.closeAfter(c)
 	}
@@ -312,7 +320,7 @@ func (e *Engine) respond(c, n int32, s *segment) datapath.Verdict {
 	if off < 0 {
 		e.count.Disorder++
 		e.ack(u)
-		return datapath.Consume
+		return e.onlyAck(n, c, s)
 	}
 	if off >= len(s.payload) {
 		if s.flags.Has(wire.FIN) && s.end() == at {
@@ -323,7 +331,7 @@ func (e *Engine) respond(c, n int32, s *segment) datapath.Verdict {
 		if len(s.payload) > 0 && s.end().AtOrBefore(u.acked) {
 			e.ack(u)
 		}
-		return datapath.Consume
+		return e.onlyAck(n, c, s)
 	}
 	b := s.payload[off:]
 	direct := len(x.respGather) == 0
@@ -343,7 +351,7 @@ func (e *Engine) respond(c, n int32, s *segment) datapath.Verdict {
 			e.respRest(x, nil)
 			u.acked = u.acked.Max(u.rcvNxt)
 			e.ack(u)
-			return datapath.Consume
+			return e.onlyAck(n, c, s)
 		case Wait:
 			e.respRest(x, b)
 			if s.flags.Has(wire.FIN) {
@@ -353,8 +361,10 @@ func (e *Engine) respond(c, n int32, s *segment) datapath.Verdict {
 			}
 			e.count.HeadAcked++
 			u.acked = u.acked.Max(u.rcvNxt.Add(uint32(len(x.respGather))))
+			// These bytes take room at the client yet.
+			u.told = scaled(max(int(e.t.conns[c].window)-len(x.respGather), int(u.mss)), u.rcvScale)
 			e.ack(u)
-			return datapath.Consume
+			return e.onlyAck(n, c, s)
 		case Send:
 			return e.sendResponse(c, n, s, &d, b)
 		default:
