@@ -76,7 +76,7 @@ func bookinfoCells(ctx context.Context, r *Run, s *rigs) ([]cell, error) {
 		if err != nil {
 			return nil, err
 		}
-		for _, c := range r.connections(1, 2, 4, 8, 16) {
+		for _, c := range r.clients() {
 			row := cell{name: t.name, connections: c, hops: t.passes, like: t.like, absent: absent}
 			if t.nic == nic.Offload {
 				row.unmodelled = noProxyStages
@@ -92,12 +92,21 @@ func bookinfoCells(ctx context.Context, r *Run, s *rigs) ([]cell, error) {
 		}
 	}
 	for _, name := range []string{"k8s_without_istio", "k8s_with_istio"} {
-		for _, c := range r.connections(1, 2, 4, 8, 16) {
+		for _, c := range r.clients() {
 			cells = append(cells, cell{name: name, connections: c, absent: notBuilt})
 		}
 	}
 	floor, err := s.floor(r)
 	return append(cells, floor...), err
+}
+
+// clients are the connections that pages are asked for on: the paper's, and of those
+// in a quick run the ones that its claims are about, and one between.
+func (r *Run) clients() []int {
+	if r.Quick {
+		return r.connections(1, 2, 8)
+	}
+	return r.connections(1, 2, 4, 8, 16)
 }
 
 func (r *Run) pageWindow(connections int) time.Duration {
@@ -118,7 +127,7 @@ func (s *rigs) floor(r *Run) ([]cell, error) {
 		return nil, err
 	}
 	var cells []cell
-	for _, c := range r.connections(1, 2, 4, 8, 16) {
+	for _, c := range r.clients() {
 		w := g.http("client", "127.0.0.1:8080", c, r.window(floorWindow), load.Check{Body: load.NullBody()}, "/")
 		cells = append(cells, cell{name: "floor", connections: c, measure: func(ctx context.Context) (sample, error) { return g.measure(ctx, w) }})
 	}

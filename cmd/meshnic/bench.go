@@ -74,7 +74,7 @@ Without root it does the same inside a user and network namespace, over AF_PACKE
 		RunE:      func(cmd *cobra.Command, args []string) error { return runBench(cmd, args, f) },
 	}
 	fl := cmd.Flags()
-	fl.BoolVar(&f.quick, "quick", false, "the same work in under a minute: fewer and shorter repeats")
+	fl.BoolVar(&f.quick, "quick", false, "the same work in under a minute: fewer and shorter repeats, Bookinfo at 1, 2 and 8 connections")
 	fl.IntVar(&f.repeats, "repeats", 0, "repeats of every cell (default 5; 1 with --quick)")
 	fl.IntSliceVarP(&f.connections, "connections", "c", nil, "connection counts, instead of the experiment's own")
 	fl.StringSliceVar(&f.systems, "systems", nil, "only these systems; the experiment's baseline is always run")
