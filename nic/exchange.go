@@ -85,11 +85,11 @@ func (x *exchanges) forget() {
 	}
 }
 
-// over says that a copy of a frame has been on the card for d.
-func (x *exchanges) over(n uint32, d sim.Picos) {
+// over says that copies of a frame are not on the card any more, where they have been for d.
+func (x *exchanges) over(n uint32, d sim.Picos, copies int) {
 	if n != 0 {
 		x.all[n].sum += d
-		x.all[n].open--
+		x.all[n].open -= uint32(copies)
 		x.settle(n)
 	}
 }

@@ -197,7 +197,7 @@ func (m *model) settle(limit sim.Picos) bool {
 func (m *model) Crossed(c timing.Crossing) {
 	d := c.Left - c.Entered
 	m.all.add(d)
-	m.asked.over(m.card.Tag(c.Frame), d)
+	m.asked.over(m.card.Tag(c.Frame), d, 1)
 	k := c.In*len(m.ports) + c.Out
 	if m.pair[k] == nil {
 		t := newTally()
@@ -208,9 +208,9 @@ func (m *model) Crossed(c timing.Crossing) {
 
 // Lost counts what the card had no room for; what the program dropped is among
 // its own counters.
-func (m *model) Lost(id uint32, _ int, _ string, _ sim.Picos, why sim.Loss) {
-	m.asked.over(m.card.Tag(id), 0)
-	if why != sim.LossVerdict {
+func (m *model) Lost(l timing.Loss) {
+	m.asked.over(m.card.Tag(l.Frame), 0, l.Copies)
+	if l.Why != sim.LossVerdict {
 		m.lost++
 	}
 }

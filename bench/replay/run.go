@@ -279,10 +279,11 @@ func (r *replay) Crossed(x timing.Crossing) {
 	}
 }
 
-func (r *replay) Lost(id uint32, _ int, stage string, t sim.Picos, why sim.Loss) {
+func (r *replay) Lost(l timing.Loss) {
+	id := l.Frame
 	f := r.flight.of(id)
-	k := loss{stage, why.String()}
-	if why == sim.LossVerdict && f.id == id && f.reason != datapath.DropNone {
+	k := loss{l.Stage, l.Why.String()}
+	if l.Why == sim.LossVerdict && f.id == id && f.reason != datapath.DropNone {
 		k.why = f.reason.String()
 	}
 	d := r.lost[k]
@@ -292,7 +293,7 @@ func (r *replay) Lost(id uint32, _ int, stage string, t sim.Picos, why sim.Loss)
 	}
 	d.Frames++
 	if f.id == id {
-		r.over(f, t, true)
+		r.over(f, l.At, true)
 	}
 }
 

@@ -66,3 +66,13 @@ func dma(a args) Estimate {
 		logic(rulePCIe),
 	)
 }
+
+// table is a table that is on the chip if its MEMORY says so, in block RAM at most.
+func table(a args, entries, bytes float64) Estimate {
+	e := pipe(a, 6, 0).Plus(logic(ruleLogic))
+	switch m := a.or("MEMORY", 3); {
+	case m == 0, m == 3 && entries*bytes <= a.or("ONCHIP_KIB", 16384)*1024:
+		return e.Plus(ram(entries, exactly(8*bytes)))
+	}
+	return e.Plus(logic(ruleMem))
+}

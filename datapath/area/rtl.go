@@ -56,6 +56,9 @@ var rules = map[string]func(args) Estimate{
 	"flow_table":   func(a args) Estimate { return pipe(a, 33, 0).Plus(logic(ruleMem)) },
 	"tcp_tracker":  tracker,
 	"l7_scanner":   scanner,
+	"flow_state":   func(a args) Estimate { return table(a, a.or("FLOWS", 1<<16), a.or("ENTRY_BYTES", 128)) },
+	"route_table":  func(a args) Estimate { return table(a, a.or("ENTRIES", 1<<16), a.or("ENTRY_BYTES", 64)) },
+	"head_rewrite": func(a args) Estimate { return pipe(a, 3, 0).Plus(logic(ruleLogic)) },
 	"dma_write":    dma,
 	"dma_read":     dma,
 }

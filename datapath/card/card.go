@@ -5,9 +5,9 @@
 // vendors' guides, papers or by construction: each constant says which, and each
 // that is not measured is a parameter.
 //
-// Three stages make up all of them. Pipe is a pipeline with as many places as
-// its latency, MACRx and MACTx pace beats by a line, DMAWrite and DMARead by a
-// PCIe link.
+// Four stages make up all of them. Pipe is a pipeline with as many places as
+// its latency, Rewriter writes heads and frames of the card's own, MACRx and MACTx pace
+// beats by a line, DMAWrite and DMARead by a PCIe link.
 package card
 
 import (
@@ -21,6 +21,7 @@ import (
 var Modules = []module.Module{
 	macRx, macTx,
 	parser, matchAction, flowTable, tcpTracker, scanner, deparser,
+	flowState, routeTable, headRewrite,
 	replicator, dmaWrite, dmaRead,
 }
 

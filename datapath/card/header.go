@@ -70,6 +70,7 @@ var scanner = module.Module{
 	Params: []module.Param{
 		module.Width("DATA_WIDTH"),
 		module.Count("BYTES_PER_CYCLE", 8, 1, 128, "bytes scanned in a cycle"),
+		module.Count("HEADERS", 0, 0, 512, "bytes at a frame's front that are no head and need no scan"),
 		module.Count("HEAD_BYTES", 256, 1, maxHead, "bytes of headers and head in a frame that begins a request; a shorter frame is all head"),
 		module.Count("HEAD_MAX", maxHead, 1, maxHead, "bytes after which the scanner gives up and lets the frame go"),
 		module.Power("BUFFER", 2048, 64, 1<<20, "bytes of memory for what comes while a head is scanned, beyond the longest head"),
@@ -82,7 +83,7 @@ var scanner = module.Module{
 // ScannerConfig is the Pipe of an l7_scanner on a bus of width bytes.
 func ScannerConfig(a module.Args, width int) Config {
 	return Config{
-		Latency: a.Int("LATENCY"), Rate: a.Int("BYTES_PER_CYCLE"),
+		Latency: a.Int("LATENCY"), Rate: a.Int("BYTES_PER_CYCLE"), Known: a.Int("HEADERS"),
 		Head: min(a.Int("HEAD_BYTES"), a.Int("HEAD_MAX")), MaxHead: a.Int("HEAD_MAX"), Places: a.Int("BUFFER") / width,
 	}
 }

@@ -12,9 +12,13 @@ type Config struct {
 	Head     int // bytes of a frame that must have been seen before its first beat may leave
 	MaxHead  int // most bytes an Actor may ask for; at least Head
 	Rate     int // of these bytes, how many are looked at in a cycle; 0: all that come
+	Known    int // of these bytes, how many at the front need no look
 	Places   int // for beats beyond those that latency and head need
 	Interval int // cycles between the heads of two frames at least; 0 or 1: none
 	Frames   int // frames inside at most; 0: no limit
+	Read     int // cycles of an access to the stage's memory, which a frame waits for
+	Reads    int // of a frame, one after the other, where no Actor says how many
+	MaxReads int // most that are waited for; at least Reads
 	MaxPush  int // most bytes an Actor may put in front of a frame
 	Push     int // bytes put in front of every frame; negative: taken off
 	Resize   bool
@@ -50,6 +54,7 @@ type Pipe struct {
 	dest     uint8
 	route    bool
 	push     int
+	reads    int
 	total    int // its bytes
 	got      int // of them in
 	need     int // of them to be seen
@@ -65,7 +70,8 @@ func NewPipe(cfg Config, in, out *sim.Wire) *Pipe {
 	}
 	cfg.MaxHead = max(cfg.Head, cfg.MaxHead)
 	cfg.MaxPush = max(cfg.Push, cfg.MaxPush, 0)
-	places := cfg.Latency + max(1, sim.Beats(cfg.MaxHead, in.Width)) + cfg.Places
+	cfg.MaxReads = max(cfg.Reads, cfg.MaxReads)
+	places := cfg.Latency + cfg.MaxReads*cfg.Read + max(1, sim.Beats(cfg.MaxHead, in.Width)) + cfg.Places
 	p := &Pipe{in: in, out: out, cfg: cfg}
 	if cfg.Resize || cfg.Push != 0 || cfg.MaxPush > 0 {
 		p.spare = 1 + sim.Beats(cfg.MaxPush, in.Width)
@@ -149,14 +155,14 @@ func (p *Pipe) take(b sim.Beat, now sim.Cycle) {
 func (p *Pipe) begin(b sim.Beat) {
 	head := p.cfg.Head
 	if p.cfg.Act != nil {
-		if h := p.cfg.Act.Head(b.Frame); h > 0 {
-			head = min(h, p.cfg.MaxHead)
+		if h := p.cfg.Act.Head(b.Frame); h != 0 {
+			head = max(0, min(h, p.cfg.MaxHead))
 		}
 	}
 	p.open, p.decided = true, false
 	p.id, p.off, p.dest, p.total = b.Frame, b.Off, b.Dest, int(b.Left)
 	p.got, p.seen, p.held, p.repacked = 0, 0, 0, 0
-	p.route, p.push = false, p.cfg.Push
+	p.route, p.push, p.reads = false, p.cfg.Push, p.cfg.Reads
 	p.need = min(head, p.total)
 	p.frames++
 }
@@ -168,12 +174,13 @@ func (p *Pipe) look(now sim.Cycle) bool {
 	if !p.open || p.decided {
 		return false
 	}
-	before, there := p.seen, min(p.got, p.need)
+	was, there := p.seen, min(p.got, p.need)
+	before := max(p.seen, min(there, p.cfg.Known))
 	if p.seen = there; p.cfg.Rate > 0 {
 		p.seen = min(there, before+p.cfg.Rate)
 	}
 	if p.seen < p.need {
-		return p.seen > before
+		return p.seen > was
 	}
 	p.decide(now)
 	if p.ended {
@@ -189,6 +196,9 @@ func (p *Pipe) verdict(now sim.Cycle) (why sim.Loss) {
 		v := p.cfg.Act.Decide(Seen{Frame: p.id, Bytes: p.total, Dest: p.dest, At: now})
 		why = v.Loss
 		p.push += v.Push
+		if v.Reads != 0 {
+			p.reads = max(0, min(v.Reads, p.cfg.MaxReads))
+		}
 		if v.Route {
 			p.route, p.dest = true, v.Dest
 		}
@@ -216,8 +226,8 @@ func (p *Pipe) decide(now sim.Cycle) {
 		return
 	}
 	at := max(now, p.next)
-	p.next = at + sim.Cycle(p.cfg.Interval)
-	at += sim.Cycle(p.cfg.Latency)
+	p.next = at + sim.Cycle(p.cfg.Interval*max(1, p.reads))
+	at += sim.Cycle(p.cfg.Latency + p.reads*p.cfg.Read)
 	if p.push != 0 {
 		p.q.unpush(p.held)
 		p.repack(at)

@@ -10,10 +10,10 @@ import (
 const most = 40
 
 // Flow: see pipeFlow. A Pipe that changes a frame's length, looks at less than
-// comes in, or counts frames, is clocked.
+// comes in, counts frames, or has them wait for its memory, is clocked.
 func (p *Pipe) Flow(in, out []*sim.Chan) sim.Flow {
 	places := len(p.q.place)
-	if p.spare > 0 || p.cfg.Rate > 0 || p.cfg.Frames > 0 || places > most {
+	if p.spare > 0 || p.cfg.Rate > 0 || p.cfg.Frames > 0 || p.cfg.Read > 0 || places > most {
 		return nil
 	}
 	return &pipeFlow{Pipe: p, in: in[0], out: out[0], inside: inside{out: out[0]}, latency: sim.Cycle(p.cfg.Latency), places: uint64(places),

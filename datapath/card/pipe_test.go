@@ -44,8 +44,17 @@ func TestPipes(t *testing.T) {
 		{"flow_table", module.Args{"MEMORY": 1}, 512, 60, 2 + 31, 1}, // 122.2 ns
 		{"flow_table", module.Args{"MEMORY": 1, "READS": 2}, 512, 60, 2 + 62, 1},
 		{"flow_table", module.Args{"LATENCY_NS": 200, "INTERVAL": 9}, 512, 60, 2 + 50, 9},
-		{"l7_scanner", nil, 512, 60, 3 + 7, 8},     // 60 bytes, 8 a cycle: 8 cycles, the first as they come
-		{"l7_scanner", nil, 512, 1514, 3 + 31, 32}, // 256 of them
+		{"flow_state", nil, 512, 60, 4 + 2*5, 2},                                      // two accesses on chip
+		{"flow_state", module.Args{"FLOWS": 1 << 17}, 512, 60, 4 + 2*5, 2},            // 16 MiB: fits
+		{"flow_state", module.Args{"FLOWS": 1 << 18}, 512, 60, 4 + 2*(2+31), 2},       // 32 MiB: HBM, 122.2 ns are 31 cycles; 64 frames under way of 70 cycles
+		{"flow_state", module.Args{"MEMORY": card.DDR4}, 512, 1514, 4 + 2*(2+23), 24}, // 89.9 ns are 23
+		{"flow_state", module.Args{"INTERVAL": 9}, 512, 60, 4 + 2*5, 18},              // two accesses, 9 cycles each
+		{"route_table", module.Args{"ACCESS_NS": 10}, 512, 60, 2 + 4*(2+3), 4},        // 10 ns are 3
+		{"route_table", nil, 512, 60, 2 + 4*5, 4},                                     // four lookups
+		{"head_rewrite", module.Args{"WRITTEN": 0, "GROW": 0}, 512, 1514, 3, 24},      // nothing new
+		{"head_rewrite", nil, 512, 400, 3 + 3, 24},                                    // 340 bytes of 510, 16 a cycle: 22, and two beats behind them
+		{"l7_scanner", nil, 512, 60, 3 + 7, 8},                                        // 60 bytes, 8 a cycle: 8 cycles, the first as they come
+		{"l7_scanner", nil, 512, 1514, 3 + 31, 32},                                    // 256 of them
 		{"l7_scanner", nil, 64, 1514, 3 + 31, 190},
 		{"l7_scanner", module.Args{"BYTES_PER_CYCLE": 64}, 64, 1514, 3 + 31, 190},
 		{"l7_scanner", module.Args{"BYTES_PER_CYCLE": 64}, 512, 1514, 3 + 3, 24},

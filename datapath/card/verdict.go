@@ -16,6 +16,7 @@ type Verdict struct {
 	Route bool     // set Dest on all the frame's beats
 	Dest  uint8
 	Push  int // bytes put in front of the frame; negative: taken off
+	Reads int // accesses to the stage's memory; 0 leaves it to the configuration, negative: none
 }
 
 // Actor decides about frames: the functional side of a stage. The engine calls
@@ -24,7 +25,7 @@ type Verdict struct {
 // depends on who comes first.
 type Actor interface {
 	// Head is how many bytes of the frame the stage must see, whatever the
-	// configuration says; 0 leaves it to the configuration.
+	// configuration says; 0 leaves it to the configuration, negative: none.
 	Head(frame uint32) int
 	Decide(s Seen) Verdict
 }

@@ -68,6 +68,11 @@ func TestTimedModules(t *testing.T) {
 		{"match_action", Timed{}},
 		{"flow_table", Timed{}},
 		{"l7_scanner", Timed{}},
+		{"flow_state", Timed{}},
+		{"flow_state", Timed{Args: module.Args{"FLOWS": 1 << 20, "OUTSTANDING": 2}}},
+		{"route_table", Timed{}},
+		{"head_rewrite", Timed{Expect: longer(110)}},
+		{"head_rewrite", Timed{Args: module.Args{"GROW": 3, "WRITTEN": 70, "BYTES_PER_CYCLE": 5}, Expect: longer(3)}},
 		{"deparser", Timed{}},
 		{"tcp_tracker", Timed{}},
 		{"dma_read", Timed{}},
@@ -80,6 +85,11 @@ func TestTimedModules(t *testing.T) {
 			require.NoError(t, tt.s.Check())
 		})
 	}
+}
+
+// longer is what leaves where so many bytes are put in front.
+func longer(bytes int) func(Frame) (Frame, sim.Loss) {
+	return func(in Frame) (Frame, sim.Loss) { return append(make(Frame, bytes), in...), sim.LossNone }
 }
 
 // A module that has only one width is run at that.

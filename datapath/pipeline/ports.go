@@ -18,7 +18,8 @@ const MaxPorts = 16
 // what is in front of it is built for each port, and so is what is behind it.
 // Round-robin arbitration leads the ports' frames into the core, a replicator out
 // of it, so the core's bandwidth is what all ports share. Stages of port k are
-// named stage@k. One port leaves the chain as it is.
+// named stage@k. One port leaves the chain as it is. A card that writes frames of its own
+// has an input more, the last: for those that no frame is the reason for.
 func (d *Description) Ports(n int) (*Description, error) {
 	if n < 1 || n > MaxPorts {
 		return nil, fmt.Errorf("a card of %d ports, want 1 to %d", n, MaxPorts)
@@ -34,6 +35,13 @@ func (d *Description) Ports(n int) (*Description, error) {
 		return nil, problems
 	}
 	in, out := chain.core()
+	inputs := n
+	if d.Writes() {
+		inputs++
+	}
+	if inputs > MaxPorts {
+		return nil, fmt.Errorf("a card of %d ports that writes frames of its own, want 1 to %d", n, MaxPorts-1)
+	}
 	if in >= out {
 		return nil, fmt.Errorf("pipeline %s has no stage that looks at packets (%s): no card of %d ports can be made of it", d.Name, strings.Join(acting, ", "), n)
 	}
@@ -50,9 +58,12 @@ func (d *Description) Ports(n int) (*Description, error) {
 	for k := range n {
 		ends = append(ends, card.copies(chain.Stages[:in], k, "in"+strconv.Itoa(k)))
 	}
+	if inputs > n {
+		ends = append(ends, "in"+strconv.Itoa(n))
+	}
 	card.Stages = append(card.Stages, Stage{
 		Module: "axis_arb_mux", Name: "ingress", From: ends,
-		Params: module.Args{"S_COUNT": float64(n), "DATA_WIDTH": float64(8 * width), "ARB_TYPE_ROUND_ROBIN": 1},
+		Params: module.Args{"S_COUNT": float64(inputs), "DATA_WIDTH": float64(8 * width), "ARB_TYPE_ROUND_ROBIN": 1},
 	})
 	card.Stages = append(card.Stages, chain.Stages[in:out]...)
 	card.Stages = append(card.Stages, Stage{
@@ -65,8 +76,13 @@ func (d *Description) Ports(n int) (*Description, error) {
 	return card, nil
 }
 
+// Writes reports whether a card of the description writes frames of its own.
+func (d *Description) Writes() bool {
+	return slices.ContainsFunc(d.Stages, func(s Stage) bool { return s.Module == "head_rewrite" })
+}
+
 // acting are the modules that look at packets: a card has them once.
-var acting = []string{"parser", "match_action", "flow_table", "tcp_tracker", "l7_scanner", "deparser"}
+var acting = []string{"parser", "match_action", "flow_table", "tcp_tracker", "l7_scanner", "flow_state", "route_table", "head_rewrite", "deparser"}
 
 // core is the stages that all ports share: [in, out).
 func (d *Description) core() (in, out int) {

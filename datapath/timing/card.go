@@ -19,23 +19,45 @@ type Decision struct {
 	To   datapath.PortSet // ports it left by, if it was not dropped
 	Tag  uint32           // the caller's own: see Card.Tag
 	Dest uint8            // tdest, where Options.AsIs leaves the way to the pipeline
+
+	Work datapath.Work // what a stage has done for it
+	Grow int           // bytes that it leaves longer than it came
+	Own  []Own         // frames of the program's own that leave because of it, before it
 }
 
-// Crossing is one copy of a frame that went through the card.
+// Own is a frame that the program made. A card without head_rewrite has none.
+type Own struct {
+	Bytes int
+	To    datapath.Port
+}
+
+// Crossing is one copy of a frame that went through the card, or a frame of the
+// program's own: that takes from when the frame came that is the reason for it.
 type Crossing struct {
-	Frame   uint32
-	In, Out int       // ports
-	Entered sim.Picos // its first beat stood at the receiving port's first stage
+	Frame   uint32    // that came in
+	Own     bool      // what left is a frame of the program's own because of it
+	In, Out int       // ports; see Card.OwnPort
+	Entered sim.Picos // the frame's first beat stood at the receiving port's first stage
 	Left    sim.Picos // its last beat left the sending port's last stage
+}
+
+// Loss is copies of a frame that a stage dropped. With a frame go those of the program's
+// own that it is the reason for, if they are not made yet.
+type Loss struct {
+	Frame  uint32
+	Own    bool // it was a frame of the program's own because of that one
+	In     int
+	Stage  string
+	At     sim.Picos
+	Why    sim.Loss
+	Copies int
 }
 
 // Observer is told what becomes of frames. A frame's own events come in the
 // order of time, those of different ports do not.
 type Observer interface {
 	Crossed(Crossing)
-	// Lost: the stage of that name dropped the frame (or the copy on its way to
-	// one port) at time t.
-	Lost(frame uint32, in int, stage string, t sim.Picos, why sim.Loss)
+	Lost(Loss)
 }
 
 // Options are how a Card is built.
@@ -58,6 +80,7 @@ type Card struct {
 	engine engine
 	ticks  bool
 	asIs   bool
+	own    int  // input for frames that no frame is the reason for, or -1
 	line   bool // a port is an XGMII line
 	feeds  []*feed
 	ports  []port      // by place of the network's stages
@@ -94,7 +117,10 @@ func New(d *pipeline.Description, o Options, see Observer) (*Card, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Card{see: see, built: built, asIs: o.AsIs}
+	c := &Card{see: see, built: built, asIs: o.AsIs, own: -1}
+	if !o.AsIs && o.Ports > 1 && d.Writes() {
+		c.own = o.Ports
+	}
 	c.roles()
 	if err := c.ends(o.Ports); err != nil {
 		return nil, fmt.Errorf("pipeline %s: %w", d.Name, err)
@@ -141,7 +167,7 @@ func (c *Card) ends(ports int) error {
 		return fmt.Errorf("%d inputs, want %d", len(in), ports)
 	case c.asIs: // what nothing arrives at is idle
 		ports = len(out)
-	case len(in) != ports || len(out) < ports || ports > 1 && len(out) > ports:
+	case len(in) != max(ports, c.own+1) || len(out) < ports || ports > 1 && len(out) > ports:
 		return fmt.Errorf("%d inputs and %d outputs, want %d", len(in), len(out), ports)
 	case ports > 1:
 		slices.Reverse(out) // Built has the last stage's first
@@ -182,7 +208,7 @@ func (c *Card) add(p port, name string, s sim.Stage) {
 }
 
 // twins are the functional stages' modules, where the names differ.
-var twins = map[string]string{"tcp": "tcp_tracker", "eswitch": "match_action"}
+var twins = map[string]string{"tcp": "tcp_tracker", "eswitch": "match_action", "offload": "head_rewrite"}
 
 // act makes the timed stages ask for the decisions.
 func (c *Card) act() {
@@ -191,8 +217,12 @@ func (c *Card) act() {
 		for _, i := range st.Parts {
 			switch s := c.built.Net.Stages[i].(type) {
 			case *card.Pipe:
-				s.Act(&actor{c, len(names)})
+				s.Act(&actor{c, len(names), st.Module.Name})
 				names = append(names, st.Module.Name)
+			case *card.Rewriter:
+				s.Author(&author{actor: actor{c, len(names), st.Module.Name}})
+				names = append(names, st.Module.Name)
+				c.flight.writes = true
 			case *axis.Broadcast:
 				if st.Module.Name == "replicator" {
 					s.Targets = func(b sim.Beat) uint32 { return uint32(c.flight.of(b.Frame).to) }
@@ -205,19 +235,28 @@ func (c *Card) act() {
 
 // Arrive presents a frame at a port, at the first edge at or after at that comes
 // after the frames before it. id counts up from 1, bytes is without preamble and
-// FCS; a MAC pads a frame to 60 (IEEE 802.3 clause 4.2.3.3). What was simulated by Advance is over: an earlier at counts as that time.
+// FCS; a MAC pads a frame to 60 (IEEE 802.3 clause 4.2.3.3). id is less than 2^31 if the
+// card writes frames of its own, and may begin anew when none is in flight. What was simulated by Advance is over: an earlier at counts as that time.
 func (c *Card) Arrive(id uint32, in int, at sim.Picos, bytes int, d Decision) {
 	at = max(at, c.now)
 	to, dest := uint64(d.To), d.Dest
-	if to == 0 || len(c.feeds) == 1 || c.asIs {
+	if to == 0 || c.single() || c.asIs {
 		to = 1
 	}
 	if !c.asIs {
 		dest = uint8(bits.TrailingZeros64(to))
 	}
-	c.flight.add(id, frame{tag: d.Tag, in: uint8(in), to: uint16(to), copies: uint8(bits.OnesCount64(to)), dropAt: c.flight.dropper(d.Drop)})
+	x := frame{tag: d.Tag, in: uint8(in), to: uint16(to), copies: uint16(bits.OnesCount64(to)), dropAt: c.flight.dropper(d.Drop), work: d.Work, grow: int32(d.Grow)}
+	if c.flight.writes {
+		x.own, x.owns = c.flight.made(id, &x, d.Own, c.single()), uint16(len(d.Own))
+		x.copies += x.owns
+	}
+	c.flight.add(id, x)
 	c.feeds[in].push(sim.Frame{ID: id, Bytes: max(bytes, minFrame), Dest: dest, At: at})
 }
+
+// single reports whether there is one port.
+func (c *Card) single() bool { return len(c.feeds) == 1 }
 
 // Advance simulates everything that is decided before until if no frame arrives
 // earlier. The tick engine leaves it to Finish.
@@ -238,6 +277,10 @@ func (c *Card) Finish(limit sim.Picos) bool {
 	c.now = max(c.now, limit)
 	return rest
 }
+
+// OwnPort is the number after the last port's: where those frames of the program's own
+// arrive that no frame is the reason for. ok is false where they cannot.
+func (c *Card) OwnPort() (in int, ok bool) { return c.own, c.own >= 0 }
 
 // Tag is what the caller gave with a frame. It is known until the observer has
 // been told what became of the frame.

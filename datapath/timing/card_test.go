@@ -1,6 +1,7 @@
 package timing_test
 
 import (
+	"cmp"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -22,14 +23,14 @@ type log struct {
 
 func (l *log) Crossed(c timing.Crossing) { l.crossed = append(l.crossed, c) }
 
-func (l *log) Lost(frame uint32, in int, stage string, t sim.Picos, why sim.Loss) {
-	l.lost = append(l.lost, fmt.Sprintf("%d from %d at %s %d: %s", frame, in, stage, t, why))
+func (l *log) Lost(x timing.Loss) {
+	l.lost = append(l.lost, fmt.Sprint(x))
 }
 
 // sorted brings the events into an order that both engines have.
 func (l *log) sorted() *log {
 	slices.SortFunc(l.crossed, func(x, y timing.Crossing) int {
-		return int(x.Frame)*100 + x.Out - int(y.Frame)*100 - y.Out
+		return cmp.Or(cmp.Compare(x.Frame, y.Frame), cmp.Compare(x.Out, y.Out), cmp.Compare(x.Left, y.Left))
 	})
 	slices.Sort(l.lost)
 	return l
@@ -164,5 +165,5 @@ func BenchmarkLive(b *testing.B) {
 
 type nobody struct{ crossed int }
 
-func (n *nobody) Crossed(timing.Crossing)                     { n.crossed++ }
-func (*nobody) Lost(uint32, int, string, sim.Picos, sim.Loss) {}
+func (n *nobody) Crossed(timing.Crossing) { n.crossed++ }
+func (*nobody) Lost(timing.Loss)          {}

@@ -1,9 +1,10 @@
 package timing
 
 import (
+	"math/bits"
 	"slices"
 
-	"github.com/meshnic/meshnic/datapath/card"
+	"github.com/meshnic/meshnic/datapath"
 	"github.com/meshnic/meshnic/datapath/sim"
 )
 
@@ -14,8 +15,18 @@ type frame struct {
 	to      uint16
 	dropAt  int16 // place of the actor that drops it, or -1
 	in      uint8
-	copies  uint8 // that have neither left nor got lost; 0: over
+	copies  uint16 // that have neither left nor got lost, those of owns included; 0: over
+	work    datapath.Work
+	grow    int32
+	own     uint32 // number of the first frame of the program's own because of it
+	owns    uint16
+	written bool   // they are
+	cause   uint32 // of a frame of the program's own: the frame that is the reason
+	bytes   uint16 // of one
 }
+
+// ofOwn is set in the numbers of frames of the program's own.
+const ofOwn = 1 << 31
 
 // flight is the frames on the card, by id.
 type flight struct {
@@ -24,6 +35,10 @@ type flight struct {
 	oldest uint32 // no older frame is on the card
 	next   uint32 // after the newest
 	open   int
+	writes bool    // there are frames of the program's own
+	own    []frame // the same of these, by number
+	first  uint32  // no older one is on the card
+	last   uint32  // after the newest
 }
 
 // dropper is the place of the actor that drops what a functional stage dropped:
@@ -38,7 +53,42 @@ func (f *flight) dropper(stage string) int16 {
 	return int16(max(0, slices.Index(f.actors, stage)))
 }
 
-func (f *flight) of(id uint32) *frame { return &f.ring[id&uint32(len(f.ring)-1)] }
+func (f *flight) of(id uint32) *frame {
+	if f.writes && id&ofOwn != 0 {
+		return &f.own[id&uint32(len(f.own)-1)]
+	}
+	return &f.ring[id&uint32(len(f.ring)-1)]
+}
+
+// made notes the frames of the program's own because of frame id, and returns the first one's number.
+func (f *flight) made(id uint32, x *frame, own []Own, single bool) uint32 {
+	for f.first != f.last && f.of(f.first|ofOwn).copies == 0 {
+		f.first++
+	}
+	first := f.last
+	for _, o := range own {
+		if int(f.last-f.first) == len(f.own) {
+			f.growOwn()
+		}
+		to := uint16(1) << o.To
+		if single {
+			to = 1
+		}
+		*f.of(f.last | ofOwn) = frame{
+			tag: x.tag, in: x.in, to: to, copies: 1, dropAt: -1, work: datapath.Work{Told: true}, cause: id, bytes: uint16(max(o.Bytes, minFrame)),
+		}
+		f.last++
+	}
+	return first
+}
+
+func (f *flight) growOwn() {
+	ring := make([]frame, max(256, 2*len(f.own)))
+	for n := f.first; n != f.last; n++ {
+		ring[n&uint32(len(ring)-1)] = *f.of(n | ofOwn)
+	}
+	f.own = ring
+}
 
 // add makes room for a frame, forgetting those at the old end that are over.
 func (f *flight) add(id uint32, x frame) {
@@ -78,32 +128,24 @@ func (f *flight) grow(need int) {
 	f.ring = ring
 }
 
-// less takes copies of a frame away.
-func (f *flight) less(x *frame, all bool) {
-	if x.copies == 0 { // a copy that a stage of the description made
-		return
-	}
-	if x.copies--; all {
-		x.copies = 0
-	}
-	if x.copies == 0 {
+// less takes copies of a frame away, and returns how many were there.
+func (f *flight) less(x *frame, copies int) int {
+	copies = min(copies, int(x.copies)) // there may be some that a stage of the description made
+	if x.copies -= uint16(copies); copies > 0 && x.copies == 0 && x.cause == 0 {
 		f.open--
 	}
+	return copies
 }
 
-// actor gives a stage the decisions that were made beforehand.
-type actor struct {
-	c     *Card
-	place int
-}
-
-func (a *actor) Head(uint32) int { return 0 }
-
-func (a *actor) Decide(s card.Seen) (v card.Verdict) {
-	if int(a.c.flight.of(s.Frame).dropAt) == a.place {
-		v.Loss = sim.LossVerdict
+// over takes copies of frame id away, and of the one that is the reason for it; it
+// returns the number of that one.
+func (f *flight) over(id uint32, x *frame, copies int) (reason uint32, gone int) {
+	gone = f.less(x, copies)
+	if x.cause == 0 {
+		return id, gone
 	}
-	return v
+	f.less(f.of(x.cause), gone)
+	return x.cause, gone
 }
 
 // Entered, Left and Dropped make a Card a sim.FrameObserver.
@@ -117,17 +159,27 @@ func (c *Card) Left(sink int, id uint32, at sim.Cycle) {
 	if k < 0 {
 		return
 	}
-	cross := Crossing{Frame: id, In: int(x.in), Out: k, Entered: x.entered, Left: c.built.Out[k].Wire.Clock.At(at)}
-	c.flight.less(x, false)
+	cross := Crossing{Own: x.cause != 0, In: int(x.in), Out: k, Entered: x.entered, Left: c.built.Out[k].Wire.Clock.At(at)}
+	if cross.Own {
+		cross.Entered = c.flight.of(x.cause).entered
+	}
+	cross.Frame, _ = c.flight.over(id, x, 1)
 	c.see.Crossed(cross)
 }
 
 // Dropped tells of a frame that a stage dropped.
 func (c *Card) Dropped(stage int, t sim.Picos, id uint32, why sim.Loss) {
 	x := c.flight.of(id)
-	in := int(x.in)
-	c.flight.less(x, !c.stages[stage].copies)
-	c.see.Lost(id, in, c.stages[stage].name, t, why)
+	l := Loss{Own: x.cause != 0, In: int(x.in), Stage: c.stages[stage].name, At: t, Why: why}
+	copies := 1
+	if !c.stages[stage].copies {
+		if copies = bits.OnesCount16(x.to); !x.written {
+			copies += int(x.owns)
+			c.flight.unmade(x)
+		}
+	}
+	l.Frame, l.Copies = c.flight.over(id, x, copies)
+	c.see.Lost(l)
 }
 
 // tap sees all beats of a network and takes a Card's share of them.
@@ -206,4 +258,11 @@ func (f *feed) Next() (sim.Frame, bool) {
 	}
 	f.first++
 	return f.frames[f.first-1], true
+}
+
+// unmade forgets the frames of the program's own that x would have been the reason for.
+func (f *flight) unmade(x *frame) {
+	for n := x.own; n != x.own+uint32(x.owns); n++ {
+		f.of(n | ofOwn).copies = 0
+	}
 }

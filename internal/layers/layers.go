@@ -30,7 +30,7 @@ var Table = []Layer{
 	{"datapath/ethernet", append([]string{"datapath/axis"}, block...), "header strip and prepend, IPv4, UDP, checksums, XGMII MACs"},
 	{"datapath/corundum", append([]string{"datapath/axis"}, block...), "receive hash and checksum, transmit checksum, ingress, egress and port FIFOs of Corundum"},
 	{"datapath/netfpga", block, "input arbiter, port lookups and output queues of the NetFPGA reference designs"},
-	{"datapath/card", append([]string{"datapath/axis"}, block...), "modules without an RTL of their own: parser, tables, deparser, DMA, PCIe, MACs by rate, head scanner"},
+	{"datapath/card", append([]string{"datapath/axis"}, block...), "modules without an RTL of their own: parser, tables, deparser, DMA, PCIe, MACs by rate, a proxy's: head scanner, flow state, decision tables, head writer"},
 	{"datapath/area", []string{"datapath/module"}, "LUT, FF and BRAM of a module as ranges, with their source"},
 	{"datapath/pipeline", []string{"datapath/sim", "datapath/module", "datapath/axis", "datapath/ethernet", "datapath/corundum", "datapath/netfpga", "datapath/card", "internal/failure"}, "a pipeline as data: description, YAML, construction, synthetic runs"},
 	{"datapath/timing", []string{"datapath", "datapath/sim", "datapath/axis", "datapath/card", "datapath/ethernet", "datapath/pipeline"}, "what a functional pipeline decided, in the cycles of a timed one"},
