@@ -125,7 +125,7 @@ func reviews() mesh.Config {
 			{Name: "original", OriginalDst: true, ConnectTimeout: time.Second}, {Name: "passing", OriginalDst: true, Cleanup: 30 * time.Second},
 			{Name: "named", DNS: &mesh.DNS{}, Endpoints: []mesh.Endpoint{{Address: "reviews.example:9080", Weight: 2}, {Address: "[::1]:9080"}}},
 			{Name: "asked for", DNS: &mesh.DNS{Refresh: 30 * time.Second, Family: mesh.FamilyPrefer}, Endpoints: []mesh.Endpoint{{Address: "localhost:9080", Hostname: "here"}}},
-			{Name: "least", Policy: mesh.LeastRequest, Choices: 3, Endpoints: []mesh.Endpoint{{Address: "127.0.0.12:9080", Weight: 2}, {Address: "127.0.0.13:9080", Weight: 2}}},
+			{Name: "least", Policy: mesh.LeastRequest, Choices: 3, Endpoints: []mesh.Endpoint{{Address: "127.0.0.12:9080", Weight: 2}, {Address: "127.0.0.13:9080"}}},
 			{Name: "ring", Policy: mesh.RingHash, MinRing: 100, MaxRing: 1000, Endpoints: []mesh.Endpoint{{Address: "127.0.0.12:9080", Weight: 2}, {Address: "127.0.0.13:9080"}}},
 			{Name: "table", Policy: mesh.Maglev, Endpoints: []mesh.Endpoint{{Address: "127.0.0.12:9080"}}},
 			{Name: "chance", Policy: mesh.Random, Endpoints: []mesh.Endpoint{{Address: "127.0.0.12:9080", Weight: 2}, {Address: "127.0.0.13:9080"}}},

@@ -8,7 +8,7 @@ type Policy string
 // The policies. An empty one is RoundRobin.
 const (
 	RoundRobin   Policy = "ROUND_ROBIN"   // in turn, by weight
-	LeastRequest Policy = "LEAST_REQUEST" // of a few drawn at random, the one with the fewest requests under way; equal weights only
+	LeastRequest Policy = "LEAST_REQUEST" // of a few drawn at random, the one with the fewest requests under way; with unequal weights, in turn by weight and those
 	Random       Policy = "RANDOM"        // by chance; weights don't matter
 	RingHash     Policy = "RING_HASH"     // by the request's hash, on a ring
 	Maglev       Policy = "MAGLEV"        // by the request's hash, in a table
@@ -27,8 +27,9 @@ const DefaultChoices = 2
 type Balancer struct {
 	view    *View
 	seed    uint64
-	turn    *roundRobin // or nil
-	choices int         // of LeastRequest; 1: the first is taken
+	turn    *roundRobin   // or nil
+	least   *leastRequest // or nil
+	choices int           // of LeastRequest; 1: the first is taken
 	chance  *rand.Rand
 }
 
@@ -38,7 +39,7 @@ func NewBalancer(v *View, seed uint64) *Balancer {
 	b := &Balancer{seed: seed, choices: 1, view: v}
 	switch v.c.Policy {
 	case LeastRequest:
-		b.choices = v.c.Choices
+		b.choices, b.least = v.c.Choices, newLeastRequest(v.hosts, seed)
 	case Random, RingHash, Maglev:
 	default:
 		b.turn = newRoundRobin(weights(v.hosts), seed)
@@ -55,6 +56,9 @@ func (b *Balancer) Use(v *View) {
 		return
 	}
 	b.view = v
+	if v.c.Policy == LeastRequest {
+		b.least = newLeastRequest(v.hosts, b.seed)
+	}
 	if b.turn == nil {
 		return
 	}
@@ -83,6 +87,8 @@ func (b *Balancer) pick(hash uint64, hashed bool, again int) int {
 	switch {
 	case b.turn != nil:
 		return b.turn.pick()
+	case b.least != nil:
+		return b.least.pick()
 	case b.view.placed != nil:
 		if !hashed {
 			hash = b.chance.Uint64()

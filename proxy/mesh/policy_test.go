@@ -93,10 +93,6 @@ func TestPolicyIsValidated(t *testing.T) {
 		`clusters[0].lb_policy: is "SUBSET", want one of ROUND_ROBIN, LEAST_REQUEST, RANDOM, RING_HASH, MAGLEV`: func(c *Cluster) { c.Policy = "SUBSET" },
 		`clusters[0].choice_count: is 1, want 2 or more`:                                                        func(c *Cluster) { c.Policy, c.Choices = LeastRequest, 1 },
 		`clusters[0].choice_count: is for LEAST_REQUEST, and the policy is not`:                                 func(c *Cluster) { c.Choices = 2 },
-		`clusters[0].endpoints[1].weight: is 1: with LEAST_REQUEST all weights must be the same`: func(c *Cluster) {
-			c.Policy = LeastRequest
-			c.Endpoints = []Endpoint{{Address: "127.0.0.1:1", Weight: 2}, {Address: "127.0.0.1:2"}}
-		},
 	} {
 		cfg := config()
 		change(&cfg.Clusters[0])

@@ -127,9 +127,6 @@ func (v *validator) cluster(path string, c *Cluster) {
 	}
 	var sum uint64
 	for i, e := range c.Endpoints {
-		if c.Policy == LeastRequest && max(e.Weight, 1) != max(c.Endpoints[0].Weight, 1) {
-			v.fail(fmt.Sprintf("%s.endpoints[%d].weight", path, i), "is %d: with %s all weights must be the same", max(e.Weight, 1), LeastRequest)
-		}
 		p := fmt.Sprintf("%s.endpoints[%d].address", path, i)
 		v.endpoint(p, c, &c.Endpoints[i])
 		sum += uint64(max(e.Weight, 1))

@@ -53,11 +53,13 @@ func TestBalancing(t *testing.T) {
 		hold    bool // requests are under way to the first endpoint
 		want    []float64
 	}{
-		"random":                   {mesh.Random, 0, []uint32{1, 1, 1}, false, third},
-		"random with weights":      {mesh.Random, 0, []uint32{1, 2, 3}, false, third},
-		"least request":            {mesh.LeastRequest, 0, []uint32{1, 1, 1}, false, third},
-		"least request, one busy":  {mesh.LeastRequest, 0, []uint32{1, 1, 1}, true, []float64{1. / 9, 4. / 9, 4. / 9}},
-		"least of three, one busy": {mesh.LeastRequest, 3, []uint32{1, 1, 1}, true, []float64{1. / 27, 13. / 27, 13. / 27}},
+		"random":                     {mesh.Random, 0, []uint32{1, 1, 1}, false, third},
+		"random with weights":        {mesh.Random, 0, []uint32{1, 2, 3}, false, third},
+		"least request":              {mesh.LeastRequest, 0, []uint32{1, 1, 1}, false, third},
+		"least request, one busy":    {mesh.LeastRequest, 0, []uint32{1, 1, 1}, true, []float64{1. / 9, 4. / 9, 4. / 9}},
+		"least, by weight":           {mesh.LeastRequest, 0, []uint32{1, 2, 3}, false, []float64{1. / 6, 2. / 6, 3. / 6}},
+		"least, by weight, one busy": {mesh.LeastRequest, 0, []uint32{4, 2, 3}, true, []float64{1. / 6, 2. / 6, 3. / 6}}, // three requests: a weight of 4/(3+1)
+		"least of three, one busy":   {mesh.LeastRequest, 3, []uint32{1, 1, 1}, true, []float64{1. / 27, 13. / 27, 13. / 27}},
 	} {
 		world := func(t *testing.T) (mesh.Config, *atomic.Int64) {
 			endpoints, held := balanced(t, c.weights...)
