@@ -16,6 +16,8 @@ type leg struct {
 	l     *listener
 	route *mesh.RouteEntry
 	cl    *cluster
+
+	client mesh.Client
 }
 
 // flow is what is known of a client's connection.

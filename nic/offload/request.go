@@ -142,7 +142,11 @@ func (o *Offload) through(f *flow, l *listener, h *http1.Head) (*mesh.Reply, spl
 	}
 	cl := o.clusters[route.Cluster(o.draw)]
 	f.last().cl = cl
-	f.hash, f.hashed = route.Hash(h)
+	f.hashed = false
+	if client := &f.last().client; cl.t.Hashes() {
+		client.Remote, client.Local = addrPort(f.client), l.t.Address
+		f.hash, f.hashed = route.Hash(h, client)
+	}
 	to := o.balance(f, cl)
 	if to == nil {
 		cl.c.CxNoneHealthy++

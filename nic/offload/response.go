@@ -73,7 +73,7 @@ func (o *Offload) respond(now sim.Cycle, n splice.Flow, f *flow, h *http1.Head, 
 		leg := &f.legs[i]
 		leg.l.c.Count(h.Status)
 		leg.cl.c.Count(h.Status)
-		info.Route = leg.route
+		info.Route, info.Client = leg.route, &leg.client
 		info.Attempt = 0
 		if i == f.n-1 {
 			info.Attempt = f.tries.Attempt()

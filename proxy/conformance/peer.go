@@ -95,6 +95,7 @@ func Reason(err error) string {
 var (
 	dateLine    = regexp.MustCompile(`^date: \w{3}, \d{2} \w{3} \d{4} \d{2}:\d{2}:\d{2} GMT$`)
 	idLine      = regexp.MustCompile(`^x-request-id: [0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`)
+	givenCookie = regexp.MustCompile(`^(set-cookie: [^=]*)="[0-9a-f]{16}"`) // a hash of the connection's ports
 	serviceLine = regexp.MustCompile(`^x-envoy-upstream-service-time: \d+$`)
 )
 
@@ -124,6 +125,8 @@ func (p *peer) message(response, headOnly bool) string {
 			l = "x-request-id: UUID"
 		case strings.HasPrefix(l, "x-request-id: "):
 			l = anyID.ReplaceAllString(l, "UUID")
+		case givenCookie.MatchString(l):
+			l = givenCookie.ReplaceAllString(l, "$1=HASH")
 		case serviceLine.MatchString(l):
 			l = "x-envoy-upstream-service-time: N"
 		}

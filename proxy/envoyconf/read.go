@@ -191,8 +191,8 @@ func (r *reader) virtualHost(path string, v *routev3.VirtualHost) mesh.VirtualHo
 		for j, q := range e.GetMatch().GetQueryParameters() {
 			m.Query = append(m.Query, r.query(fmt.Sprintf("%s.match.query_parameters[%d]", p, j), q))
 		}
-		for _, h := range a.GetHashPolicy() {
-			m.Hash = append(m.Hash, mesh.HashPolicy{Header: h.GetHeader().GetHeaderName(), Cookie: h.GetCookie().GetName(), Terminal: h.GetTerminal()})
+		for j, h := range a.GetHashPolicy() {
+			m.Hash = append(m.Hash, r.hashPolicy(fmt.Sprintf("%s.route.hash_policy[%d]", p, j), h))
 		}
 		m.Rewrite = mesh.Rewrite{
 			Prefix: a.GetPrefixRewrite(), Host: a.GetHostRewriteLiteral(),

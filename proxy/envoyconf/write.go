@@ -261,19 +261,6 @@ func stringMatcher(v *mesh.StringMatch) *matcherv3.StringMatcher {
 	return s
 }
 
-func hashPolicies(list []mesh.HashPolicy) (out []*routev3.RouteAction_HashPolicy) {
-	for _, p := range list {
-		x := &routev3.RouteAction_HashPolicy{Terminal: p.Terminal}
-		if p.Cookie != "" {
-			x.PolicySpecifier = &routev3.RouteAction_HashPolicy_Cookie_{Cookie: &routev3.RouteAction_HashPolicy_Cookie{Name: p.Cookie}}
-		} else {
-			x.PolicySpecifier = &routev3.RouteAction_HashPolicy_Header_{Header: &routev3.RouteAction_HashPolicy_Header{HeaderName: p.Header}}
-		}
-		out = append(out, x)
-	}
-	return out
-}
-
 func cluster(c *mesh.Cluster) *clusterv3.Cluster {
 	eps := &endpointv3.LocalityLbEndpoints{}
 	for _, e := range c.Endpoints {

@@ -104,14 +104,20 @@ func (m *Matcher) Match(text string) bool { return m.m.is([]byte(text)) }
 
 // takes reports whether the query, without its question mark, has what m wants.
 func (m *headerMatcher) takes(query []byte) bool {
+	v, ok := parameter(query, m.name)
+	return ok && (!m.value || m.is(v))
+}
+
+// parameter is the first value of a name in a query.
+func parameter(query []byte, name string) (value []byte, ok bool) {
 	for len(query) > 0 {
 		var param []byte
 		param, query, _ = bytes.Cut(query, []byte("&"))
-		if k, v, _ := bytes.Cut(param, []byte("=")); string(k) == m.name {
-			return !m.value || m.is(v)
+		if k, v, _ := bytes.Cut(param, []byte("=")); string(k) == name {
+			return v, true
 		}
 	}
-	return false
+	return nil, false
 }
 
 // whole is a pattern for a whole string.

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -88,7 +89,7 @@ func TestRing(t *testing.T) {
 func TestHash(t *testing.T) {
 	of := func(fields string, policies ...HashPolicy) (uint64, bool) {
 		r := RouteEntry{hash: lowered(policies)}
-		return r.Hash(head(t, "GET / HTTP/1.1\r\nHost: a\r\n"+fields+"\r\n"))
+		return r.Hash(head(t, "GET / HTTP/1.1\r\nHost: a\r\n"+fields+"\r\n"), nil)
 	}
 	user, last, session := HashPolicy{Header: "X-User"}, HashPolicy{Header: "last"}, HashPolicy{Cookie: "s"}
 	_, ok := of("other: x\r\n", user, last, session)
@@ -117,7 +118,7 @@ func TestHashDoesNotAllocate(t *testing.T) {
 	h := head(t, "GET / HTTP/1.1\r\nHost: a\r\nx-user: b\r\nx-user: a\r\ncookie: s=1\r\n\r\n")
 	p := placements(1, 2, 3)
 	require.Zero(t, testing.AllocsPerRun(1000, func() {
-		x, _ := r.Hash(h)
+		x, _ := r.Hash(h, nil)
 		p["ring"].at(x, 0)
 		p["maglev"].at(x, 0)
 	}))
@@ -125,8 +126,26 @@ func TestHashDoesNotAllocate(t *testing.T) {
 
 func TestHashIsValidated(t *testing.T) {
 	for want, change := range map[string]func(*Config){
-		`hash_policy[0]: has header "" and cookie "", want one of them`: func(c *Config) { c.Listeners[0].VirtualHosts[0].Routes[0].Hash = []HashPolicy{{}} },
-		`maximum_ring_size are for RING_HASH, and the policy is not`:    func(c *Config) { c.Clusters[0].MinRing = 5 },
+		`hash_policy[0]: has 0 of header, cookie, query_parameter and source_ip, want one of them`: func(c *Config) { c.Listeners[0].VirtualHosts[0].Routes[0].Hash = []HashPolicy{{}} },
+		`hash_policy[1]: has 2 of header, cookie`: func(c *Config) {
+			c.Listeners[0].VirtualHosts[0].Routes[0].Hash = []HashPolicy{{SourceIP: true}, {Header: "a", Query: "b"}}
+		},
+		`hash_policy: has 65 entries, want at most 64`: func(c *Config) {
+			c.Listeners[0].VirtualHosts[0].Routes[0].Hash = slices.Repeat([]HashPolicy{{SourceIP: true}}, 65)
+		},
+		`hash_policy[0]: gives a cookie without a name`: func(c *Config) {
+			c.Listeners[0].VirtualHosts[0].Routes[0].Hash = []HashPolicy{{Header: "a", Give: &GivenCookie{}}}
+		},
+		`hash_policy[0].cookie.ttl: is -1s, want 0`: func(c *Config) {
+			c.Listeners[0].VirtualHosts[0].Routes[0].Hash = []HashPolicy{{Cookie: "a", Give: &GivenCookie{TTL: -time.Second}}}
+		},
+		`hash_policy[0].cookie: "a/\r\n" has a control character`: func(c *Config) {
+			c.Listeners[0].VirtualHosts[0].Routes[0].Hash = []HashPolicy{{Cookie: "a", Give: &GivenCookie{Path: "/\r\n"}}}
+		},
+		`hash_policy[0].cookie.attributes: has one without a name`: func(c *Config) {
+			c.Listeners[0].VirtualHosts[0].Routes[0].Hash = []HashPolicy{{Cookie: "a", Give: &GivenCookie{Attributes: []CookieAttribute{{Value: "x"}}}}}
+		},
+		`maximum_ring_size are for RING_HASH, and the policy is not`: func(c *Config) { c.Clusters[0].MinRing = 5 },
 		`is 2000 and the maximum 1000`: func(c *Config) {
 			c.Clusters[0].Policy, c.Clusters[0].MinRing, c.Clusters[0].MaxRing = RingHash, 2000, 1000
 		},

@@ -145,6 +145,7 @@ func mayHaveBody(m http1.Method) bool {
 type ResponseInfo struct {
 	Route       *RouteEntry   // whose mutations apply; nil is none
 	Entry       *Entry        // for those that have format strings
+	Client      *Client       // who is given cookies; nil is nobody
 	ServiceTime time.Duration // of the upstream, from the end of the request; below 0 if that is not reached
 	Date        []byte        // the value of a Date field the upstream left out
 	Attempt     int           // which of the request's tries this answers, where the route wants to tell
@@ -191,6 +192,9 @@ func AppendResponse(dst []byte, h *http1.Head, info *ResponseInfo) []byte {
 	}
 	if !service && info.ServiceTime >= 0 {
 		dst = appendServiceTime(dst, info.ServiceTime)
+	}
+	if info.Client != nil && info.Client.given != 0 {
+		dst = info.Route.appendCookies(dst, info.Client)
 	}
 	dst = info.Route.mutateResponse(dst, begin, info.Entry)
 	if info.Route != nil && info.Route.countResponses {

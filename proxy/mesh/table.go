@@ -159,6 +159,7 @@ type RouteEntry struct {
 	form              pathForm
 	regex             *regexp.Regexp
 	hash              []HashPolicy
+	hashesClient      bool
 	rewrite           *rewriter
 	request, response []mutator
 	host              []byte // the host upstream, empty for the request's own
@@ -220,7 +221,7 @@ func compileListener(l Listener, cluster map[string]int) CompiledListener {
 	for _, v := range l.VirtualHosts {
 		h := &host{}
 		for _, r := range v.Routes {
-			e := RouteEntry{name: r.Name, choice: newChoice(r.Cluster, r.Clusters, cluster), Timeout: r.Timeout, Idle: r.Idle, hash: lowered(r.Hash), headers: compileHeaders(r.Headers), query: compileQuery(r.Query), direct: r.Direct, redirect: r.Redirect,
+			e := RouteEntry{name: r.Name, choice: newChoice(r.Cluster, r.Clusters, cluster), Timeout: r.Timeout, Idle: r.Idle, headers: compileHeaders(r.Headers), query: compileQuery(r.Query), direct: r.Direct, redirect: r.Redirect,
 				request:  compileMutations(&r.Mutate.Request, &v.Mutate.Request, &l.Mutate.Request),
 				response: compileMutations(&r.Mutate.Response, &v.Mutate.Response, &l.Mutate.Response),
 				rewrite:  compileRewrite(&r.Rewrite), host: []byte(r.Rewrite.Host), countRequests: v.CountRequests, countResponses: v.CountResponses, fault: compileFault(cmp.Or(r.Fault, v.Fault))}
@@ -229,6 +230,7 @@ func compileListener(l Listener, cluster map[string]int) CompiledListener {
 			}
 			e.Formats = formatted(e.request) || formatted(e.response)
 			e.compilePath(&r)
+			e.compileHash(r.Hash)
 			if r.Redirect != nil {
 				e.rewrite = compileRewrite(r.Redirect.rewrite())
 			}

@@ -196,11 +196,7 @@ func (v *validator) route(path string, r *Route) {
 		}
 		v.text(p, q.Value)
 	}
-	for i, p := range r.Hash {
-		if (p.Header == "") == (p.Cookie == "") {
-			v.fail(fmt.Sprintf("%s.hash_policy[%d]", path, i), "has header %q and cookie %q, want one of them", p.Header, p.Cookie)
-		}
-	}
+	v.hash(path+".hash_policy", r.Hash)
 	if r.Timeout < 0 {
 		v.fail(path+".timeout", "is %v, want 0 (none) or more", r.Timeout)
 	}

@@ -166,9 +166,9 @@ func TestPlacement(t *testing.T) {
 			endpoints, _ := balanced(t, 1, 2, 3)
 			cfg := relay(0, endpoints...)
 			change(&cfg.Clusters[0])
-			cfg.Listeners[0].VirtualHosts[0].Routes[0].Hash = []mesh.HashPolicy{{Header: "x-user", Terminal: true}, {Header: "X-Last"}, {Header: "User-Agent"}, {Cookie: "session"}}
+			cfg.Listeners[0].VirtualHosts[0].Routes[0].Hash = []mesh.HashPolicy{{Header: "x-user", Terminal: true}, {Header: "X-Last"}, {Header: "User-Agent"}, {Cookie: "session"}, {Query: "id"}}
 			ours, envoys := both(t, cfg)
-			got, want := placed(t, ours), placed(t, envoys)
+			got, want := placed(t, ours, hashed()), placed(t, envoys, hashed())
 			for i, r := range hashed() {
 				require.Equal(t, string(want[i]), string(got[i]), "%q", r)
 			}
@@ -180,12 +180,12 @@ func TestPlacement(t *testing.T) {
 }
 
 // placed is who answers each request.
-func placed(t *testing.T, addr string) (who string) {
+func placed(t *testing.T, addr string, requests []string) (who string) {
 	c, err := net.Dial("tcp", addr)
 	require.NoError(t, err)
 	defer c.Close()
 	r := bufio.NewReader(c)
-	for _, x := range hashed() {
+	for _, x := range requests {
 		status, body := ask(t, c, r, x)
 		require.Equal(t, 200, status)
 		who += body

@@ -229,7 +229,7 @@ func TestPlacementMovesWithEnvoy(t *testing.T) {
 					dns.set(m.host, addrs...)
 					m.lookedUp()
 					time.Sleep(beat)
-					answers, who := placed(t, addr), ""
+					answers, who := placed(t, addr, hashed()), ""
 					for i := 0; i < len(answers); i += len("1.2") { // without the connection's number
 						who += answers[i : i+1]
 					}

@@ -57,6 +57,7 @@ type downstream struct {
 	endpoint  *mesh.Host // that the present try goes to; nil where the client was going
 	hash      uint64     // that places it, if hashed
 	hashed    bool
+	client    mesh.Client
 	dst       netip.AddrPort // where the connection was going, if the listener asked
 	tries     mesh.Tries
 	kept      []byte      // what was sent upstream, while it may have to be sent again
@@ -65,7 +66,7 @@ type downstream struct {
 	againAt   int64       // when the next try begins, 0 if none is to
 	e         *mesh.Entry // what is known of it, if that is of use
 
-	// Of the connection, once an Entry wants them.
+	// Of the connection, once somebody wants them, see meet.
 	remote, local, direct netip.AddrPort
 	number                uint64
 
@@ -385,7 +386,7 @@ func (d *downstream) router(h *http1.Head, b []byte, x *held) int {
 	if d.e != nil {
 		d.e.Route, d.e.Cluster = d.route, d.cluster.t.Name
 	}
-	d.hash, d.hashed = d.route.Hash(h)
+	d.place(h)
 	d.tries.Begin(d.route.Retry)
 	w.out = mesh.AppendRequest(w.out[:0], h, d.route, w.ids, d.e)
 	if d.e != nil {

@@ -6,6 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/meshnic/meshnic/proxy/accesslog"
+	"github.com/meshnic/meshnic/proxy/http1"
 	"github.com/meshnic/meshnic/proxy/mesh"
 )
 
@@ -33,21 +34,41 @@ func (d *downstream) observe() {
 	} else {
 		d.e = &mesh.Entry{}
 	}
-	if !d.remote.IsValid() {
-		d.remote, _ = peerOf(d.fd)
-		d.direct, _ = boundTo(d.fd)
-		if d.local = d.direct; d.dst.IsValid() {
-			d.local = d.dst
-		}
-		w.accepted++
-		d.number = w.accepted*uint64(len(w.s.workers)) + uint64(w.id)
-	}
+	d.meet()
 	d.e.Remote, d.e.Local, d.e.Direct, d.e.Connection, d.e.Hostname = d.remote, d.local, d.direct, d.number, w.s.hostname
 	d.e.Begin(w.wall(d.headAt))
 }
 
 // wall is when w's clock showed so many ns, in ns since 1970.
 func (w *worker) wall(ns int64) int64 { return w.epoch + ns }
+
+// meet finds out who d's ends are, if that was not asked before.
+func (d *downstream) meet() {
+	if d.remote.IsValid() {
+		return
+	}
+	w := d.w
+	d.remote, _ = peerOf(d.fd)
+	d.direct, _ = boundTo(d.fd)
+	if d.local = d.direct; d.dst.IsValid() {
+		d.local = d.dst
+	}
+	w.accepted++
+	d.number = w.accepted*uint64(len(w.s.workers)) + uint64(w.id)
+}
+
+// place hashes the request with head h, if that is what its cluster goes by.
+func (d *downstream) place(h *http1.Head) {
+	d.client, d.hashed = mesh.Client{}, false
+	if !d.cluster.t.Hashes() {
+		return
+	}
+	if d.route.HashesClient() {
+		d.meet()
+		d.client.Remote, d.client.Local = d.remote, d.local
+	}
+	d.hash, d.hashed = d.route.Hash(h, &d.client)
+}
 
 // reach notes that the request has got to p.
 func (d *downstream) reach(p mesh.Point) {

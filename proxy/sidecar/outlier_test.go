@@ -237,7 +237,7 @@ func usersOf(t *testing.T, table *mesh.Table, i int) (users []string) {
 		h.Reset(false)
 		_, err := h.Parse(fmt.Appendf(nil, "GET / HTTP/1.1\r\nhost: x\r\nx-user: %d\r\n\r\n", u))
 		require.NoError(t, err)
-		hash, ok := table.Listeners[i].Route(h).Hash(h)
+		hash, ok := table.Listeners[i].Route(h).Hash(h, nil)
 		require.True(t, ok)
 		if e := slices.Index(health.Hosts(), b.Next(hash, true)); users[e] == "" {
 			users[e] = fmt.Sprint(u)

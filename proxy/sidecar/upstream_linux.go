@@ -276,7 +276,7 @@ func (u *upstream) respond(h *http1.Head, rest []byte) []byte {
 	u.inBody = true
 	u.last = h.Close || u.body.EndsWithStream()
 	u.chunks = u.body.Chunked() || u.body.EndsWithStream()
-	info := mesh.ResponseInfo{Route: d.route, Entry: d.e, Date: w.date, ServiceTime: -1, Chunked: u.chunks}
+	info := mesh.ResponseInfo{Route: d.route, Entry: d.e, Client: &d.client, Date: w.date, ServiceTime: -1, Chunked: u.chunks}
 	if d.isHead && h.ContentLength < 0 && h.Status != 204 && h.Status != 304 {
 		info.Chunked = true
 	}
