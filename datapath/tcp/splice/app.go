@@ -51,7 +51,8 @@ type App interface {
 	Failed(now sim.Cycle, f Flow, why Failure) Decision
 	// Due is called at the time that SetDeadline set.
 	Due(now sim.Cycle, f Flow) Decision
-	// Completed says that the client has acknowledged all of the response.
+	// Completed says that the client has acknowledged all of the response, of a request
+	// that was not Aborted.
 	Completed(now sim.Cycle, f Flow)
 	// Aborted says that the exchange under way ended before that.
 	Aborted(now sim.Cycle, f Flow, why Failure)

@@ -210,10 +210,14 @@ func (e *Engine) stamp(c *conn, h *header) {
 }
 
 // clockFor is our timestamp clock, in milliseconds, or what the peer has been
-// sent if that is ahead: to the peer it never goes back (RFC 7323 §5.4).
+// sent if that is ahead: to the peer it never goes back (RFC 7323 §5.4). While
+// the peer gets another's timestamps it stands still: that one's may run slower.
 func (e *Engine) clockFor(c *conn) uint32 {
 	now := uint32(e.ms(e.now)) + uint32(e.secret)
-	if int32(now-c.tsSent) < 0 && c.state != synReceived && c.state != synSent {
+	switch {
+	case c.state == synReceived || c.state == synSent:
+		return now
+	case int32(now-c.tsSent) < 0, c.peer != none && e.t.conns[c.peer].has(flagMapped):
 		return c.tsSent
 	}
 	return now

@@ -173,6 +173,9 @@ func (e *Engine) fromClient(n int32, s *segment) datapath.Verdict {
 		return datapath.Consume
 	}
 	s.advanced = e.note(c, s)
+	if len(c.held) > 0 && c.sndUna.AtOrAfter(c.heldEnd()) {
+		e.release(c)
+	}
 	ended := none
 	if x.phase != idle {
 		if up := x.up; e.over(n) {
@@ -254,7 +257,7 @@ func (e *Engine) note(c *conn, s *segment) (advanced bool) {
 func (e *Engine) clientAck(n int32, s *segment, ended int32) datapath.Verdict {
 	c, x := &e.t.conns[n], &e.exch[n]
 	if ended != none {
-		if u := &e.t.conns[ended]; u.state == established && u.peer == none && u.acked != u.rcvNxt {
+		if u := &e.t.conns[ended]; u.state == established && u.peer == none && u.acked != u.rcvNxt && !u.has(flagFIN|flagSpent) {
 			u.acked = u.rcvNxt
 			g := pass{to: u, header: e.ownHeader(u, wire.ACK, u.sndNxt)}
 			return e.send(s, &g)
@@ -423,7 +426,7 @@ func (e *Engine) translate(s *segment, from, to *conn, m *message, h *header) {
 			from.tsFirst = h.tsVal
 		}
 		h.tsVal = s.tsVal + from.tsDelta
-		if to.has(flagMapped) && int32(s.tsEcr-to.tsFirst) >= 0 {
+		if to.has(flagMapped) && int32(s.tsEcr-to.tsFirst) >= 0 && int32(from.tsSent-s.tsEcr) >= 0 {
 			h.tsEcr = s.tsEcr - to.tsDelta
 		}
 	}

@@ -95,6 +95,7 @@ type exchange struct {
 	close      bool // the client's connection ends after it
 	keep       bool // the request is held until its response begins
 	raw        bool // not HTTP: two streams
+	aborted    bool // the App was told that it ended early
 	req, resp  message
 	kept       []byte // the request, if it may be sent again and its connection is gone
 	gather     []byte // of the client's bytes, in order, what nothing was done about: from rcvNxt on, or from the end of the request under way

@@ -70,7 +70,7 @@ func (e *Engine) request(n int32, b []byte, s *segment) datapath.Verdict {
 	}
 	x.req = message{in: c.rcvNxt, headIn: uint32(d.Head), headOut: uint32(len(d.Out)), begun: true}
 	x.req.frame(&d)
-	x.resp, x.close, x.keep, x.raw = message{}, false, d.Keep, d.Do == Raw
+	x.resp, x.close, x.keep, x.raw, x.aborted = message{}, false, d.Keep, d.Do == Raw, false
 	if d.Do != Send && d.Do != Raw {
 		if s != nil && d.Head < len(b) && !d.Close {
 			x.gather = e.heads.appendTo(x.gather, b[d.Head:])
@@ -249,12 +249,9 @@ func (e *Engine) over(n int32) bool {
 	return true
 }
 
-// trim gives up what was held and is acknowledged.
+// trim gives up what n's server's connection holds, if it is acknowledged.
 func (e *Engine) trim(n int32) {
-	c, x := &e.t.conns[n], &e.exch[n]
-	if len(c.held) > 0 && c.sndUna.AtOrAfter(c.heldEnd()) {
-		e.release(c)
-	}
+	x := &e.exch[n]
 	if x.up == none || x.keep && !x.resp.begun {
 		return
 	}
@@ -276,7 +273,9 @@ func (e *Engine) done(n int32) {
 	c.rcvNxt = x.req.next
 	e.clean(x)
 	e.reopen(c)
-	e.app.Completed(e.now, Flow(n))
+	if !x.aborted {
+		e.app.Completed(e.now, Flow(n))
+	}
 	switch {
 	case c.state == lastAck && c.sndUna == c.sndNxt:
 		e.gone(n)

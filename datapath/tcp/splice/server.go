@@ -140,9 +140,10 @@ func (e *Engine) fromServer(n int32, s *segment) datapath.Verdict {
 		return datapath.Consume
 	}
 	if e.exch[c].leaves && s.advanced {
-		if e.clientFIN(c, e.exch[c].left); u.peer == none {
-			return datapath.Consume
-		}
+		e.clientFIN(c, e.exch[c].left)
+	}
+	if u.peer == none {
+		return datapath.Consume
 	}
 	if len(s.payload) == 0 && !s.flags.Has(wire.FIN) {
 		return e.toClient(c, s, 0, 0, wire.ACK)
@@ -159,9 +160,7 @@ func (e *Engine) synAnswered(n int32, s *segment) {
 		// A connection of ours before this one, which the server has not forgotten
 		// (RFC 9293 §3.10.7.3): it does now, and our next SYN is welcome.
 		if !s.flags.Has(wire.RST) {
-			r := header{seq: s.ack, flags: wire.RST}
-			e.count.Forged++
-			e.emit(u, &r, nil)
+			e.refuse(s)
 			u.deadline = e.now + e.cfg.Timeouts.SYN/100
 			e.arm(n)
 		}
@@ -302,6 +301,7 @@ func (e *Engine) serverFIN(c, n int32, s *segment) wire.TCPFlags {
 	case !m.stream && missing > 0: // which may have its end
 		return 0
 	case !m.stream: // it has not, and the client finds out as we do
+		x.aborted = true
 		e.app.Aborted(e.now, Flow(c), ServerClosed)
 	}
 	m.whole, m.fin, m.next = true, true, s.end()

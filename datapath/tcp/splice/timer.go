@@ -160,7 +160,6 @@ func (e *Engine) expired(n int32) {
 		e.unanswered(n)
 	case len(c.held) > 0 && c.sndUna.Before(c.heldEnd()):
 		c.tries++
-		e.count.HeldAgain++
 		e.resend(c)
 		c.deadline = e.now + e.cfg.Timeouts.Held<<c.tries
 	case c.state >= finWait && c.sndUna != c.sndNxt:
