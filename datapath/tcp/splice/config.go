@@ -34,6 +34,7 @@ type Timeouts struct {
 	SYN       sim.Cycle // until it is sent again, for the first time: 1 s (RFC 6298 §2.1)
 	Held      sim.Cycle // until a head of ours is sent again, for the first time: 250 ms, above Linux's delayed ACK of 40 ms and its least RTO of 200 ms
 	Close     sim.Cycle // until the peer has answered our FIN: 10 s
+	Idle      sim.Cycle // of a server's connection in its pool: 1 h, Envoy's idle_timeout
 	TimeWait  sim.Cycle // that late segments find a connection that is over: 1 s
 }
 
@@ -41,7 +42,7 @@ func (t Timeouts) withDefaults(c sim.Clock) Timeouts {
 	for _, d := range []struct {
 		at *sim.Cycle
 		ms uint64
-	}{{&t.Handshake, 5000}, {&t.Connect, 5000}, {&t.SYN, 1000}, {&t.Held, 250}, {&t.Close, 10_000}, {&t.TimeWait, 1000}} {
+	}{{&t.Handshake, 5000}, {&t.Connect, 5000}, {&t.SYN, 1000}, {&t.Held, 250}, {&t.Close, 10_000}, {&t.Idle, 3_600_000}, {&t.TimeWait, 1000}} {
 		if *d.at == 0 {
 			*d.at = sim.Cycle(d.ms * (c.Hz / 1000))
 		}

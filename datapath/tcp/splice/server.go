@@ -16,6 +16,7 @@ func (e *Engine) pick(ep Endpoint) int32 {
 	u := &e.t.conns[n]
 	x.idle, u.link = u.link, none
 	u.flags &^= flagIdle
+	u.deadline = 0
 	e.count.Reused++
 	e.app.Upstream(e.now, ep, Reused)
 	return n
@@ -27,6 +28,8 @@ func (e *Engine) pool(n int32) {
 	x := &e.ends[u.ep]
 	u.link, x.idle = x.idle, n
 	u.flags |= flagIdle
+	u.deadline = e.now + e.cfg.Timeouts.Idle
+	e.arm(n)
 	e.app.Upstream(e.now, u.ep, Idle)
 }
 
@@ -37,6 +40,7 @@ func (e *Engine) unpool(n int32) {
 		return
 	}
 	u.flags &^= flagIdle
+	u.deadline = 0
 	for at := &e.ends[u.ep].idle; *at != none; at = &e.t.conns[*at].link {
 		if *at == n {
 			*at = u.link

@@ -154,6 +154,9 @@ func (e *Engine) expired(n int32) {
 		e.gone(n)
 	case c.state == synSent:
 		e.syn(n)
+	case c.has(flagIdle):
+		e.unpool(n)
+		e.close(n)
 	case c.state >= finWait && e.exch[n].phase == busy:
 		e.finAgain(n)
 	case c.tries >= maxTries, c.state >= finWait && e.now-c.since > e.cfg.Timeouts.Close:
