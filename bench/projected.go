@@ -7,7 +7,8 @@ import (
 
 // Emu is what the emulation costs a request, us: the wall time through the NIC
 // minus that of the same path without one, within a repeat; the median over the
-// repeats. What the NIC does for a request besides carrying its frames is in it.
+// repeats. What the NIC does for a request besides carrying its frames is in it, and
+// what it saves: a proxy keeps connections that the path without one makes anew.
 type Emu struct {
 	P50 float64 `json:"p50"`
 	P90 float64 `json:"p90"`
