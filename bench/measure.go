@@ -129,7 +129,6 @@ func row(c cell, samples, baseline []sample) System {
 		s.Absent = &c.absent
 		return s
 	}
-	s.Unmodelled = c.unmodelled
 	at := func(of func(sample) float64) []float64 {
 		var v []float64
 		for _, x := range samples {
@@ -149,7 +148,9 @@ func row(c cell, samples, baseline []sample) System {
 		NIC:       median(at(func(x sample) float64 { return x.cpu.NIC })),
 		Services:  median(at(func(x sample) float64 { return x.cpu.Services })),
 	}
-	s.ModelNS = modelNS(samples)
+	if s.ModelNS = modelNS(samples); s.ModelNS == nil {
+		s.Unmodelled = c.unmodelled
+	}
 	for _, x := range samples {
 		if x.memory > 0 {
 			s.ProxyKiB = &ProxyMemory{Idle1000: x.memory}

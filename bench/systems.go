@@ -32,8 +32,8 @@ func CheckSystems(names []string) error {
 // notBuilt says why a row that the paper or the design names has no figures.
 const notBuilt = "not built yet"
 
-// noProxyStages says why a NIC's proxy has no model time.
-const noProxyStages = "no built-in pipeline has the proxy's stages"
+// noProxyStages says why a NIC's proxy has no model time, if it has none.
+const noProxyStages = "the NIC was attached without a pipeline that has the proxy's stages"
 
 // nicMode is how the NIC is attached where an experiment has only one way: AF_XDP,
 // or AF_PACKET where that is not to be had.
