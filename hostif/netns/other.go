@@ -55,6 +55,7 @@ func AddRoute(string, string, netip.Prefix, netip.Addr) error { return unsupport
 func AddNeigh(string, string, netip.Addr, string) error       { return unsupported() }
 func Sysctl(string, string, string) error                     { return unsupported() }
 func Balance(string, []VIP) error                             { return unsupported() }
+func SetRules(string, Rules) error                            { return unsupported() }
 func StartTime(int) (uint64, error)                           { return 0, unsupported() }
 func ProcessesIn([]string) ([]Proc, error)                    { return nil, unsupported() }
 func Snapshot() (string, error)                               { return "", unsupported() }
