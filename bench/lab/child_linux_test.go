@@ -10,6 +10,7 @@ import (
 	"os"
 	"runtime"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -28,6 +29,8 @@ const (
 func child(verb string) int {
 	arg := os.Getenv(childArg)
 	switch verb {
+	case "dns":
+		return serveNames(os.Args[1:])
 	case "serve": // say who this is to everybody who connects to arg
 		l, err := net.Listen("tcp", arg)
 		if err != nil {
@@ -39,7 +42,12 @@ func child(verb string) int {
 			if err != nil {
 				return 1
 			}
-			fmt.Fprintln(c, os.Getenv(childArg2))
+			name, hold := strings.CutSuffix(os.Getenv(childArg2), " hold")
+			fmt.Fprintln(c, name)
+			if hold { // and to send back what they say
+				go io.Copy(c, c)
+				continue
+			}
 			c.Close()
 		}
 	case "dial": // connect to arg, arg2 times, and print each answer
@@ -105,12 +113,20 @@ func child(verb string) int {
 		}
 	case "crash":
 		n, _ := strconv.Atoi(arg)
-		return crash(n)
+		return crash(n, os.Getenv(childArg2) == "cluster")
 	default:
 		fmt.Println("unknown verb", verb)
 		return 1
 	}
 	return 0
+}
+
+// twoPods is a cluster with a service of both pods, and one of none.
+func twoPods(name string) Spec {
+	return Spec{Name: name, Fabric: Kubernetes, Hosts: []Host{{Name: "a"}, {Name: "b"}}, Services: []Service{
+		{Name: "both", Ports: []ServicePort{{Name: "http", Port: 80, Target: 9080}, {Name: "udp", Port: 80, Target: 9080, Protocol: "UDP"}}, Pods: []string{"a", "b"}},
+		{Name: "none", Namespace: "shop", Ports: []ServicePort{{Port: 80}}},
+	}}
 }
 
 func twoHosts(name string) Spec {
@@ -119,7 +135,7 @@ func twoHosts(name string) Spec {
 
 // crash lives the life of a lab and kills itself at the nth point of it. If it
 // gets to the end, it prints how many points there are.
-func crash(n int) int {
+func crash(n int, cluster bool) int {
 	points := 0
 	observe := func(string) {
 		if points++; points == n {
@@ -129,7 +145,16 @@ func crash(n int) int {
 	}
 	spec := twoHosts("crash")
 	spec.Hosts[0].Balance = []VIP{{Addr: "10.1.1.1:80", Backends: []string{"10.1.1.2:80", "10.1.1.3:80"}}}
+	if cluster {
+		spec = twoPods("crash")
+		spec.Hosts[1].Sidecar = true
+	}
 	l, err := up(context.Background(), spec, observe)
+	if err == nil && cluster {
+		if _, err = l.StartDNS(nameServer(), true); err == nil {
+			err = l.SetEndpoints("both", "a")
+		}
+	}
 	if err == nil {
 		// One that dies with us, one that it started and that does not.
 		_, err = l.Start("a", Cmd{Path: "sh", Args: []string{"-c", "sleep 1000 & sleep 1000; true"}})

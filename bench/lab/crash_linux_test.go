@@ -53,11 +53,16 @@ var damage = []struct {
 // A lab whose owner is killed with SIGKILL, at any point of its making, its
 // life and its unmaking, is removed by the next clean, whatever is left of its
 // journal: the host is exactly what it was.
-func TestKilledAtEveryStep(t *testing.T) {
+func TestKilledAtEveryStep(t *testing.T) { killedAtEveryStep(t, "", 1) }
+
+// So is a cluster's, whose name server would live on.
+func TestClusterKilledAtSteps(t *testing.T) { killedAtEveryStep(t, "cluster", 5) }
+
+func killedAtEveryStep(t *testing.T, kind string, stride int) {
 	hostiftest.NeedNet(t, netns.Probe)
 	before := snapshot(t)
 	alive := others(t)
-	out, err := self("crash", "0", "").CombinedOutput()
+	out, err := self("crash", "0", kind).CombinedOutput()
 	require.NoError(t, err, "%s", out)
 	total, err := strconv.Atoi(strings.TrimSpace(string(out)))
 	require.NoError(t, err)
@@ -66,14 +71,13 @@ func TestKilledAtEveryStep(t *testing.T) {
 
 	rng := rand.New(rand.NewPCG(1, 2))
 	began := time.Now()
-	stride := 1
 	if slow {
-		stride = 10
+		stride *= 10
 	}
 	for n := 1; n <= total; n += stride {
 		// Every point with a whole journal, and with one of the damages.
 		for _, d := range []int{0, 1 + n%(len(damage)-1)} {
-			kill9(t, n)
+			kill9(t, n, kind)
 			if d == 0 && n > total/4 {
 				require.NotEqual(t, before, snapshot(t), "there is something to clean after step %d", n)
 			}
@@ -90,9 +94,9 @@ func TestKilledAtEveryStep(t *testing.T) {
 }
 
 // kill9 lets a child kill itself at point n.
-func kill9(t *testing.T, n int) {
+func kill9(t *testing.T, n int, kind string) {
 	t.Helper()
-	out, err := self("crash", strconv.Itoa(n), "").CombinedOutput()
+	out, err := self("crash", strconv.Itoa(n), kind).CombinedOutput()
 	require.ErrorContains(t, err, "killed", "%d: %s", n, out)
 }
 
@@ -146,7 +150,7 @@ func TestCleansAtOnce(t *testing.T) {
 	hostiftest.NeedNet(t, netns.Probe)
 	before, alive := snapshot(t), others(t)
 	for range 5 {
-		kill9(t, 50)
+		kill9(t, 50, "")
 		var wg sync.WaitGroup
 		errs := make([]error, 4)
 		for i := range errs {

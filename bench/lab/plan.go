@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"net/netip"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -72,16 +71,20 @@ func (s Spec) steps(dir string) []step {
 		for i := range s.Hosts {
 			b.port(i)
 		}
+	case Kubernetes:
+		b.node()
+		for i := range s.Hosts {
+			b.pod(i)
+		}
+		b.services()
+		b.names(dir)
 	}
 	for i := range s.Hosts {
-		if s.Fabric != Taps {
+		if s.Fabric != Taps && s.Fabric != Kubernetes {
 			b.address(i)
 		}
 		b.balance(i)
-		file := filepath.Join(dir, "hosts-"+s.Hosts[i].Name)
-		b.add(netns.Entry{Kind: netns.KindFile, Path: file}, func() error {
-			return os.WriteFile(file, []byte(s.hostsFile(i)), 0o644)
-		})
+		b.file(filepath.Join(dir, "hosts-"+s.Hosts[i].Name), func() ([]byte, error) { return []byte(s.hostsFile(i)), nil })
 	}
 	b.settle()
 	return b.steps
@@ -172,9 +175,7 @@ func (b *builder) address(i int) {
 			if k == i {
 				continue
 			}
-			ip, mac := netip.MustParseAddr(o.IP), b.mac(k)
-			b.inner(ns, fmt.Sprintf("ip -n %s neigh add %v lladdr %s dev %s", ns, ip, mac, HostIf),
-				func() error { return netns.AddNeigh(ns, HostIf, ip, mac) })
+			b.neighbour(ns, HostIf, netip.MustParseAddr(o.IP), b.mac(k))
 		}
 	}
 	// A balanced address outside the network needs a route for the connection to
@@ -186,9 +187,7 @@ func (b *builder) address(i int) {
 			continue
 		}
 		routed[ip] = true
-		dst := netip.PrefixFrom(ip, 32)
-		b.inner(ns, fmt.Sprintf("ip -n %s route add %v dev %s", ns, dst, HostIf),
-			func() error { return netns.AddRoute(ns, HostIf, dst, netip.Addr{}) })
+		b.route(ns, HostIf, netip.PrefixFrom(ip, 32), netip.Addr{})
 	}
 }
 

@@ -28,10 +28,13 @@ type Cmd struct {
 	Dir   string   // empty: this process's
 	Cores []int    // where it may run; empty: everywhere
 	Nice  int
+	User  int    // and group, with no right but that to use files of others; 0: this process's
 	Stdin []byte // nil: nothing
 	// Stdout and Stderr are files that output is appended to. Empty: stdout is
 	// thrown away, of stderr the end is kept for error messages.
 	Stdout, Stderr string
+
+	stays bool // lives on when this process ends, until the lab is taken down
 }
 
 // Process is a program running in a host. It is killed when this process dies.
@@ -83,8 +86,12 @@ func (l *Lab) start(host string, c Cmd, stdout io.Writer) (_ *Process, err error
 	if cfg.Env == nil {
 		cfg.Env = os.Environ()
 	}
+	cfg.User, cfg.Stays = c.User, c.stays
 	if host != SwitchHost {
 		cfg.HostsFile = l.hostsPath(host)
+		if l.spec.Fabric == Kubernetes {
+			cfg.Resolv = filepath.Join(l.journal.Dir(), resolvPrefix+host)
+		}
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -103,7 +110,9 @@ func (l *Lab) start(host string, c Cmd, stdout io.Writer) (_ *Process, err error
 		return nil, err
 	}
 	p.Pid = p.cmd.Process.Pid
-	l.procs = append(slices.DeleteFunc(l.procs, (*Process).exited), p)
+	if !c.stays {
+		l.procs = append(slices.DeleteFunc(l.procs, (*Process).exited), p)
+	}
 	go p.wait()
 	return p, nil
 }

@@ -25,11 +25,15 @@ const (
 	Bridge Fabric = "bridge" // a veth pair per host to a Linux bridge in the switch namespace
 	Ports  Fabric = "ports"  // a veth pair per host to the switch namespace, where a NIC takes the ends (SwitchPorts)
 	Taps   Fabric = "taps"   // a NIC makes each host's interface as a TAP device (SwitchPorts, ConfigureTap)
+	// Kubernetes is a node with a veth pair to each pod, which it routes, and the
+	// addresses and names of Services. The hosts are the pods.
+	Kubernetes Fabric = "kubernetes"
 )
 
 // Names inside a lab.
 const (
-	SwitchHost = "switch" // namespace of the switch; no host can have the name
+	SwitchHost = "switch" // namespace of the switch, or of the node; no host can have the name
+	nodeHost   = "node"   // what that of the node is called
 	HostIf     = "eth0"   // interface of each host
 	bridgeIf   = "br0"
 )
@@ -43,6 +47,8 @@ type Spec struct {
 	// StaticNeighbours tells every host the hardware address of every other, so
 	// that no ARP disturbs a measurement.
 	StaticNeighbours bool `json:"static_neighbours,omitempty"`
+	// Services are those of a cluster: fabric Kubernetes alone.
+	Services []Service `json:"services,omitempty"`
 }
 
 // Host is one machine of a lab.
@@ -56,6 +62,11 @@ type Host struct {
 	Hosts map[string]string `json:"hosts,omitempty"`
 	// Balance are addresses whose connections from this host are spread.
 	Balance []VIP `json:"balance,omitempty"`
+	// Namespace is a pod's, by which it looks for the names of services. Empty:
+	// default.
+	Namespace string `json:"namespace,omitempty"`
+	// Sidecar leads the pod's connections to a proxy beside it: see Sidecar.
+	Sidecar bool `json:"sidecar,omitempty"`
 }
 
 // VIP is an address whose connections go to one of several backends, at random
@@ -103,17 +114,20 @@ func (s Spec) complete() (Spec, error) {
 		if len(s.Hosts) != 2 {
 			return bad("hosts", "a direct fabric joins two hosts, not %d", len(s.Hosts))
 		}
-	case Bridge, Ports, Taps:
+	case Bridge, Ports, Taps, Kubernetes:
 		if len(s.Hosts) == 0 {
 			return bad("hosts", "it has no hosts")
 		}
 	default:
-		return bad("fabric", "fabric is %q, want %s, %s, %s or %s", s.Fabric, Direct, Bridge, Ports, Taps)
+		return bad("fabric", "fabric is %q, want %s, %s, %s, %s or %s", s.Fabric, Direct, Bridge, Ports, Taps, Kubernetes)
 	}
 	if len(s.Hosts) > 200 {
 		return bad("hosts", "it has %d hosts, want at most 200", len(s.Hosts))
 	}
 	names, ips := map[string]bool{SwitchHost: true}, map[string]string{}
+	if s.Fabric == Kubernetes {
+		names[nodeHost] = true
+	}
 	s.Hosts = append([]Host(nil), s.Hosts...)
 	for i := range s.Hosts {
 		h, at := &s.Hosts[i], fmt.Sprintf("hosts[%d]", i)
@@ -151,7 +165,7 @@ func (s Spec) complete() (Spec, error) {
 			}
 		}
 	}
-	return s, nil
+	return s.completeCluster()
 }
 
 // fieldError is what is wrong with a field of a Spec, by its path in a file.
@@ -173,7 +187,12 @@ func (s Spec) net() netip.Prefix {
 	return p
 }
 
-func (s Spec) ns(host string) string { return netns.Name(s.Name, host) }
+func (s Spec) ns(host string) string {
+	if host == SwitchHost && s.Fabric == Kubernetes {
+		host = nodeHost
+	}
+	return netns.Name(s.Name, host)
+}
 
 // mac returns the hardware address of host i: locally administered, the same
 // in every run.
@@ -206,8 +225,10 @@ func (s Spec) index(host string) (int, error) {
 // hostsFile is /etc/hosts for the programs of host i.
 func (s Spec) hostsFile(i int) string {
 	names := map[string]string{}
-	for _, h := range s.Hosts {
-		names[h.Name] = h.IP
+	for k, h := range s.Hosts {
+		if k == i || s.Fabric != Kubernetes { // a pod knows but its own name
+			names[h.Name] = h.IP
+		}
 	}
 	maps.Copy(names, s.Hosts[i].Hosts)
 	var b strings.Builder

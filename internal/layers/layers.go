@@ -70,7 +70,8 @@ var Table = []Layer{
 	{"nic/control", []string{"nic", "internal/failure"}, "a running NIC's counters over a Unix socket"},
 
 	{"bench/load", []string{"internal/failure"}, "load generator, null server, ping-pong"},
-	{"bench/lab", []string{"hostif", "hostif/netns", "internal/failure", "internal/spawn"}, "topologies in network namespaces"},
+	{"bench/clusterdns", []string{"internal/failure"}, "the name server of a lab's cluster"},
+	{"bench/lab", []string{"bench/clusterdns", "hostif", "hostif/netns", "internal/failure", "internal/spawn"}, "topologies in network namespaces"},
 	{"bench/reference", []string{"datapath/module", "datapath/pipeline"}, "the figures of the paper, the cycles of real RTL"},
 	{"bench/sweep", []string{"datapath/pipeline", "datapath/module", "datapath/area", "datapath/sim", "internal/failure"}, "a pipeline at many points: plans, shards, resumption, Pareto fronts"},
 	{"bench/replay", []string{"datapath", "datapath/card", "datapath/pipeline", "datapath/sim", "datapath/timing", "datapath/trace", "hostif", "nic", "internal/failure"}, "the frames of a capture through a pipeline"},

@@ -30,14 +30,17 @@ const (
 
 // Config is what a copy is told.
 type Config struct {
-	NS        string   `json:"ns,omitempty"`    // file of the network namespace
-	HostsFile string   `json:"hosts,omitempty"` // shown as /etc/hosts to the program alone
-	Cores     []int    `json:"cores,omitempty"` // empty: wherever the starter may run
+	NS        string   `json:"ns,omitempty"`     // file of the network namespace
+	HostsFile string   `json:"hosts,omitempty"`  // shown as /etc/hosts to the program alone
+	Resolv    string   `json:"resolv,omitempty"` // and as /etc/resolv.conf
+	User      int      `json:"user,omitempty"`   // and group; 0 is the starter's
+	Cores     []int    `json:"cores,omitempty"`  // empty: wherever the starter may run
 	Nice      int      `json:"nice,omitempty"`
 	Dir       string   `json:"dir,omitempty"`
 	Path      string   `json:"path"`
 	Args      []string `json:"args"` // Args[0] is the program's name
 	Env       []string `json:"env"`
+	Stays     bool     `json:"stays,omitempty"` // lives on when its starter ends
 }
 
 // Dispatch runs one of the internal verbs and does not return if this process

@@ -72,6 +72,9 @@ func (s *Starter) Start(cmd *exec.Cmd, cfg Config, record func(pid int) error) (
 	cmd.Env = append(slices.Clone(cfg.Env), guard+"=1")
 	cmd.ExtraFiles = []*os.File{config, statusW}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	if cfg.Stays {
+		cmd.SysProcAttr.Pdeathsig = 0
+	}
 	ran := make(chan error)
 	s.calls <- func() { ran <- cmd.Start() }
 	err = <-ran
@@ -192,7 +195,7 @@ func prepare(cfg Config) (kind string, err error) {
 			return "ns", fmt.Errorf("enter %s: %w", cfg.NS, err)
 		}
 	}
-	if cfg.HostsFile != "" {
+	if cfg.HostsFile != "" || cfg.Resolv != "" {
 		if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
 			return "mount", fmt.Errorf("make a mount namespace: %w", err)
 		}
@@ -201,8 +204,13 @@ func prepare(cfg Config) (kind string, err error) {
 		if err := unix.Mount("", "/", "", unix.MS_SLAVE|unix.MS_REC, ""); err != nil {
 			return "mount", fmt.Errorf("make mounts private: %w", err)
 		}
-		if err := unix.Mount(cfg.HostsFile, "/etc/hosts", "", unix.MS_BIND, ""); err != nil {
-			return "mount", fmt.Errorf("put a hosts file in place: %w", err)
+		for _, f := range []struct{ from, to string }{{cfg.HostsFile, "/etc/hosts"}, {cfg.Resolv, "/etc/resolv.conf"}} {
+			if f.from == "" {
+				continue
+			}
+			if err := unix.Mount(f.from, f.to, "", unix.MS_BIND, ""); err != nil {
+				return "mount", fmt.Errorf("put a file in the place of %s: %w", f.to, err)
+			}
 		}
 	}
 	if cfg.Dir != "" {
@@ -210,5 +218,43 @@ func prepare(cfg Config) (kind string, err error) {
 			return "dir", fmt.Errorf("%s: %w", cfg.Dir, err)
 		}
 	}
+	if cfg.User != 0 {
+		parent := os.Getppid()
+		err := toUser(cfg.User)
+		if err == nil && !cfg.Stays { // another user's process is not killed with its starter
+			err = unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(unix.SIGKILL), 0, 0, 0)
+		}
+		if err != nil {
+			return "user", fmt.Errorf("become user %d: %w", cfg.User, err)
+		}
+		if os.Getppid() != parent {
+			return "starter", errors.New("the starter is gone")
+		}
+	}
 	return "", nil
+}
+
+// toUser makes the calling thread, and what it becomes, another user and group,
+// without any right but one: to use files that are not its own, as the binary
+// and the configuration of whoever started us are.
+func toUser(id int) error {
+	if err := unix.Prctl(unix.PR_SET_KEEPCAPS, 1, 0, 0, 0); err != nil {
+		return err
+	}
+	for _, set := range []func() error{
+		func() error { return syscall.Setgroups(nil) },
+		func() error { return syscall.Setresgid(id, id, id) },
+		func() error { return syscall.Setresuid(id, id, id) },
+	} {
+		if err := set(); err != nil {
+			return err
+		}
+	}
+	hdr := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	const files = 1 << unix.CAP_DAC_OVERRIDE
+	sets := [2]unix.CapUserData{{Effective: files, Permitted: files, Inheritable: files}}
+	if err := unix.Capset(&hdr, &sets[0]); err != nil {
+		return err
+	}
+	return unix.Prctl(unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_RAISE, unix.CAP_DAC_OVERRIDE, 0, 0)
 }
