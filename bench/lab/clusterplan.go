@@ -85,8 +85,9 @@ func (b *builder) names(dir string) {
 
 // Files in a lab's directory.
 const (
-	zoneFile     = "zone.json"
+	hostsPrefix  = "hosts-" // and the host's name
 	resolvPrefix = "resolv-"
+	zoneFile     = "zone.json"
 )
 
 func (b *builder) file(path string, content func() ([]byte, error)) {

@@ -175,4 +175,4 @@ func (l *Lab) ConfigureTap(host string) error {
 	return nil
 }
 
-func (l *Lab) hostsPath(host string) string { return filepath.Join(l.journal.Dir(), "hosts-"+host) }
+func (l *Lab) hostsPath(host string) string { return filepath.Join(l.journal.Dir(), hostsPrefix+host) }

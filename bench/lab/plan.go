@@ -84,7 +84,7 @@ func (s Spec) steps(dir string) []step {
 			b.address(i)
 		}
 		b.balance(i)
-		b.file(filepath.Join(dir, "hosts-"+s.Hosts[i].Name), func() ([]byte, error) { return []byte(s.hostsFile(i)), nil })
+		b.file(filepath.Join(dir, hostsPrefix+s.Hosts[i].Name), func() ([]byte, error) { return []byte(s.hostsFile(i)), nil })
 	}
 	b.settle()
 	return b.steps

@@ -38,6 +38,55 @@ func TestParse(t *testing.T) {
 }
 
 // What is wrong with a file is said with its place and what may stand there.
+const goodCluster = `name: shop
+fabric: kubernetes
+hosts:
+- name: a
+- name: b
+  sidecar: true
+  namespace: shop
+services:
+- name: web
+  ip: 10.96.1.1
+  ports: [{name: http, port: 80, target: 8080}, {name: dns, port: 53, protocol: UDP}]
+  pods: [a, b]
+- name: none
+  ports: [{port: 80}]
+`
+
+func TestParseClusterSaysWhere(t *testing.T) {
+	for _, tt := range []struct{ old, new, says string }{
+		{"name: a", "name: node", `f.yaml:4:9: lab shop: host name "node" is taken`},
+		{"namespace: shop", "namespace: Shop", `f.yaml:7:14: lab shop: namespace "Shop" of b is no DNS label`},
+		{"name: web", "name: Web", `f.yaml:9:9: lab shop: service "Web"`},
+		{"name: none", "name: web", `f.yaml:13:9: lab shop: service web.default is there twice`},
+		{"10.96.1.1", "10.77.1.1", `f.yaml:10:7: lab shop: address "10.77.1.1" of service web is not in 10.96.0.0/12`},
+		{"10.96.1.1", "10.96.0.10", `f.yaml:10:7: lab shop: services kube-dns and web have the same address`},
+		{"pods: [a, b]", "pods: [a, c]", `f.yaml:12:13: lab shop: host "c": there is no such host`},
+		{"protocol: UDP", "protocol: SCTP", `f.yaml:11:10: service web: protocol is "SCTP", want TCP or UDP`},
+		{"target: 8080", "target: 80800", `port is 80 and target 80800, want 1 to 65535`},
+		{"name: dns, ", "", `port 53 has no name, and there are several`},
+		{"port: 53, protocol: UDP", "port: 80", `port TCP 80 is there twice`},
+		{"fabric: kubernetes", "fabric: bridge", `f.yaml:9:1: lab shop: fabric bridge has no services, kubernetes has`},
+		{"- name: a", "- name: a\n  ip: 10.77.1.1", `is the node's`},
+	} {
+		require.Contains(t, goodCluster, tt.old)
+		_, err := Parse([]byte(strings.Replace(goodCluster, tt.old, tt.new, 1)), "f.yaml")
+		require.ErrorContains(t, err, tt.says, tt.new)
+		require.Equal(t, failure.BadFile, failure.KindOf(err))
+	}
+	s, err := Parse([]byte(goodCluster), "f.yaml")
+	require.NoError(t, err)
+	s, err = s.complete()
+	require.NoError(t, err)
+	require.Equal(t, "10.96.0.12", s.Services[1].IP)
+	require.Equal(t, Service{Name: "web", Namespace: "default", IP: "10.96.1.1", Pods: []string{"a", "b"},
+		Ports: []ServicePort{{Name: "http", Protocol: "TCP", Port: 80, Target: 8080}, {Name: "dns", Protocol: "UDP", Port: 53, Target: 53}}}, s.Services[0])
+	again, err := s.complete()
+	require.NoError(t, err)
+	require.Equal(t, s, again, "what is complete stays")
+}
+
 func TestParseSaysWhere(t *testing.T) {
 	with := func(old, new string) string {
 		require.Contains(t, goodLab, old)
@@ -58,7 +107,7 @@ func TestParseSaysWhere(t *testing.T) {
 		{"not a list", with("hosts:\n", "hosts: {}\nh2:\n"), "f.yaml:5:8: hosts: want a list"},
 		{"not a mapping", with("{www: 10.77.1.11}", "www"), "f.yaml:7:10: hosts[0].hosts: want a mapping of names to addresses"},
 		{"an alias", strings.Replace(with("mtu: 9000", "mtu: *x"), "name: two", "name: &x two", 1), "f.yaml:3:6: mtu: aliases (*x) are not read"},
-		{"fabric", with("bridge", "tokenring"), `f.yaml:2:9: lab two: fabric is "tokenring", want direct, bridge, ports or taps`},
+		{"fabric", with("bridge", "tokenring"), `f.yaml:2:9: lab two: fabric is "tokenring", want direct, bridge, ports, taps or kubernetes`},
 		{"no hosts", "name: x\nfabric: bridge\n", "f.yaml:1:1: lab x: it has no hosts"},
 		{"MTU", with("9000", "67"), "f.yaml:3:6: lab two: MTU is 67"},
 		{"lab name", with("two", "T"), `f.yaml:1:7: lab name "T"`},
@@ -82,6 +131,7 @@ func TestParseSaysWhere(t *testing.T) {
 // What is read is a lab that can be planned, and reads the same when written.
 func FuzzParse(f *testing.F) {
 	f.Add([]byte(goodLab))
+	f.Add([]byte(goodCluster))
 	f.Add([]byte(`{"name": "x", "fabric": "direct", "hosts": [{"name": "a"}, {"name": "b"}]}`))
 	f.Add([]byte("name: &a x\nfabric: *a\n"))
 	f.Fuzz(func(t *testing.T, text []byte) {

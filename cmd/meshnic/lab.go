@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -42,13 +43,19 @@ func newLab() *cobra.Command {
 		Long: `up makes a lab, all of it or nothing, and leaves it to be used; lab down removes it.
 
   name: two
-  fabric: bridge            # direct, bridge, ports (for attach) or taps
+  fabric: bridge            # direct, bridge, ports (for attach), taps or kubernetes
   hosts:
   - name: client
   - name: server
     hosts: {www: 10.77.1.11}
 
-Run programs in it with: ip netns exec mnic-two-client curl http://server:8000/`,
+In one of fabric kubernetes the hosts are the pods of a node, and there are services, which have
+addresses and names: kube-proxy's nftables rules, and a name server that goes with the lab.
+
+  services:
+  - {name: web, ports: [{port: 80, target: 8000}], pods: [server]}
+
+Run programs in it with: meshnic lab exec two client curl http://server:8000/`,
 		RunE: labUp,
 	}
 	plan := &cobra.Command{
@@ -69,7 +76,18 @@ Run programs in it with: ip netns exec mnic-two-client curl http://server:8000/`
 		RunE: func(cmd *cobra.Command, args []string) error { return labInspect(cmd.OutOrStdout(), args, output) },
 	}
 	inspect.Flags().StringVarP(&output, "output", "o", "table", "table or json")
-	cmd.AddCommand(up, down, plan, inspect)
+	run := &cobra.Command{
+		Use: "exec NAME HOST COMMAND [ARG]...", Short: "Run a program in a host of a lab, with the host's names", Args: cobra.MinimumNArgs(3),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			code, err := lab.Exec(args[0], args[1], args[2:])
+			if err == nil && code != 0 {
+				return exitStatus(code)
+			}
+			return err
+		},
+	}
+	run.Flags().SetInterspersed(false) // the flags after HOST are the program's
+	cmd.AddCommand(up, down, plan, inspect, run)
 	return cmd
 }
 
@@ -90,8 +108,20 @@ func labUp(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
+	if spec.Fabric == lab.Kubernetes {
+		exe, err := os.Executable()
+		if err == nil {
+			_, err = l.StartDNS(lab.Cmd{Path: exe, Args: []string{"dns"}}, true)
+		}
+		if err != nil {
+			return errors.Join(err, l.Down())
+		}
+	}
 	for _, h := range l.Spec().Hosts {
 		fmt.Fprintf(cmd.OutOrStdout(), "%s\t%s\n", netns.Name(spec.Name, h.Name), h.IP)
+	}
+	for _, v := range l.Spec().Services {
+		fmt.Fprintf(cmd.OutOrStdout(), "%s.%s\t%s\n", v.Name, v.Namespace, v.IP)
 	}
 	fmt.Fprintf(cmd.ErrOrStderr(), "to remove it: meshnic lab down %s\n", spec.Name)
 	return l.Leave()
