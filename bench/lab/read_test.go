@@ -68,7 +68,7 @@ func TestParseClusterSaysWhere(t *testing.T) {
 		{"name: dns, ", "", `port 53 has no name, and there are several`},
 		{"port: 53, protocol: UDP", "port: 80", `port TCP 80 is there twice`},
 		{"fabric: kubernetes", "fabric: bridge", `f.yaml:9:1: lab shop: fabric bridge has no services, kubernetes has`},
-		{"- name: a", "- name: a\n  ip: 10.77.1.1", `is the node's`},
+		{"- name: a", "- name: a\n  ip: " + Subnet("shop").Addr().Next().String(), `is the node's`},
 	} {
 		require.Contains(t, goodCluster, tt.old)
 		_, err := Parse([]byte(strings.Replace(goodCluster, tt.old, tt.new, 1)), "f.yaml")
