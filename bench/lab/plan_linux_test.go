@@ -69,6 +69,10 @@ func describe(t *testing.T) string {
 			f := append([]string{"netns", "exec", n}, strings.Fields(cmd)...)
 			out, err := exec.Command("ip", f...).CombinedOutput()
 			require.NoError(t, err, "%s: %s", cmd, out)
+			if strings.HasPrefix(cmd, "ip neigh") { // in the order of a hash
+				lines := slices.Sorted(strings.Lines(string(out)))
+				out = []byte(strings.Join(lines, ""))
+			}
 			b.WriteString(n + ": " + cmd + "\n" + string(out))
 		}
 	}
