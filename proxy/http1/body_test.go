@@ -154,6 +154,10 @@ func FuzzChunked(f *testing.F) {
 			if strings.Contains(s, "invalid byte in chunk length") && blankBeforeExt.Match(in[:n]) {
 				return
 			}
+			// Leading zeros: a numeral may be long (RFC 9112 §7.1), its value is not.
+			if strings.Contains(s, "chunk length too large") {
+				return
+			}
 			t.Fatalf("net/http refuses %q: %v", in[:n], err)
 		}
 		if string(got) != data {
