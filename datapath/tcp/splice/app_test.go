@@ -125,8 +125,8 @@ func (a *script) Request(now sim.Cycle, f splice.Flow, b []byte) splice.Decision
 	case "/abort":
 		d.Do = splice.Abort
 	default:
-		n, err := strconv.Atoi(target[1:])
-		if err != nil {
+		n, err := strconv.Atoi(strings.TrimPrefix(target, "/"))
+		if err != nil || n > 1 {
 			return splice.Decision{Do: splice.Reply, Head: len(head), Out: busy, Close: true}
 		}
 		d.To = splice.Endpoint(n)
@@ -142,7 +142,7 @@ func (a *script) Response(_ sim.Cycle, f splice.Flow, b []byte) splice.Decision 
 	}
 	_, rest, _ := strings.Cut(head, " ")
 	status, fields, _ := strings.Cut(rest, " ")
-	if status[0] == '1' {
+	if strings.HasPrefix(status, "1") {
 		a.tell("interim response %s", status)
 		return splice.Decision{Do: splice.Skip, Head: len(head)}
 	}

@@ -444,6 +444,11 @@ func scaled(bytes int, shift uint8) uint16 {
 // it ends. It reports whether b may go on: if a byte that says where the body
 // ends is missing before it, it may not.
 func (e *Engine) scan(n int32, d Direction, m *message, at wire.Seq, b []byte) bool {
+	if m.left > 0 {
+		if m.approach(at.Add(uint32(len(b)))); m.left > 0 || m.whole {
+			return true
+		}
+	}
 	off := at.Distance(m.next)
 	switch {
 	case off < 0:
@@ -457,7 +462,8 @@ func (e *Engine) scan(n int32, d Direction, m *message, at wire.Seq, b []byte) b
 		e.malformed(n, d)
 		return false
 	}
-	m.next = m.next.Add(uint32(k) + uint32(skip))
+	m.next = m.next.Add(uint32(k))
+	m.extend(skip)
 	m.whole = done
 	return true
 }

@@ -121,6 +121,8 @@ type message struct {
 	in, out         wire.Seq
 	headIn, headOut uint32   // lengths of the head
 	next            wire.Seq // the sender's: the first byte of framing that was not seen; of a whole one, behind its last byte
+	left            uint64   // bytes of the body behind next that need not be looked at: numbers reach half of 4 GiB
+	counted         bool     // it ends behind them
 	begun           bool     // what becomes of it is known
 	whole           bool     // its end is known
 	stream          bool     // it ends with the stream
@@ -140,6 +142,33 @@ func (m *message) back(a wire.Seq) wire.Seq {
 		return m.in
 	} else {
 		return m.body() + (a - h)
+	}
+}
+
+// reach is how far ahead of what came next may be.
+const reach = 1 << 29
+
+// extend moves next on by k bytes of the body, as far as numbers go.
+func (m *message) extend(k uint64) {
+	m.left += k
+	step := min(m.left, reach)
+	m.next = m.next.Add(uint32(step))
+	m.left -= step
+	m.whole = m.counted && m.left == 0
+}
+
+// approach moves next on when what came, up to end, comes near it.
+func (m *message) approach(end wire.Seq) {
+	for m.left > 0 && end.Distance(m.next) < reach {
+		m.extend(0)
+	}
+}
+
+// slide moves the message's beginning on, in both numbers, once its receiver has
+// acknowledged so much of it that comparisons with it would soon mean nothing.
+func (m *message) slide(acked wire.Seq) {
+	if m.begun && m.out.Add(m.headOut).Distance(acked) > 2*reach {
+		m.in, m.out = m.in.Add(reach), m.out.Add(reach)
 	}
 }
 

@@ -127,8 +127,8 @@ func (e *Engine) request(n int32, b []byte, s *segment) datapath.Verdict {
 // frame takes from d where the body ends, as far as d knows.
 func (m *message) frame(d *Decision) {
 	m.next = m.body()
-	if m.whole = d.Framing == Length; m.whole {
-		m.next = m.next.Add(uint32(d.Body))
+	if m.counted = d.Framing == Length; m.counted {
+		m.extend(d.Body)
 	}
 	m.stream = d.Framing == ToTheEnd
 }
@@ -220,7 +220,11 @@ func (e *Engine) over(n int32) bool {
 		x.phase = idle
 		e.done(n)
 		return false
-	case x.phase != busy || !x.req.whole || !x.resp.whole:
+	case x.phase == busy:
+		x.req.slide(e.t.conns[x.up].sndUna)
+		x.resp.slide(c.sndUna)
+	}
+	if x.phase != busy || !x.req.whole || !x.resp.whole {
 		e.trim(n)
 		return false
 	}

@@ -410,7 +410,7 @@ func (e *Engine) sendResponse(c, n int32, s *segment, d *Decision, b []byte) dat
 		e.trim(c)
 	}
 	body := b[d.Head:]
-	if !m.whole && !m.stream && !e.scan(c, Response, m, m.next, body) {
+	if !m.whole && !m.stream && !e.scan(c, Response, m, m.body(), body) {
 		return datapath.Consume
 	}
 	if m.whole {

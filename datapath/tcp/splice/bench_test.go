@@ -1,0 +1,193 @@
+package splice
+
+import (
+	"testing"
+	"unsafe"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/meshnic/meshnic/datapath"
+	"github.com/meshnic/meshnic/datapath/sim"
+	"github.com/meshnic/meshnic/datapath/wire"
+)
+
+// What is kept of a request under way: two connections, an exchange, and their
+// places in the index. Heads are not counted.
+func TestStateOfAFlow(t *testing.T) {
+	const index = 2 * 2 * 4
+	n := 2*unsafe.Sizeof(conn{}) + unsafe.Sizeof(exchange{}) + index
+	t.Logf("%d bytes a flow: twice %d, %d, and %d of the index", n, unsafe.Sizeof(conn{}), unsafe.Sizeof(exchange{}), index)
+	require.LessOrEqual(t, unsafe.Sizeof(conn{})+unsafe.Sizeof(exchange{})+index/2, uintptr(512), "of a connection, a client's or a server's")
+}
+
+// relay is an App that has every head go on as it is, to endpoint 0, with bodies of
+// a length.
+type relay struct{ request, response uint64 }
+
+func (relay) Listens(a Addr) bool                                     { return a.Port == 80 }
+func (relay) Opened(sim.Cycle, Flow, Addr, Addr)                      {}
+func (relay) Body(Flow, Direction, []byte) (int, uint64, bool, error) { return 0, 0, true, nil }
+func (relay) Failed(sim.Cycle, Flow, Failure) Decision                { return Decision{Do: Abort} }
+func (relay) Due(sim.Cycle, Flow) Decision                            { return Decision{Do: Nothing} }
+func (relay) Completed(sim.Cycle, Flow)                               {}
+func (relay) Aborted(sim.Cycle, Flow, Failure)                        {}
+func (relay) Closed(sim.Cycle, Flow)                                  {}
+func (relay) Upstream(sim.Cycle, Endpoint, ConnEvent)                 {}
+
+func (r relay) Request(_ sim.Cycle, _ Flow, b []byte) Decision {
+	return Decision{Do: Send, Head: benchHead, Out: b[:benchHead], Body: r.request}
+}
+
+func (r relay) Response(_ sim.Cycle, _ Flow, b []byte) Decision {
+	return Decision{Do: Send, Head: benchHead, Out: b[:benchHead], Body: r.response}
+}
+
+const (
+	benchHead = 400 // bytes
+	benchBody = 1000
+)
+
+// bench is an engine with clients whose frames are built by hand, so that nothing but
+// the engine's work is measured.
+type bench struct {
+	e       *Engine
+	clients []benchFlow
+	p       datapath.Packet
+	buf     [2048]byte
+}
+
+// benchFlow is a client's connection, joined with a server's by its last request.
+type benchFlow struct {
+	n          int32
+	seq, ack   wire.Seq // of the client's next segment
+	useq, uack wire.Seq // of the server's
+}
+
+func newBench(tb testing.TB, flows int, app App) *bench {
+	conns := 16
+	for conns < 3*flows {
+		conns *= 2
+	}
+	e, err := New(Config{Conns: conns, HalfOpen: conns, Clock: sim.Clock{Hz: 250_000_000}, Seed: 1}, app)
+	require.NoError(tb, err)
+	e.SetEndpoint(0, Addr{IP: wire.MapIPv4([4]byte{10, 0, 0, 2}), Port: 8080}, wire.MapIPv4([4]byte{10, 0, 0, 9}))
+	e.SetNeighbour(0, 0, Neighbour{Port: 1})
+	b := &bench{e: e, clients: make([]benchFlow, flows)}
+	for i := range b.clients {
+		f := &b.clients[i]
+		from := Addr{IP: wire.MapIPv4([4]byte{10, 1, byte(i >> 8), byte(i)}), Port: uint16(1024 + i>>16)}
+		to := Addr{IP: wire.MapIPv4([4]byte{10, 0, 0, 9}), Port: 80}
+		f.seq = 1000
+		b.segment(from, to, f.seq, 0, wire.SYN, 0)
+		f.n = e.t.find(&from, &to)
+		f.seq++
+		f.ack = e.t.conns[f.n].iss + 1
+		e.t.conns[f.n].mss = 1460
+		b.client(f, wire.ACK, 0)
+	}
+	return b
+}
+
+// segment processes one with n bytes of payload. It reports whether it goes on.
+func (b *bench) segment(from, to Addr, seq, ack wire.Seq, flags wire.TCPFlags, n int) bool {
+	const l4 = wire.EthernetLen + wire.IPv4MinLen
+	const off = l4 + wire.TCPMinLen
+	d := b.buf[64 : 64+off+n]
+	b.p.Data = d
+	b.p.Egress = 0
+	t := wire.TCP(d[l4:])
+	t[12] = 5 << 4
+	h := &b.p.PHV
+	*h = datapath.PHV{
+		Headers: datapath.HdrEthernet | datapath.HdrIPv4 | datapath.HdrTCP, L3Off: wire.EthernetLen, L4Off: l4, PayloadOff: off, PayloadLen: uint32(n),
+		IPSrc: from.IP, IPDst: to.IP, SrcPort: from.Port, DstPort: to.Port, TCPSeq: seq, TCPAck: ack, TCPFlags: flags, TCPWindow: 60000,
+	}
+	v := b.e.Process(1, &b.p)
+	b.e.Flushed()
+	return v == datapath.Forward
+}
+
+func (b *bench) client(f *benchFlow, flags wire.TCPFlags, n int) bool {
+	c := &b.e.t.conns[f.n]
+	ok := b.segment(c.remote, c.local, f.seq, f.ack, flags, n)
+	f.seq = f.seq.Add(uint32(n))
+	return ok
+}
+
+func (b *bench) server(f *benchFlow, flags wire.TCPFlags, n int) bool {
+	u := &b.e.t.conns[b.e.exch[f.n].up]
+	ok := b.segment(u.remote, u.local, f.useq, f.uack, flags, n)
+	f.useq = f.useq.Add(uint32(n))
+	return ok
+}
+
+// request has a client ask: on a pooled connection, or on one that is opened.
+func (b *bench) request(f *benchFlow, n int) {
+	b.client(f, wire.ACK|wire.PSH, n)
+	u := &b.e.t.conns[b.e.exch[f.n].up]
+	if u.state == synSent {
+		b.segment(u.remote, u.local, 5000, u.iss+1, wire.SYN|wire.ACK, 0)
+	}
+	f.useq, f.uack = u.rcvNxt, u.sndNxt
+}
+
+// BenchmarkRequest carries requests with their responses, one segment each, and the
+// client's acknowledgement, on pooled connections, by turns of 64 clients or 100,000.
+func BenchmarkRequest(b *testing.B) {
+	for _, x := range []struct {
+		name  string
+		flows int
+	}{{"64", 64}, {"100000", 100_000}} {
+		b.Run(x.name, func(b *testing.B) {
+			k := newBench(b, x.flows, relay{})
+			exchange := func(f *benchFlow) {
+				k.request(f, benchHead)
+				if !k.server(f, wire.ACK|wire.PSH, benchHead) {
+					b.Fatal("a response does not go on")
+				}
+				f.ack = k.e.t.conns[f.n].sndNxt
+				k.client(f, wire.ACK, 0)
+			}
+			for i := range k.clients {
+				exchange(&k.clients[i])
+			}
+			b.ReportAllocs()
+			n := 0
+			for b.Loop() {
+				exchange(&k.clients[n%x.flows])
+				n++
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(3*n), "ns/segment")
+		})
+	}
+}
+
+// BenchmarkBody carries segments of a response's body, an acknowledgement for every
+// second of them.
+func BenchmarkBody(b *testing.B) {
+	for _, x := range []struct {
+		name  string
+		flows int
+	}{{"1", 1}, {"100000", 100_000}} {
+		b.Run(x.name, func(b *testing.B) {
+			k := newBench(b, x.flows, relay{response: 1 << 40})
+			for i := range k.clients {
+				f := &k.clients[i]
+				k.request(f, benchHead)
+				k.server(f, wire.ACK|wire.PSH, benchHead)
+			}
+			b.ReportAllocs()
+			n := 0
+			for b.Loop() {
+				f := &k.clients[n%x.flows]
+				if !k.server(f, wire.ACK, benchBody) || !k.server(f, wire.ACK, benchBody) {
+					b.Fatal("a segment of the body does not go on")
+				}
+				f.ack = k.e.t.conns[f.n].sndNxt
+				k.client(f, wire.ACK, 0)
+				n++
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(3*n), "ns/segment")
+		})
+	}
+}
