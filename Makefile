@@ -33,8 +33,8 @@ WITH_PERFETTO = MESHNIC_PERFETTO_PYTHON="$${MESHNIC_PERFETTO_PYTHON:-$$(ls $(CUR
 
 test: envoy perfetto ; $(WITH_ENVOY) $(WITH_PERFETTO) $(GO) test ./...
 
-# Every conversation of proxy/conformance/testdata through the sidecar and the real Envoy; TLS, the admin and the rest that is held against it.
-conformance: envoy ; MESHNIC_REQUIRE_NET=1 $(WITH_ENVOY) $(GO) test ./proxy/sidecar -run 'TestConformance|WithEnvoy' -count=1
+# Every conversation of proxy/conformance/testdata through the sidecar, the NIC and the real Envoy; TLS, the admin and the rest that is held against it.
+conformance: envoy ; MESHNIC_REQUIRE_NET=1 $(WITH_ENVOY) $(GO) test ./proxy/sidecar ./nic/offload -run 'TestConformance|WithEnvoy' -count=1
 
 race: envoy ; $(WITH_ENVOY) CGO_ENABLED=1 GORACE=atexit_sleep_ms=0 $(GO) test -race ./hostif/... ./nic/... ./proxy/... ./bench/... ./examples/...
 

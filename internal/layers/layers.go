@@ -66,7 +66,7 @@ var Table = []Layer{
 	{"nic", []string{"datapath/...", "datapath", "hostif", "hostif/segment", "internal/failure"}, "the device: pipelines, ports, counters, loop"},
 
 	{"nic/nictest", []string{"datapath/wire"}, "netstacks, lossy cables and HTTP conversations in virtual time, around a card under test"},
-	{"nic/offload", []string{"datapath", "datapath/wire", "datapath/sim", "datapath/tcp/splice", "proxy/http1", "proxy/mesh", "internal/failure"}, "the NIC's proxy: mesh over spliced connections"},
+	{"nic/offload", []string{"datapath", "datapath/wire", "datapath/sim", "datapath/tcp/splice", "proxy/accesslog", "proxy/http1", "proxy/mesh", "internal/failure"}, "the NIC's proxy: mesh over spliced connections"},
 	{"nic/control", []string{"nic", "internal/failure"}, "a running NIC's counters over a Unix socket"},
 
 	{"bench/load", []string{"internal/failure"}, "load generator, null server, ping-pong"},

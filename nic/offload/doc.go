@@ -7,10 +7,24 @@
 // endpoint's address is itself a listener's, that one's proxy has its turn in the
 // same pass, so that a caller's and a callee's sidecar cost one hop.
 //
+// Where the sidecar has an object for each of its connections, the splice has the
+// connection, and this package what is known of its request, by number. What the
+// sidecar does with bytes, it decides about heads: nothing of a body comes here but
+// the framing of chunks.
+//
 //	offload.go    the stage: segments to the splice, ARP, timers
+//	config.go     listeners and clusters, and others in their place
 //	neighbours.go who has which address, and where
 //	upstreams.go  clusters, and their endpoints as the splice numbers them
+//	flow.go       a client's connection, from its beginning to its end
 //	request.go    a request: from head to endpoint, through one listener or more
+//	filter.go     filters before the router
+//	hold.go       requests that a fault holds back, or that wait in line
+//	send.go       which endpoint, and whether there is room
 //	response.go   a response: back through the same listeners
+//	reply.go      answers of its own
 //	failures.go   what is said where there is no response, and tries again
+//	due.go        what the time has come for
+//	observe.go    log entries
+//	stats.go      counters
 package offload

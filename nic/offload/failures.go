@@ -7,131 +7,222 @@ import (
 	"github.com/meshnic/meshnic/proxy/mesh"
 )
 
+// refused is what the client is told of an endpoint whose host said no.
+var refused = mesh.ReplyUnreachable("connection refused", false)
+
 // Failed decides what becomes of a request that has no server, or no longer.
 func (o *Offload) Failed(now sim.Cycle, n splice.Flow, why splice.Failure) splice.Decision {
 	o.now = now
 	f := &o.flows[n]
-	if f.n == 0 || f.last().cl == nil {
-		r := mesh.ReplyMalformed(http1.ErrChunk)
-		return o.reply(f, &r, 0)
+	o.giveBackHalf(f, why)
+	d := o.failure(n, f, why)
+	o.touch(n)
+	return d
+}
+
+// giveBackHalf takes the parser of half a response off f, which then has a server
+// that is at fault.
+func (o *Offload) giveBackHalf(f *flow, why splice.Failure) {
+	if half := f.parser != nil; half {
+		o.giveBack(f)
+		if why == splice.ServerReset || why == splice.ServerClosed {
+			f.last().cl.c.CxProtocolError++
+			f.cause = &mesh.ReplyProtocolError
+			return
+		}
 	}
-	c := &f.last().cl.c
+	f.cause = nil
+}
+
+func (o *Offload) failure(n splice.Flow, f *flow, why splice.Failure) splice.Decision {
+	leg := f.last()
+	c := leg.cl.c
 	switch why {
 	case splice.Unreachable:
-		c.CxConnectFail++
 		c.CxConnectTimeout++
-		return o.lost(now, n, f, &mesh.ReplyConnectTimeout)
+		return o.unconnected(n, f, &mesh.ReplyConnectTimeout)
 	case splice.Refused:
-		c.CxConnectFail++
-		r := mesh.ReplyUnreachable("connection refused", false)
-		return o.lost(now, n, f, &r)
+		c.CxDestroyRemote++
+		return o.unconnected(n, f, &refused)
 	case splice.TableFull:
-		c.CxOverflow++
-		return o.lost(now, n, f, &mesh.ReplyOverflow)
-	case splice.BadMessage:
-		r := mesh.ReplyMalformed(http1.ErrChunk)
-		f.complete = false
-		return o.reply(f, &r, 0)
+		o.release(f)
+		return o.lost(n, f, &mesh.ReplyOverflow)
+	case splice.Denied:
+		return o.lost(n, f, &mesh.ReplyOverflow)
+	case splice.BadMessage: // of the request's body
+		o.closedHere(f)
+		o.leaveEndpoint(leg)
+		return o.malformed(f, http1.ErrChunk, nil)
 	}
 	c.CxDestroyRemote++
 	c.CxDestroyRemoteActiveRq++
 	c.CxDestroyActiveRq++
-	return o.lost(now, n, f, &mesh.ReplyTerminated)
+	if f.cause != nil {
+		return o.failed(n, f, f.cause)
+	}
+	return o.failed(n, f, &mesh.ReplyTerminated)
+}
+
+// unconnected ends a try that got no connection.
+func (o *Offload) unconnected(n splice.Flow, f *flow, r *mesh.Reply) splice.Decision {
+	e := &o.ends[f.chosen]
+	c := e.cl.c
+	c.CxConnectFail++
+	e.hs.CxConnectFail++
+	if f.pending {
+		o.unpend(f)
+		c.RqPendingFailureEject++
+		e.hs.RqError++
+	}
+	return o.lost(n, f, r)
+}
+
+// failed ends a try whose connection is lost.
+func (o *Offload) failed(n splice.Flow, f *flow, r *mesh.Reply) splice.Decision {
+	o.ends[f.chosen].hs.RqError++
+	o.leaveEndpoint(f.last())
+	return o.lost(n, f, r)
 }
 
 // lost decides about a request whose try ended in what r would say.
-func (o *Offload) lost(now sim.Cycle, n splice.Flow, f *flow, r *mesh.Reply) splice.Decision {
-	cl := f.last().cl
-	o.giveBack(f)
-	if r != &mesh.ReplyOverflow {
-		o.judge(f, r.Status)
+func (o *Offload) lost(n splice.Flow, f *flow, r *mesh.Reply) splice.Decision {
+	leg := f.last()
+	if leg.entry != nil && !leg.entry.Reached(mesh.PoolReady) {
+		o.reach(f, mesh.PoolReady)
 	}
-	if f.tries.Lost(r, cl, &cl.c) {
-		return o.park(now, n, f)
+	f.tryEnd = 0
+	if r != &mesh.ReplyOverflow { // which is not the endpoint's doing
+		o.judgeEnd(f.chosen, r.Status)
 	}
-	cl.c.Count(r.Status)
-	said := r.After(&f.tries)
-	return o.reply(f, &said, 0)
+	o.keepable(n, f)
+	if f.tries.Lost(r, leg.cl, leg.cl.c) {
+		return o.park(n, f)
+	}
+	return o.reply(f, o.instead(f, leg, r), f.heads[splice.Request])
 }
 
 // park has the request wait for its next try.
-func (o *Offload) park(now sim.Cycle, n splice.Flow, f *flow) splice.Decision {
-	o.leaveEndpoint(f)
+func (o *Offload) park(n splice.Flow, f *flow) splice.Decision {
+	o.leaveEndpoint(f.last())
 	f.tryEnd = 0
-	f.againAt = now + o.cycles(f.tries.Wait(o.draw()))
-	o.deadline(now, n)
+	f.againAt = o.now + o.cycles(f.tries.Wait(o.draw()))
+	o.deadline(n)
 	return splice.Decision{Do: splice.Park}
 }
 
-// Due does what the time has come for.
-func (o *Offload) Due(now sim.Cycle, n splice.Flow) splice.Decision {
+// tryAgain begins the next try of a request that is parked.
+func (o *Offload) tryAgain(n splice.Flow, f *flow) splice.Decision {
+	f.againAt, f.touched = 0, o.now
+	leg := f.last()
+	f.tries.Again(leg.cl.c)
+	if r := o.choose(f, leg); r != nil {
+		return o.reply(f, r, f.heads[splice.Request])
+	}
+	return o.resend(n, f)
+}
+
+// resend sends a request that is parked.
+func (o *Offload) resend(n splice.Flow, f *flow) splice.Decision {
+	f.turn = false
+	leg := f.last()
+	r, wait := o.room(n, f)
+	switch {
+	case wait:
+		return splice.Decision{Do: splice.Nothing}
+	case r != nil:
+		return o.lost(n, f, r)
+	}
+	elapsed := o.since(f.doneAt, o.now)
+	if !f.complete {
+		elapsed = 0
+	}
+	o.out = mesh.AppendAgain(o.out[:0], o.engine.Kept(n), leg.route, &f.tries, elapsed)
+	return splice.Decision{Do: splice.Send, To: f.chosen, Out: o.out}
+}
+
+// Aborted ends a request before its response was complete.
+func (o *Offload) Aborted(now sim.Cycle, n splice.Flow, why splice.Failure) {
 	o.now = now
 	f := &o.flows[n]
-	c := &f.l.c
-	if active := o.engine.Active(n); f.idles(now) && now < active+o.cycles(mesh.StreamIdleTimeout) {
-		o.deadline(active, n)
-		return splice.Decision{Do: splice.Nothing} // it does not idle
-	}
-	defer o.deadline(now, n)
-	switch {
-	case !f.active && f.parser != nil:
+	defer o.deadline(n)
+	if !f.active {
+		if f.parser == nil {
+			return
+		}
 		o.giveBack(f)
-		o.begin(f, now)
-		c.RqIdleTimeout++
-		f.complete = false
-		return o.reply(f, &mesh.ReplyStreamIdle, 0)
-	case !f.active:
-		c.CxIdleTimeout++
-		return splice.Decision{Do: splice.Finish}
-	case f.responded && (f.routeEnd == 0 || now < f.routeEnd):
-		c.RqIdleTimeout++
-		return splice.Decision{Do: splice.Abort}
-	case f.routeEnd != 0 && now >= f.routeEnd:
-		f.routeEnd = 0
-		f.last().cl.c.RqTimeout++
-		if f.responded {
-			return splice.Decision{Do: splice.Abort}
+		o.begin(f) // half a request is one
+	}
+	o.giveBack(f)
+	c := f.l.c
+	switch {
+	case f.answered: // it is only not known whether the client has all of it
+		o.end(n, f)
+		return
+	case f.cause != nil: // see late
+		c.RqTxReset++
+		c.RqRxReset++
+		o.mark(f, f.cause.Flag, f.cause.Late(), f.cause.Failure)
+	case why == splice.ServerReset, why == splice.ServerClosed, why == splice.BadMessage && f.faulty == splice.Response, why == splice.Unanswered && f.responded:
+		o.cut(f, why)
+	default:
+		if why == splice.BadMessage {
+			c.RqTxReset++
+		} else {
+			c.RqRxReset++
+			c.CxDestroyRemoteActiveRq++
 		}
-		o.judge(f, mesh.ReplyTimeout.Status)
-		f.last().cl.c.Count(mesh.ReplyTimeout.Status)
-		r := mesh.ReplyTimeout.After(&f.tries)
-		return o.reply(f, &r, 0)
-	case f.againAt != 0 && now >= f.againAt:
-		return o.tryAgain(now, n, f)
+		c.CxDestroyActiveRq++
+		o.cancel(f)
+		flag, details := mesh.ClientLeft(why == splice.BadMessage)
+		o.mark(f, flag, details, "")
 	}
-	c.RqIdleTimeout++
-	r := mesh.ReplyStreamIdle
-	if f.complete {
-		r.Status = 504
-	}
-	return o.reply(f, &r, 0)
+	o.end(n, f)
 }
 
-// idles reports whether a request is under way that nothing is due of at now but
-// the end of its silence.
-func (f *flow) idles(now sim.Cycle) bool {
-	for _, t := range [...]sim.Cycle{f.routeEnd, f.tryEnd, f.againAt} {
-		if t != 0 && now >= t {
-			return false
-		}
+// cut counts a response that ends before its end, by its server's doing.
+func (o *Offload) cut(f *flow, why splice.Failure) {
+	leg := f.last()
+	c, r := leg.cl.c, &mesh.ReplyTerminated
+	if why == splice.BadMessage {
+		o.closedHere(f)
+	} else {
+		c.CxDestroyRemote++
+		c.CxDestroyRemoteActiveRq++
+		c.CxDestroyActiveRq++
 	}
-	return f.active
+	if why != splice.Unanswered { // half a response
+		c.CxProtocolError++
+		r = &mesh.ReplyProtocolError
+	}
+	o.ends[f.chosen].hs.RqError++
+	o.judge(leg, r.Status)
+	for i := range f.n {
+		f.legs[i].l.c.RqTxReset++
+		f.legs[i].l.c.RqRxReset++
+	}
+	f.close = true
+	o.mark(f, r.Flag, r.Late(), r.Failure)
 }
 
-// tryAgain sends a request that is parked to another endpoint.
-func (o *Offload) tryAgain(now sim.Cycle, n splice.Flow, f *flow) splice.Decision {
-	f.againAt = 0
-	cl := f.last().cl
-	f.tries.Again(&cl.c)
-	h := o.balance(f, cl)
-	if h == nil {
-		cl.c.CxNoneHealthy++
-		cl.c.Count(mesh.ReplyNoHealthy.Status)
-		return o.reply(f, &mesh.ReplyNoHealthy, 0)
+// cancel counts what becomes of the server's side of a request that is not wanted
+// any more.
+func (o *Offload) cancel(f *flow) {
+	leg := f.last()
+	if f.pending {
+		leg.cl.c.RqCancelled++
 	}
-	f.chosen = cl.ends[h]
-	if r := o.toEndpoint(f); r != nil {
-		return o.lost(now, n, f, r)
+	if leg.ep >= 0 {
+		o.closedHere(f)
 	}
-	return splice.Decision{Do: splice.Send, To: f.ep, Kept: true, Keep: f.tries.Kept()}
+	o.release(f)
+	f.againAt, f.tryEnd = 0, 0
+}
+
+// mark notes what is out of the ordinary with a request.
+func (o *Offload) mark(f *flow, flag mesh.Flags, details, failure string) {
+	for i := range f.n {
+		if e := f.legs[i].entry; e != nil {
+			e.Flag, e.Details, e.Failure = e.Flag.And(flag), details, failure
+		}
+	}
 }

@@ -13,10 +13,12 @@ const maxLegs = 3
 
 // leg is one listener's part in a request.
 type leg struct {
-	l     *listener
-	route *mesh.RouteEntry
-	cl    *cluster
-
+	l      *listener
+	route  *mesh.RouteEntry
+	dest   *cluster        // where its route sends it, once that was asked
+	cl     *cluster        // the same, from the router on
+	ep     splice.Endpoint // that it has a request under way to; -1 if none
+	entry  *mesh.Entry     // what is known of it, if that is of use
 	client mesh.Client
 }
 
@@ -24,6 +26,8 @@ type leg struct {
 type flow struct {
 	l             *listener
 	client, local splice.Addr
+	number        uint64
+	spoke         bool // it has sent something
 
 	parser *http1.Head // of a head that is not complete, nil otherwise
 
@@ -32,23 +36,38 @@ type flow struct {
 	n         int // legs
 	active    bool
 	isHead    bool
-	close     bool // the connection ends after the response
-	complete  bool // the request has no byte to come
-	responded bool // a response's head is out
-	interim   bool
-	bodies    [2]http1.Body // by splice.Direction
-	headAt    sim.Cycle     // when its head was complete
-	routeEnd  sim.Cycle     // 0 for never
-	tryEnd    sim.Cycle
-	againAt   sim.Cycle
-	chosen    splice.Endpoint // for the present try
-	ep        splice.Endpoint // the same, once it counts as under way; -1 before and after
-	hash      uint64
-	hashed    bool
-	tries     mesh.Tries
+	expect    bool             // wants to be told to go on
+	close     bool             // the connection ends after the response
+	complete  bool             // the request has no byte to come
+	sent      bool             // it went to a server
+	responded bool             // a response's head is out
+	answered  bool             // all of it is
+	interim   bool             // a response of 1xx has come
+	faulty    splice.Direction // of a body that could not be read
+	cause     *mesh.Reply      // why the response is cut short
+
+	bodies  [2]http1.Body // by splice.Direction
+	scanned [2]uint32     // bytes of those that are in chunks that were looked at, or passed over
+	sizes   [2]uint64     // bytes of data in these
+	heads   [2]int        // bytes of the heads, as they came and as they went
+
+	headAt  sim.Cycle // when its head began
+	doneAt  sim.Cycle // when it was complete
+	touched sim.Cycle // when something was decided last
+	tryEnd  sim.Cycle // when the present try's timeout ends, 0 for never
+	againAt sim.Cycle // when the next try begins, 0 if none is to
+	chosen  splice.Endpoint
+	drained int  // of its endpoint, when it got its connection
+	pending bool // has no connection yet
+	inLine  bool // nor gets one now
+	turn    bool // but may ask again
+	held    *held
+	hash    uint64
+	hashed  bool
+	tries   mesh.Tries
 }
 
-// last is the leg that chose the endpoint.
+// last is the leg that chooses the endpoint.
 func (f *flow) last() *leg { return &f.legs[f.n-1] }
 
 // Listens reports whether a is a listener's address.
@@ -56,24 +75,36 @@ func (o *Offload) Listens(a splice.Addr) bool { return o.byAddr[a] != nil }
 
 // Opened begins a connection.
 func (o *Offload) Opened(now sim.Cycle, n splice.Flow, client, local splice.Addr) {
+	o.now = now
 	f := &o.flows[n]
-	*f = flow{l: o.byAddr[local], client: client, local: local}
-	c := &f.l.c
+	o.accepted++
+	*f = flow{l: o.byAddr[local], client: client, local: local, number: o.accepted, tries: f.tries}
+	c := f.l.c
 	c.CxTotal++
 	c.CxActive++
-	o.deadline(now, n)
+	o.touch(n)
 }
 
 // Closed ends a connection.
 func (o *Offload) Closed(now sim.Cycle, n splice.Flow) {
+	o.now = now
 	f := &o.flows[n]
-	c := &f.l.c
+	if f.active {
+		o.Aborted(now, n, splice.ClientClosed)
+	}
+	c := f.l.c
 	c.CxActive--
 	c.CxDestroy++
+	if f.close {
+		c.CxDestroyLocal++
+	} else {
+		c.CxDestroyRemote++
+	}
 	o.giveBack(f)
-	*f = flow{}
+	*f = flow{tries: f.tries} // keeps no configuration that is over
 }
 
+// giveBack takes f's parser off it.
 func (o *Offload) giveBack(f *flow) {
 	if f.parser != nil {
 		o.heads = append(o.heads, f.parser)
@@ -87,87 +118,107 @@ func (o *Offload) lend(f *flow) {
 		return
 	}
 	f.parser = o.head
-	if n := len(o.heads); n > 0 {
-		o.head, o.heads = o.heads[n-1], o.heads[:n-1]
-	} else {
-		o.head = new(http1.Head)
-	}
+	o.head = o.takeHead()
 }
 
-// deadline sets when Due is called for flow n, which was silent from now on.
-func (o *Offload) deadline(now sim.Cycle, n splice.Flow) {
-	f := &o.flows[n]
-	var at sim.Cycle
-	switch {
-	case !f.active && f.parser != nil:
-		at = now + o.cycles(mesh.StreamIdleTimeout)
-	case !f.active:
-		at = now + o.cycles(mesh.ConnectionIdleTimeout)
-	default:
-		at = now + o.cycles(mesh.StreamIdleTimeout)
-		for _, t := range [...]sim.Cycle{f.routeEnd, f.tryEnd, f.againAt} {
-			if t != 0 {
-				at = min(at, t)
-			}
-		}
+func (o *Offload) takeHead() *http1.Head {
+	if n := len(o.heads); n > 0 {
+		h := o.heads[n-1]
+		o.heads = o.heads[:n-1]
+		return h
 	}
-	o.engine.SetDeadline(n, at)
+	return new(http1.Head)
 }
 
 // Body follows a body that is in chunks.
 func (o *Offload) Body(n splice.Flow, d splice.Direction, b []byte) (used int, skip uint64, done bool, err error) {
-	body := &o.flows[n].bodies[d]
-	used, done, err = body.Advance(b)
-	if err == nil && !done {
-		skip = body.Ahead()
-		body.Skip(skip)
+	f := &o.flows[n]
+	used, size, done, err := advance(&f.bodies[d], b)
+	f.sizes[d] += uint64(size)
+	f.scanned[d] += uint32(used)
+	if err != nil {
+		f.faulty = d
+		return used, 0, false, err
 	}
-	return used, skip, done, err
+	if !done {
+		skip = f.bodies[d].Ahead()
+		f.bodies[d].Skip(skip)
+		f.sizes[d] += skip
+		f.scanned[d] += uint32(skip)
+	}
+	return used, skip, done, nil
+}
+
+// advance moves over b, the next bytes of body, as far as it goes; size bytes of
+// that are data.
+func advance(body *http1.Body, b []byte) (n, size int, done bool, err error) {
+	for n < len(b) {
+		m, data, err := body.Next(b[n:])
+		if data {
+			size += m
+		}
+		if n += m; err != nil || m == 0 {
+			return n, size, body.Done(), err
+		}
+	}
+	return n, size, body.Done(), nil
+}
+
+// Received says that the request has come as a whole.
+func (o *Offload) Received(now sim.Cycle, n splice.Flow) {
+	o.now = now
+	if f := &o.flows[n]; f.active && !f.complete {
+		o.completed(f)
+		o.touch(n)
+	}
+}
+
+func (o *Offload) completed(f *flow) {
+	f.complete, f.doneAt = true, o.now
+	o.reach(f, mesh.RequestEnds)
+	if f.n > 0 && f.last().ep >= 0 {
+		o.reach(f, mesh.UpstreamEnds)
+		o.limitTry(f)
+	}
+}
+
+// Answered says that the response has come as a whole.
+func (o *Offload) Answered(now sim.Cycle, n splice.Flow) {
+	o.now = now
+	if f := &o.flows[n]; f.active {
+		f.answered = true
+		o.reach(f, mesh.ResponseEnds)
+		o.reach(f, mesh.DownstreamEnds)
+	}
 }
 
 // Completed ends a request whose response the client has.
 func (o *Offload) Completed(now sim.Cycle, n splice.Flow) {
+	o.now = now
 	f := &o.flows[n]
 	if f.active {
-		o.end(f)
+		o.end(n, f)
 	}
-	o.deadline(now, n)
+	o.touch(n)
 }
 
 // end ends the request of f.
-func (o *Offload) end(f *flow) {
+func (o *Offload) end(n splice.Flow, f *flow) {
+	o.measure(n, f)
 	f.active = false
-	f.l.c.RqActive--
-	o.leaveEndpoint(f)
-	f.tries = mesh.Tries{}
+	if cl := f.last().cl; cl != nil {
+		f.tries.End(cl)
+	}
+	o.release(f)
+	for i := f.n - 1; i >= 0; i-- {
+		o.endLeg(f, i)
+	}
 }
 
-// leaveEndpoint takes the request off its endpoint.
-func (o *Offload) leaveEndpoint(f *flow) {
-	if f.ep < 0 {
-		return
-	}
-	e := &o.ends[f.ep]
-	e.host.Carry(-1)
-	e.cl.requests--
-	e.cl.c.RqActive--
-	f.ep = -1
-}
-
-// Aborted ends a request before its response was complete.
-func (o *Offload) Aborted(now sim.Cycle, n splice.Flow, why splice.Failure) {
-	f := &o.flows[n]
-	if !f.active {
-		return
-	}
-	c := &f.l.c
-	switch why {
-	case splice.ClientReset, splice.ClientClosed:
-		c.RqRxReset++
-		c.CxDestroyRemoteActiveRq++
-	default:
-		c.RqTxReset++
-	}
-	c.CxDestroyActiveRq++
-	o.end(f)
+// endLeg ends leg i of the request of f.
+func (o *Offload) endLeg(f *flow, i int) {
+	leg := &f.legs[i]
+	leg.l.c.RqActive--
+	o.leaveEndpoint(leg)
+	o.log(f, leg)
 }

@@ -41,11 +41,7 @@ func (o *Offload) learn(ip [16]byte, mac wire.MAC, port datapath.Port) {
 		if e.known && e.next == n {
 			continue
 		}
-		if !e.known {
-			o.neighbours.open--
-		}
-		e.known, e.next = true, n
-		o.engine.SetNeighbour(o.now, splice.Endpoint(i), n)
+		o.place(splice.Endpoint(i), n)
 	}
 }
 

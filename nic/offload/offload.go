@@ -1,18 +1,18 @@
 package offload
 
 import (
+	"cmp"
 	"encoding/binary"
-	"fmt"
 	"math/rand/v2"
 	"net/netip"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/meshnic/meshnic/datapath"
 	"github.com/meshnic/meshnic/datapath/sim"
 	"github.com/meshnic/meshnic/datapath/tcp/splice"
 	"github.com/meshnic/meshnic/datapath/wire"
+	"github.com/meshnic/meshnic/proxy/accesslog"
 	"github.com/meshnic/meshnic/proxy/http1"
 	"github.com/meshnic/meshnic/proxy/mesh"
 )
@@ -26,35 +26,54 @@ type Config struct {
 	Clock sim.Clock
 	Epoch time.Time // what the time of day was in cycle 0
 	Seed  uint64
+
+	Hostname       string        // for %HOSTNAME%
+	LogFlush       time.Duration // how long a line of an access log may wait for its file; 0 means Envoy's default, 10 s
+	StreamIdle     time.Duration // without a byte of a request's or its response's; 0 means Envoy's default, 5 min
+	ConnectionIdle time.Duration // without a request; 0 means Envoy's default, 1 h
+	DrainTime      time.Duration // in which connections that are to go are asked to; 0 means Envoy's default, 10 min
 }
 
 // Offload is a datapath.Stage behind the parser. It takes the segments and the ARP
 // packets that are for the listeners' addresses, and lets everything else pass.
 type Offload struct {
-	cfg    Config
-	engine *splice.Engine
-	table  *mesh.Table
+	cfg        Config
+	engine     *splice.Engine
+	idle, keep sim.Cycle // Config's StreamIdle and ConnectionIdle
 
 	listeners []*listener
+	retired   []*listener // that a reload has taken away, with connections
 	byAddr    map[splice.Addr]*listener
 	owned     map[[16]byte]bool // addresses that we answer for
 	clusters  []*cluster
-	ends      []end // by splice.Endpoint
+	replaced  []*cluster // by a reload, with requests
+	ends      []end      // by splice.Endpoint
 
-	flows  []flow
-	heads  []*http1.Head // spare
-	head   *http1.Head   // of the message being parsed
-	again  *http1.Head   // of one that was written here
-	out    []byte        // the head being written
-	back   []byte        // the same, of the listener before
-	direct mesh.Reply
-	ids    *mesh.RequestIDs
-	draw   func() uint64
-	date   []byte
-	dated  int64 // the second that date is of, since 1970
+	flows    []flow
+	accepted uint64
+	heads    []*http1.Head // spare
+	head     *http1.Head   // of the message being parsed
+	again    *http1.Head   // of one that was written here
+	helds    []*held       // spare
+	letGo    *held         // goes on, and may be held again
+	entries  []*mesh.Entry // spare
+	out      []byte        // the head being written
+	back     []byte        // the same, of the listener before
+	scratch  []byte
+	rest     []byte     // of the request, what came behind its head
+	said     mesh.Reply // the answer being given
+	ids      *mesh.RequestIDs
+	draw     func() uint64
+	date     []byte
+	dated    int64 // the second that date is of, since 1970
 
-	drain      []splice.Endpoint // that have failed: their idle connections are to go
-	renewAt    sim.Cycle
+	files     accesslog.Files
+	logs      accesslog.Counters
+	sinks     accesslog.Sinks
+	failing   bool      // responses ask for the close of their connection
+	drainFrom sim.Cycle // the same, more and more of them
+
+	drain      []splice.Endpoint // whose idle connections are to go
 	neighbours neighbours
 	frames     []splice.Frame // ARP
 	now        sim.Cycle
@@ -63,58 +82,40 @@ type Offload struct {
 // MAC is the hardware address of the NIC's own interfaces: locally administered.
 var MAC = wire.MAC{0x02, 0x6e, 0x69, 0x63, 0x00, 0x01}
 
-// New makes an Offload of what cfg describes.
+// New makes an Offload of what cfg describes. It opens the access logs' files, which
+// Close gives back.
 func New(cfg Config) (*Offload, error) {
-	table, err := mesh.Compile(cfg.Mesh)
-	if err != nil {
-		return nil, err
-	}
+	cfg.LogFlush = cmp.Or(cfg.LogFlush, 10*time.Second)
+	cfg.StreamIdle = cmp.Or(cfg.StreamIdle, mesh.StreamIdleTimeout)
+	cfg.ConnectionIdle = cmp.Or(cfg.ConnectionIdle, mesh.ConnectionIdleTimeout)
+	cfg.DrainTime = cmp.Or(cfg.DrainTime, mesh.DrainTime)
 	o := &Offload{
-		cfg: cfg, table: table, byAddr: map[splice.Addr]*listener{}, owned: map[[16]byte]bool{},
-		flows: make([]flow, cfg.Conns), head: new(http1.Head), out: make([]byte, 0, 4<<10), back: make([]byte, 0, 4<<10),
+		cfg: cfg, flows: make([]flow, cfg.Conns), head: new(http1.Head), out: make([]byte, 0, 4<<10), back: make([]byte, 0, 4<<10),
 	}
+	o.idle, o.keep = o.cycles(cfg.StreamIdle), o.cycles(cfg.ConnectionIdle)
 	var key [32]byte
 	binary.LittleEndian.PutUint64(key[:], cfg.Seed)
 	o.ids = mesh.NewRequestIDs(key)
 	o.draw = rand.NewPCG(cfg.Seed, 1).Uint64
-	o.engine, err = splice.New(splice.Config{Conns: cfg.Conns, Clock: cfg.Clock, Seed: cfg.Seed, MTU: cfg.MTU}, o)
+	var err error
+	if o.engine, err = splice.New(splice.Config{Conns: cfg.Conns, Clock: cfg.Clock, Seed: cfg.Seed, MTU: cfg.MTU}, o); err != nil {
+		return nil, err
+	}
+	p, err := o.prepare(cfg.Mesh)
 	if err != nil {
 		return nil, err
 	}
-	if err := o.listen(); err != nil {
-		return nil, err
-	}
-	o.upstreams()
+	o.adopt(p)
 	return o, nil
 }
 
-// listen takes the listeners' addresses.
-func (o *Offload) listen() error {
-	for i := range o.table.Listeners {
-		t := &o.table.Listeners[i]
-		a := addrOf(t.Address)
-		if o.byAddr[a] != nil {
-			return fmt.Errorf("offload: listener %s: several filter chains for %v are not carried on the NIC", t.Name, t.Address)
-		}
-		if t.TLS != nil || t.TCP != nil {
-			return fmt.Errorf("offload: listener %s: TLS and TCP proxies are not carried on the NIC", t.Name)
-		}
-		l := &listener{t: t, name: t.Address.String()}
-		o.listeners = append(o.listeners, l)
-		o.byAddr[a] = l
-		o.owned[a.IP] = true
+// Close closes the access logs' files. Nothing may use o any more.
+func (o *Offload) Close() {
+	o.sinks.HandOver()
+	o.files.Close(nil)
+	for _, f := range o.files {
+		f.Wait()
 	}
-	if len(o.listeners) == 0 {
-		return fmt.Errorf("offload: no listener: there is no address to answer for")
-	}
-	return nil
-}
-
-// listener is a listener with its counters.
-type listener struct {
-	t    *mesh.CompiledListener
-	name string
-	c    mesh.ListenerCounters
 }
 
 // Name is the stage's name.
@@ -136,6 +137,7 @@ func (o *Offload) Advance(now sim.Cycle) {
 	o.engine.Advance(now)
 	o.sweep(now)
 	o.resolve()
+	o.sinks.HandOver()
 }
 
 // Next is when Advance has something to do.
@@ -169,39 +171,16 @@ func (o *Offload) cycles(d time.Duration) sim.Cycle {
 	return sim.Cycle(uint64(d) / 1000 * (o.cfg.Clock.Hz / 1000) / 1000)
 }
 
-// wall is the time of day now, in ns since 1970.
-func (o *Offload) wall() int64 {
-	return o.cfg.Epoch.UnixNano() + int64(o.cfg.Clock.Duration(o.now))
+// wallAt is what the time of day is at a cycle, in ns since 1970.
+func (o *Offload) wallAt(c sim.Cycle) int64 {
+	return o.cfg.Epoch.UnixNano() + int64(o.cfg.Clock.Duration(c))
 }
 
 // today is the value of a Date field.
 func (o *Offload) today() []byte {
-	if s := o.wall() / int64(time.Second); s != o.dated || len(o.date) == 0 {
+	if s := o.wallAt(o.now) / int64(time.Second); s != o.dated || len(o.date) == 0 {
 		o.dated = s
 		o.date = mesh.AppendDate(o.date[:0], s)
 	}
 	return o.date
-}
-
-// Counters are those of the splice and, under Envoy's stat names, of the proxy.
-func (o *Offload) Counters() map[string]uint64 {
-	all := map[string]uint64{"splice.conns": uint64(o.engine.Conns()), "splice.held": uint64(o.engine.Held())}
-	c := o.engine.Counters()
-	c.Each(func(name string, v uint64) { all["splice."+name] = v })
-	for _, s := range o.Stats() { // listeners may share a prefix
-		all[s.Name] += s.Value
-	}
-	return all
-}
-
-// Stats lists the counters of listeners and clusters, as the sidecar does.
-func (o *Offload) Stats() (out []mesh.Stat) {
-	for _, l := range o.listeners {
-		out = l.c.Stats(out, l.t, strings.ReplaceAll(l.name, ":", "_"))
-	}
-	for _, cl := range o.clusters {
-		out = cl.c.Stats(out, cl.t.Name)
-		out = cl.health.Stats(out)
-	}
-	return out
 }

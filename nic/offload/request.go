@@ -13,196 +13,217 @@ var continued = []byte("HTTP/1.1 100 Continue\r\n\r\n")
 func (o *Offload) Request(now sim.Cycle, n splice.Flow, b []byte) splice.Decision {
 	o.now = now
 	f := &o.flows[n]
+	if f.held != nil {
+		d := o.more(n, f, b[f.held.size+f.held.scanned:])
+		o.touch(n)
+		return d
+	}
 	h := f.parser
 	if h == nil {
 		h = o.head
 		h.Reset(false)
+		f.headAt = now
 	}
 	size, err := h.Parse(b)
-	switch {
-	case err != nil:
-		o.giveBack(f)
-		o.begin(f, now)
-		f.l.c.CxProtocolError++
-		r := mesh.ReplyMalformed(err)
-		f.complete = false
-		return o.reply(f, &r, len(b))
-	case size == 0:
+	if !f.spoke {
+		f.spoke = true
+		f.l.c.CxHTTP1Total++
+	}
+	if err == nil && size == 0 {
 		if f.parser == nil {
 			o.lend(f)
-			o.deadline(now, n)
+			o.touch(n)
 		}
 		return splice.Decision{}
 	}
 	o.giveBack(f)
-	o.begin(f, now)
-	d := o.route(f, h, size)
-	o.deadline(now, n)
+	o.begin(f)
+	var d splice.Decision
+	if err != nil {
+		f.heads[splice.Request] = len(b)
+		d = o.malformed(f, err, h)
+	} else {
+		f.heads[splice.Request] = size
+		o.rest = b[size:]
+		d = o.request(n, f, h)
+	}
+	o.touch(n)
 	return d
 }
 
 // begin begins a request.
-func (o *Offload) begin(f *flow, now sim.Cycle) {
-	f.l.c.RqTotal++
-	f.l.c.RqActive++
-	f.active, f.responded, f.interim = true, false, false
-	f.n, f.ep = 0, -1
-	f.headAt, f.routeEnd, f.tryEnd, f.againAt = now, 0, 0, 0
+func (o *Offload) begin(f *flow) {
+	if l := o.byAddr[f.local]; l != nil { // a reload may have put another in its place
+		f.l = l
+	}
+	f.active = true
+	f.isHead, f.expect, f.close, f.complete, f.sent, f.responded, f.answered, f.interim = false, false, false, false, false, false, false, false
+	f.cause, f.bodies, f.sizes, f.scanned, f.heads = nil, [2]http1.Body{}, [2]uint64{}, [2]uint32{}, [2]int{}
+	f.doneAt, f.tryEnd, f.againAt = 0, 0, 0
+	f.n = 0
+	o.start(f, f.l)
 }
 
-// route takes the request with head h, of size bytes, through the listeners up to an endpoint.
-func (o *Offload) route(f *flow, h *http1.Head, size int) splice.Decision {
+// start begins the part that l has in f's request.
+func (o *Offload) start(f *flow, l *listener) {
+	f.legs[f.n] = leg{l: l, ep: -1}
+	f.n++
+	l.c.RqTotal++
+	l.c.RqActive++
+	o.observe(f, f.last())
+}
+
+// malformed answers a request that cannot be read; h is its head, if that is where
+// it is wrong. The connection closes: where the next request would begin is
+// anybody's guess.
+func (o *Offload) malformed(f *flow, err error, h *http1.Head) splice.Decision {
+	c := f.l.c
+	switch err {
+	case http1.ErrNoHost, http1.ErrFragment: // to Envoy these two are well-formed, but not wanted
+		if err == http1.ErrFragment {
+			c.RqFailedPath++
+		}
+		if e := f.last().entry; e != nil {
+			e.KeepLine(h)
+		}
+		o.completed(f)
+	default:
+		c.CxProtocolError++
+		f.complete = false
+	}
+	f.close = true
+	r := mesh.ReplyMalformed(err)
+	return o.reply(f, &r, f.heads[splice.Request])
+}
+
+// request begins the request with head h.
+func (o *Offload) request(n splice.Flow, f *flow, h *http1.Head) splice.Decision {
 	f.isHead = h.Method == http1.MethodHead
 	f.close = h.Close
 	f.bodies[splice.Request] = h.Body(false)
-	f.complete = f.bodies[splice.Request].Done()
-	d := splice.Decision{Do: splice.Send, Head: size}
-	if h.Expect {
-		d.Interim = continued
+	if f.bodies[splice.Request].Done() {
+		o.completed(f)
+	}
+	if f.expect = h.Expect; f.expect {
 		f.l.c.Count(100)
 	}
-	l := f.l
-	for f.n < maxLegs {
-		r, to := o.through(f, l, h)
+	return o.onward(n, f, h, 0)
+}
+
+// onward takes the request with head h through the listeners up to an endpoint,
+// beginning at one of the last listener's filters.
+func (o *Offload) onward(n splice.Flow, f *flow, h *http1.Head, filter int) splice.Decision {
+	size := f.heads[splice.Request]
+	for {
+		leg := f.last()
+		r := o.through(f, leg, h, filter)
+		filter = 0
+		if f.held != nil {
+			return o.more(n, f, o.rest)
+		}
 		if r != nil {
 			return o.reply(f, r, size)
 		}
-		leg := f.last()
+		f.hashed = false
+		if leg.cl.t.Hashes() {
+			leg.client.Remote, leg.client.Local = addrPort(f.client), leg.l.t.Address
+			f.hash, f.hashed = leg.route.Hash(h, &leg.client)
+		}
+		f.tries.Begin(leg.route.Retry)
 		o.out, o.back = o.back, o.out
-		o.out = mesh.AppendRequest(o.out[:0], h, leg.route, o.ids, nil)
-		if l = o.ends[to].front; l == nil {
-			break
+		o.out = mesh.AppendRequest(o.out[:0], h, leg.route, o.ids, leg.entry)
+		if leg.entry != nil {
+			leg.entry.Keep(o.out)
+		}
+		if r := o.choose(f, leg); r != nil {
+			return o.reply(f, r, size)
+		}
+		l := o.ends[f.chosen].front
+		switch {
+		case l == nil:
+			return o.first(n, f)
+		case f.n == maxLegs: // proxies that point at each other
+			leg.cl.c.Count(mesh.ReplyNoHealthy.Status)
+			return o.reply(f, &mesh.ReplyNoHealthy, size)
 		}
 		// The endpoint has a proxy of its own here: its turn.
-		h = o.second()
+		if r := o.pass(f, leg); r != nil {
+			return o.reply(f, r, size)
+		}
+		h = o.second(false)
 		if k, err := h.Parse(o.out); err != nil || k != len(o.out) {
 			panic("offload: a request that was written cannot be read")
 		}
-		leg.cl.c.RqTotal++
-		l.c.RqTotal++
+		o.start(f, l)
+		if f.complete {
+			o.reach(f, mesh.RequestEnds)
+		}
 	}
-	if l != nil { // proxies that point at each other
-		return o.reply(f, &mesh.ReplyNoHealthy, size)
-	}
-	leg := f.last()
-	f.tries.Begin(leg.route.Retry)
-	if r := o.toEndpoint(f); r != nil {
-		return o.reply(f, r, size)
-	}
-	if leg.route.Timeout > 0 {
-		f.routeEnd = o.now + o.cycles(leg.route.Timeout)
-	}
-	d.To, d.Out, d.Keep = f.ep, o.out, f.tries.Kept()
-	switch body := &f.bodies[splice.Request]; {
-	case body.Chunked():
-		d.Framing = splice.Scanned
-	default:
-		d.Body, _ = body.Left()
-	}
-	return d
 }
 
 // second is a parser for heads that were written here.
-func (o *Offload) second() *http1.Head {
+func (o *Offload) second(response bool) *http1.Head {
 	if o.again == nil {
 		o.again = new(http1.Head)
 	}
-	o.again.Reset(false)
+	o.again.Reset(response)
 	return o.again
 }
 
-// through takes the request through listener l, and returns the endpoint, or what
-// to answer.
-func (o *Offload) through(f *flow, l *listener, h *http1.Head) (*mesh.Reply, splice.Endpoint) {
-	c := &l.c
-	switch {
-	case h.ConnUpgrade && h.HasUpgrade:
-		c.RqWS++
-		f.complete = false
-		return &mesh.ReplyForbidden, 0
-	case h.Asterisk:
-		c.RqNonRelativePath++
-		return &mesh.ReplyNotRelative, 0
+// through takes the request with head h through a listener, from one of its filters
+// on, up to its cluster; or it returns what to answer, or the request is held.
+func (o *Offload) through(f *flow, leg *leg, h *http1.Head, filter int) *mesh.Reply {
+	c := leg.l.c
+	if filter == 0 {
+		switch {
+		case h.ConnUpgrade && h.HasUpgrade:
+			c.RqWS++
+			f.complete = false
+			if o.note(leg, h); leg.entry != nil {
+				if leg.route = leg.l.t.Route(h); leg.route != nil { // not what it is refused by, but what it is logged with
+					leg.entry.Cluster = o.destination(leg).t.Name
+				}
+			}
+			return &mesh.ReplyForbidden
+		case h.Asterisk: // does not get as far as the router
+			c.RqNonRelativePath++
+			o.note(leg, h)
+			return &mesh.ReplyNotRelative
+		}
+		leg.route = leg.l.t.Route(h)
 	}
-	route := l.t.Route(h)
+	if leg.l.t.Filters != nil {
+		if r := o.filter(f, leg, h, filter); r != nil || f.held != nil {
+			return r
+		}
+	}
 	c.RouterTotal++
-	f.legs[f.n] = leg{l: l, route: route}
-	f.n++
-	if route == nil {
+	if leg.route == nil {
 		c.NoRoute++
 		if h.Method == http1.MethodConnect {
 			f.complete = false
 		}
-		return &mesh.ReplyNotFound, 0
+		o.note(leg, h)
+		return &mesh.ReplyNotFound
 	}
-	if r, ok := route.Direct(h, false); ok {
+	if r, ok := leg.route.Direct(h, false); ok {
 		c.RqDirect++
-		o.direct = r // not r itself, which then would be in the heap for every request
-		return &o.direct, 0
+		o.noteBy(leg, h, leg.route.Answered())
+		o.said = r
+		return &o.said
 	}
-	cl := o.clusters[route.Cluster(o.draw)]
-	f.last().cl = cl
-	f.hashed = false
-	if client := &f.last().client; cl.t.Hashes() {
-		client.Remote, client.Local = addrPort(f.client), l.t.Address
-		f.hash, f.hashed = route.Hash(h, client)
+	leg.cl = o.destination(leg)
+	if e := leg.entry; e != nil {
+		e.Route, e.Cluster = leg.route, leg.cl.t.Name
 	}
-	to := o.balance(f, cl)
-	if to == nil {
-		cl.c.CxNoneHealthy++
-		cl.c.Count(mesh.ReplyNoHealthy.Status)
-		return &mesh.ReplyNoHealthy, 0
-	}
-	f.chosen = cl.ends[to]
-	return nil, f.chosen
-}
-
-// balance chooses an endpoint of cl for the present try.
-func (o *Offload) balance(f *flow, cl *cluster) *mesh.Host {
-	cl.balancer.Use(cl.health.View())
-	return cl.balancer.NextAgain(&f.tries, f.hash, f.hashed, &cl.c)
-}
-
-// toEndpoint has the request count as under way to the endpoint that was chosen,
-// or returns what to answer because that has enough of them.
-func (o *Offload) toEndpoint(f *flow) *mesh.Reply {
-	e := &o.ends[f.chosen]
-	cl := e.cl
-	f.tries.Tried(e.host)
-	if cl.requests >= int64(cl.t.Breakers.MaxRequests) {
-		cl.c.RqPendingOverflow++
-		return &mesh.ReplyOverflow
-	}
-	f.ep = f.chosen
-	cl.requests++
-	e.host.Carry(1)
-	cl.c.RqTotal++
-	cl.c.RqActive++
-	f.tries.Sent()
 	return nil
 }
 
-// reply answers by r a request of which size bytes are its head.
-func (o *Offload) reply(f *flow, r *mesh.Reply, size int) splice.Decision {
-	o.leaveEndpoint(f)
-	o.giveBack(f) // it may have been in a response's head
-	c := &f.l.c
-	if !f.complete {
-		f.close = true
-		c.RqResponseBeforeComplete++
-		c.RqRxReset++
+// destination is the cluster that the leg's route sends requests to. It is chosen
+// once.
+func (o *Offload) destination(leg *leg) *cluster {
+	if leg.dest == nil {
+		leg.dest = leg.l.clusters[leg.route.Cluster(o.draw)]
 	}
-	for i := f.n - 1; i >= 0; i-- {
-		f.legs[i].l.c.Count(r.Status)
-	}
-	if f.n == 0 {
-		c.Count(r.Status)
-	}
-	f.responded = true
-	var route *mesh.RouteEntry
-	if f.n > 0 {
-		route = f.legs[0].route
-	}
-	o.out = mesh.AppendReply(o.out[:0], r, route, nil, o.today(), f.isHead, f.close)
-	return splice.Decision{Do: splice.Reply, Head: size, Out: o.out, Close: f.close}
+	return leg.dest
 }

@@ -1,6 +1,7 @@
 package offload
 
 import (
+	"bytes"
 	"time"
 
 	"github.com/meshnic/meshnic/datapath/sim"
@@ -8,54 +9,76 @@ import (
 	"github.com/meshnic/meshnic/proxy/mesh"
 )
 
-// cluster is a cluster with all that changes.
+// cluster is a cluster with all that changes. It outlives a reload that does not
+// change it.
 type cluster struct {
 	t        *mesh.CompiledCluster
-	c        mesh.ClusterCounters
+	from     *mesh.Cluster // what t was made of
+	c        *mesh.ClusterCounters
 	health   *mesh.Health
 	balancer *mesh.Balancer
 	ends     map[*mesh.Host]splice.Endpoint
+	retired  bool // a reload has replaced it: connections close after their request
 
 	sweepAt sim.Cycle // of the outlier detection
+	renewAt sim.Cycle // of the view of what is healthy, 0 if nothing is new
 
 	connections, requests, pending, retries int64
+	pools                                   int64 // endpoints with connections
 }
 
 // end is an endpoint: one place of one cluster.
 type end struct {
-	cl    *cluster
-	host  *mesh.Host
-	addr  splice.Addr
-	from  [16]byte  // what connections to it come from
-	front *listener // of that address, if there is one
-	known bool      // next is
-	next  splice.Neighbour
+	cl      *cluster
+	host    *mesh.Host
+	addr    splice.Addr
+	from    [16]byte  // what connections to it come from
+	front   *listener // of that address, if there is one
+	known   bool      // next is
+	next    splice.Neighbour
+	conns   int           // connections
+	drained int           // how often: a connection from before closes after its request
+	line    []splice.Flow // requests that wait for one; first in line first
+	hs      mesh.HostCounters
 }
 
-// upstreams numbers the endpoints of all clusters. Connections to them come from
-// the first listener's address of the same family.
-func (o *Offload) upstreams() {
-	for i := range o.table.Clusters {
-		t := &o.table.Clusters[i]
-		cl := &cluster{t: t, health: mesh.NewHealth(t), ends: map[*mesh.Host]splice.Endpoint{}}
-		cl.balancer = mesh.NewBalancer(cl.health.View(), o.cfg.Seed)
-		o.clusters = append(o.clusters, cl)
-		for _, h := range cl.health.Hosts() {
-			a := h.Addr
-			e := end{cl: cl, host: h, addr: addrOf(a)}
-			cl.ends[h] = splice.Endpoint(len(o.ends))
-			for _, l := range o.listeners {
-				if l.t.Address.Addr().Is4() == a.Addr().Is4() {
-					e.from = l.t.Address.Addr().As16()
-					break
-				}
+// newCluster makes t's, which was made of from, and numbers its endpoints.
+// Connections to them come from the first listener's address of the same family.
+func (o *Offload) newCluster(t *mesh.CompiledCluster, from *mesh.Cluster, table *mesh.Table) *cluster {
+	cl := &cluster{t: t, from: from, c: new(mesh.ClusterCounters), health: mesh.NewHealth(t), ends: map[*mesh.Host]splice.Endpoint{}}
+	cl.balancer = mesh.NewBalancer(cl.health.View(), o.cfg.Seed)
+	for _, h := range cl.health.Hosts() {
+		e := end{cl: cl, host: h, addr: addrOf(h.Addr)}
+		ep := splice.Endpoint(len(o.ends))
+		cl.ends[h] = ep
+		for i := range table.Listeners {
+			if a := table.Listeners[i].Address.Addr(); a.Is4() == h.Addr.Addr().Is4() {
+				e.from = a.As16()
+				break
 			}
-			e.front = o.byAddr[e.addr]
-			o.engine.SetEndpoint(splice.Endpoint(len(o.ends)), e.addr, e.from)
-			o.ends = append(o.ends, e)
-			o.neighbours.open++
+		}
+		o.engine.SetEndpoint(ep, e.addr, e.from)
+		o.engine.SetConnectTimeout(ep, o.cycles(t.ConnectTimeout))
+		o.ends = append(o.ends, e)
+		o.neighbours.open++
+		for i := range o.ends[:ep] { // it is known where its host is
+			if was := &o.ends[i]; was.known && was.addr.IP == e.addr.IP {
+				o.place(ep, was.next)
+				break
+			}
 		}
 	}
+	return cl
+}
+
+// place notes where the host of ep is.
+func (o *Offload) place(ep splice.Endpoint, n splice.Neighbour) {
+	e := &o.ends[ep]
+	if !e.known {
+		o.neighbours.open--
+	}
+	e.known, e.next = true, n
+	o.engine.SetNeighbour(o.now, ep, n)
 }
 
 // TakeRetry and EndRetry make it a mesh.Places.
@@ -76,32 +99,55 @@ func (c *cluster) EndRetry() { c.retries-- }
 
 // Upstream counts what becomes of connections to endpoints.
 func (o *Offload) Upstream(now sim.Cycle, ep splice.Endpoint, what splice.ConnEvent) {
-	c := &o.ends[ep].cl.c
-	cl := o.ends[ep].cl
+	o.now = now
+	e := &o.ends[ep]
+	cl, c := e.cl, e.cl.c
 	switch what {
 	case splice.Dialed:
 		c.CxTotal++
 		c.CxActive++
 		cl.connections++
+		if e.conns++; e.conns == 1 {
+			cl.pools++
+		}
+		e.hs.CxTotal++
+		e.hs.CxActive++
 	case splice.Gone:
 		c.CxActive--
 		c.CxDestroy++
 		cl.connections--
+		if e.conns--; e.conns == 0 {
+			cl.pools--
+		}
+		e.hs.CxActive--
 	case splice.GoneIdle:
 		c.CxDestroyRemote++
+	case splice.Idle:
+		if cl.retired {
+			o.drain = append(o.drain, ep)
+		}
+	}
+	if len(e.line) > 0 && (what == splice.Idle || what == splice.Gone) {
+		o.wake(ep)
+	}
+}
+
+// Unasked counts what a server said unasked.
+func (o *Offload) Unasked(_ sim.Cycle, ep splice.Endpoint, b []byte) {
+	if !bytes.HasPrefix(b, []byte("HTTP/1.1 408 ")) { // how some servers take their leave
+		o.ends[ep].cl.c.CxProtocolError++
 	}
 }
 
 // changed acts on a change of health: nothing is sent any more to endpoints that failed.
 func (o *Offload) changed(cl *cluster, ch mesh.Change) {
 	for _, h := range ch.Failed {
-		o.drain = append(o.drain, cl.ends[h])
+		ep := cl.ends[h]
+		o.ends[ep].drained++
+		o.drain = append(o.drain, ep)
 	}
 	if ch.Due > 0 {
-		at := o.now + o.cycles(ch.Due)
-		if o.renewAt == 0 || at < o.renewAt {
-			o.renewAt = at
-		}
+		cl.renewAt = o.cycles(ch.Due)
 	}
 }
 
@@ -111,13 +157,11 @@ func (o *Offload) sweep(now sim.Cycle) {
 		o.engine.DropIdle(ep)
 	}
 	o.drain = o.drain[:0]
-	if o.renewAt != 0 && now >= o.renewAt {
-		o.renewAt = 0
-		for _, cl := range o.clusters {
+	for _, cl := range o.clusters {
+		if cl.renewAt != 0 && now >= cl.renewAt {
+			cl.renewAt = 0
 			cl.health.Renew(o.elapsed(now))
 		}
-	}
-	for _, cl := range o.clusters {
 		every := cl.health.Interval()
 		if every <= 0 {
 			continue

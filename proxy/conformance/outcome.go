@@ -27,6 +27,9 @@ func (w *World) Play(addr func(i int) string) [][]string {
 			seen[i] = w.cases[i].play(w.net, addr(i), w.ports[i])
 			for j := range seen[i] {
 				seen[i][j] = strings.ReplaceAll(seen[i][j], prefix(i)+"_", "")
+				if w.net.Hosts != nil {
+					seen[i][j] = w.net.Hosts.ReplaceAllString(seen[i][j], "127.0.0.1")
+				}
 			}
 			<-slots
 		})
@@ -41,13 +44,13 @@ func Settled(t testing.TB, read func() map[string]uint64) map[string]uint64 {
 		stats, busy := read(), ""
 		for name, v := range stats {
 			if v != 0 && (strings.HasSuffix(name, ".downstream_cx_active") && strings.HasPrefix(name, "http.c") || strings.HasSuffix(name, ".upstream_rq_active")) {
-				busy = name
+				busy += name + " "
 			}
 		}
 		if busy == "" {
 			return stats
 		}
-		require.True(t, time.Now().Before(end), "%s does not get to 0", busy)
+		require.True(t, time.Now().Before(end), "these do not get to 0: %s", busy)
 	}
 }
 

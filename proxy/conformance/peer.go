@@ -23,6 +23,18 @@ type peer struct {
 	n       int
 	cluster string
 	watched atomic.Bool // by the server, until there is something to read
+	writing chan error  // what becomes of a large write
+}
+
+// large is what may be more than the buffers between two ends hold: it is written
+// while others go on.
+const large = 64 << 10
+
+// written waits for a large write.
+func (p *peer) written() error {
+	err := <-p.writing
+	p.writing = nil
+	return err
 }
 
 // String names an upstream's connection.
@@ -41,6 +53,13 @@ func (p *peer) do(w []string, s *step, response bool) string {
 	} else {
 		p.SetDeadline(end)
 	}
+	if p.writing != nil && w[0] != "reset" && w[0] != "close" && (w[0] != "recv" || response) {
+		if w[0] == "recv" || w[0] == "closed" {
+			defer p.written()
+		} else if err := p.written(); err != nil {
+			return "write failed\n"
+		}
+	}
 	switch w[0] {
 	case "open":
 		return ""
@@ -48,6 +67,14 @@ func (p *peer) do(w []string, s *step, response bool) string {
 		data, err := s.data()
 		if err != nil {
 			return err.Error() + "\n"
+		}
+		if len(data) > large {
+			p.writing = make(chan error, 1)
+			go func() {
+				_, err := p.Write(data)
+				p.writing <- err
+			}()
+			return ""
 		}
 		if _, err := p.Write(data); err != nil {
 			return "write failed\n"
@@ -167,9 +194,10 @@ func Abridge(b []byte) string {
 }
 
 // chunks reads a chunked body. How it is cut is not compared: that depends on
-// how the bytes came in.
+// how the bytes came in. Extensions and trailers are what is left out nowadays.
 func (p *peer) chunks() string {
 	var data bytes.Buffer
+	more := ""
 	fail := func(err error) string {
 		return fmt.Sprintf("chunked %s, then %s\n", Abridge(data.Bytes()), Reason(err))
 	}
@@ -178,19 +206,25 @@ func (p *peer) chunks() string {
 		if err != nil {
 			return fail(err)
 		}
-		n, err := strconv.ParseUint(strings.TrimSuffix(line, "\r\n"), 16, 31)
+		size, ext, extended := strings.Cut(strings.TrimSuffix(line, "\r\n"), ";")
+		if extended {
+			more += fmt.Sprintf(", extension %q", ext)
+		}
+		n, err := strconv.ParseUint(strings.TrimRight(size, " "), 16, 31)
 		if err != nil {
 			return fmt.Sprintf("chunked %s, then bad size %q\n", Abridge(data.Bytes()), line)
 		}
 		if n == 0 {
-			end, err := p.r.ReadString('\n')
-			if err != nil {
-				return fail(err)
+			for {
+				end, err := p.r.ReadString('\n')
+				if err != nil {
+					return fail(err)
+				}
+				if end == "\r\n" {
+					return fmt.Sprintf("chunked %s%s\n", Abridge(data.Bytes()), more)
+				}
+				more += fmt.Sprintf(", trailer %q", strings.TrimSuffix(end, "\r\n"))
 			}
-			if end != "\r\n" {
-				return fmt.Sprintf("chunked %s, then trailer %q\n", Abridge(data.Bytes()), end)
-			}
-			return fmt.Sprintf("chunked %s\n", Abridge(data.Bytes()))
 		}
 		if _, err := io.CopyN(&data, p.r, int64(n)); err != nil {
 			return fail(err)

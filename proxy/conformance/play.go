@@ -11,8 +11,14 @@ import (
 // and returns what each step sees.
 func (c *Case) play(n *Network, addr string, ports []port) []string {
 	up := newServer(ports)
-	defer up.close()
 	clients := map[string]*peer{}
+	defer func() {
+		for _, c := range clients {
+			c.Close()
+		}
+		time.Sleep(50 * time.Millisecond) // clients leave first, also where somebody between is slow
+		up.close()
+	}()
 	seen := make([]string, len(c.steps))
 	for i := range c.steps {
 		s := &c.steps[i]
@@ -36,7 +42,6 @@ func (c *Case) play(n *Network, addr string, ports []port) []string {
 					seen[i] = err.Error() + "\n"
 					return seen
 				}
-				defer conn.Close()
 				clients[w[0]] = newPeer(conn, 0)
 			}
 			seen[i] = clients[w[0]].do(w[1:], s, true)

@@ -226,3 +226,32 @@ func total(codes *[1000]uint64) (n uint64) {
 	}
 	return n
 }
+
+// HostCounters count what happens to one endpoint. The names are those of Envoy's
+// /clusters.
+type HostCounters struct {
+	CxActive, CxConnectFail, CxTotal                                  uint64
+	RqActive, RqError, RqPendingActive, RqSuccess, RqTimeout, RqTotal uint64
+}
+
+// Add adds those of o.
+func (h *HostCounters) Add(o *HostCounters) {
+	h.CxActive += o.CxActive
+	h.CxConnectFail += o.CxConnectFail
+	h.CxTotal += o.CxTotal
+	h.RqActive += o.RqActive
+	h.RqError += o.RqError
+	h.RqPendingActive += o.RqPendingActive
+	h.RqSuccess += o.RqSuccess
+	h.RqTimeout += o.RqTimeout
+	h.RqTotal += o.RqTotal
+}
+
+// Stats lists them in the order of Envoy's text.
+func (h *HostCounters) Stats() [9]Stat {
+	return [9]Stat{
+		{"cx_active", h.CxActive, true}, {"cx_connect_fail", h.CxConnectFail, false}, {"cx_total", h.CxTotal, false},
+		{"rq_active", h.RqActive, true}, {"rq_error", h.RqError, false}, {"rq_pending_active", h.RqPendingActive, true},
+		{"rq_success", h.RqSuccess, false}, {"rq_timeout", h.RqTimeout, false}, {"rq_total", h.RqTotal, false},
+	}
+}

@@ -62,6 +62,20 @@ type App interface {
 	Upstream(now sim.Cycle, ep Endpoint, what ConnEvent)
 }
 
+// Watcher is an App that wants to know how far its exchanges are.
+type Watcher interface {
+	// Joined says that the request's connection to its server is there, and asks
+	// whether the request may have it. If not, Failed comes next. A request that Request
+	// sent to an Endpoint with Idle connections may.
+	Joined(now sim.Cycle, f Flow) bool
+	// Received says that the request's last byte has come.
+	Received(now sim.Cycle, f Flow)
+	// Answered says that the response's last byte has come.
+	Answered(now sim.Cycle, f Flow)
+	// Unasked says that a server of ep said b, behind a response or without a request.
+	Unasked(now sim.Cycle, ep Endpoint, b []byte)
+}
+
 // Action is what a Decision asks for.
 type Action uint8
 
@@ -72,10 +86,12 @@ const (
 	Skip                  // drop Decision.Head bytes of the server's: an interim response
 	Reply                 // answer the client with Decision.Out
 	Raw                   // join the connection to To for good, every byte as it comes
-	Park                  // keep the request until Due sends it again
+	Park                  // keep the request until Due sends it again; of a response: if it has no body, Head says how long it is, and its connection stays
 	Finish                // end the client's connection, between two exchanges
 	Abort                 // reset the client's connection
+	Cut                   // end the client's connection behind what it has of the response
 	Nothing               // of Due: go on
+	Ask                   // of Due: have Request look again at what it said Wait to
 )
 
 // Framing says where the body of a message ends.
@@ -118,6 +134,7 @@ const (
 	ClientClosed // Envoy has half-close off: a client that has shut its side has left
 	BadMessage   // App.Body or Response returned an error
 	Dropped      // by a Decision
+	Denied       // by Watcher.Joined
 )
 
 // ConnEvent is what became of a connection to an endpoint.

@@ -330,6 +330,7 @@ func (e *Engine) clientData(n int32, s *segment) datapath.Verdict {
 			e.pipelined(n, s)
 		}
 	}
+	e.received(n)
 	if fin && !x.raw {
 		e.clientFIN(n, s.end())
 		if x.phase != busy {

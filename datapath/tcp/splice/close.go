@@ -115,15 +115,20 @@ func (e *Engine) clientFIN(n int32, at wire.Seq) {
 	if x.phase != idle {
 		end = x.req.next
 	}
-	end = end.Add(uint32(len(x.gather)))
-	if at.Before(end) && x.req.whole {
+	switch end = end.Add(uint32(len(x.gather))); {
+	case x.phase != idle && !x.req.whole, at == end:
+	case x.phase != idle && at == c.seen && at.Before(x.req.next): // it leaves in the middle of its request
+	case at.Before(end) && x.req.whole:
 		return // of another age
-	}
-	if at != end && (x.phase == idle || x.req.whole) {
+	default:
 		e.ack(c) // something before it is missing
 		return
 	}
 	switch x.phase {
+	case idle:
+		if len(x.gather) > 0 { // part of a request, or one that waits
+			e.app.Aborted(e.now, Flow(n), ClientClosed)
+		}
 	case busy, dialing, parked:
 		e.app.Aborted(e.now, Flow(n), ClientClosed)
 		e.leave(n)
@@ -144,6 +149,8 @@ func (e *Engine) clientGone(n int32, why Failure) {
 	if x := &e.exch[n]; x.phase != idle {
 		e.app.Aborted(e.now, Flow(n), why)
 		e.leave(n)
+	} else if len(x.gather) > 0 {
+		e.app.Aborted(e.now, Flow(n), why)
 	}
 	e.gone(n)
 }

@@ -119,11 +119,13 @@ const (
 // receiver's: in and out are where the message begins in either.
 type message struct {
 	in, out         wire.Seq
-	headIn, headOut uint32   // lengths of the head
+	headIn, headOut uint32   // lengths of the head, and of what of the body went with it
+	bare            uint32   // length of the head that came, alone
 	next            wire.Seq // the sender's: the first byte of framing that was not seen; of a whole one, behind its last byte
 	left            uint64   // bytes of the body behind next that need not be looked at: numbers reach half of 4 GiB
 	counted         bool     // it ends behind them
 	begun           bool     // what becomes of it is known
+	told            bool     // the App knows that all of it has come
 	whole           bool     // its end is known
 	stream          bool     // it ends with the stream
 	fin             bool     // and the end came

@@ -11,6 +11,7 @@ import (
 type Engine struct {
 	cfg   Config
 	app   App
+	watch Watcher // the same, or nil
 	t     table
 	exch  []exchange // by number of the client's connection
 	ends  []endpoint
@@ -34,7 +35,9 @@ type endpoint struct {
 	remote, local Addr // of local the address only
 	next          Neighbour
 	known         bool // next is
+	connect       sim.Cycle
 	idle          int32
+	idles         int32  // how many
 	port          uint16 // last used
 }
 
@@ -52,6 +55,7 @@ func New(cfg Config, app App) (*Engine, error) {
 		wheel: newWheel(), perMS: cfg.Clock.Hz / 1000, secret: mix(cfg.Seed^hashC, hashA),
 		arena: make([]byte, 0, 1<<18), out: make([]Frame, 0, 256),
 	}
+	e.watch, _ = app.(Watcher)
 	return e, nil
 }
 
@@ -76,6 +80,13 @@ func (e *Engine) SetEndpoint(ep Endpoint, a Addr, from [16]byte) {
 	x := &e.ends[ep]
 	x.remote, x.local.IP, x.known = a, from, false
 }
+
+// SetConnectTimeout has connections to ep given up that are not there in time; 0 is
+// Timeouts.Connect.
+func (e *Engine) SetConnectTimeout(ep Endpoint, d sim.Cycle) { e.ends[ep].connect = d }
+
+// Idle is how many connections to ep wait for requests. An App may ask at any time.
+func (e *Engine) Idle(ep Endpoint) int { return int(e.ends[ep].idles) }
 
 // SetNeighbour says where frames for endpoint ep go. Connections that were waiting
 // for it are opened; what they send is in Out.

@@ -11,7 +11,7 @@ func (e *Engine) collect(n int32, s *segment) datapath.Verdict {
 	at := c.rcvNxt.Add(uint32(len(x.gather)))
 	off := s.seq.Distance(at)
 	switch {
-	case len(s.payload) == 0:
+	case len(s.payload) == 0, len(x.gather) > e.cfg.MaxHead+gatherWindow: // more of it comes again
 		return datapath.Consume
 	case off < 0:
 		e.count.Disorder++
@@ -20,6 +20,8 @@ func (e *Engine) collect(n int32, s *segment) datapath.Verdict {
 	case off >= len(s.payload): // it has all come before
 		if s.end().AtOrBefore(c.acked) {
 			e.ack(c)
+		} else { // a sender that has timed out sends nothing else until it is told
+			e.ackGathered(n)
 		}
 		return datapath.Consume
 	case len(x.gather) == 0:
@@ -60,15 +62,13 @@ func (e *Engine) request(n int32, b []byte, s *segment) datapath.Verdict {
 		}
 		// The rest may not come before this is acknowledged: the client's congestion
 		// window can be as small as one segment.
-		e.count.HeadAcked++
-		c.acked = c.acked.Max(c.rcvNxt.Add(uint32(len(x.gather))))
-		e.ack(c)
+		e.ackGathered(n)
 		return datapath.Consume
 	}
 	if d.Do == Raw {
 		d.Head, d.Out, d.Framing = 0, nil, ToTheEnd
 	}
-	x.req = message{in: c.rcvNxt, headIn: uint32(d.Head), headOut: uint32(len(d.Out)), begun: true}
+	x.req = message{in: c.rcvNxt, headIn: uint32(d.Head), bare: uint32(d.Head), headOut: uint32(len(d.Out)), begun: true}
 	x.req.frame(&d)
 	x.resp, x.close, x.keep, x.raw, x.aborted = message{}, false, d.Keep, d.Do == Raw, false
 	if d.Do != Send && d.Do != Raw {
@@ -94,7 +94,7 @@ func (e *Engine) request(n int32, b []byte, s *segment) datapath.Verdict {
 		until = min(until, d.Head+int(uint32(x.req.next-x.req.body())))
 	}
 	u := e.pick(d.To)
-	if u != none && s != nil {
+	if u != none && s != nil && !(d.Keep && until > d.Head) {
 		e.join(n, u)
 		if until < len(b) {
 			x.gather = e.heads.appendTo(x.gather, b[until:])
@@ -120,8 +120,34 @@ func (e *Engine) request(n int32, b []byte, s *segment) datapath.Verdict {
 		return datapath.Consume
 	}
 	e.join(n, u)
+	e.received(n)
 	e.start(n, out)
 	return datapath.Consume
+}
+
+// received tells the App, once, that n's request has come as a whole.
+func (e *Engine) received(n int32) {
+	if x := &e.exch[n]; e.watch != nil && !x.req.told && x.req.whole && e.t.conns[n].seen.AtOrAfter(x.req.next) {
+		x.req.told = true
+		e.watch.Received(e.now, Flow(n))
+	}
+}
+
+// responded is received, of the response.
+func (e *Engine) responded(n int32) {
+	x := &e.exch[n]
+	if e.watch != nil && !x.resp.told && x.resp.whole && x.up != none && e.t.conns[x.up].seen.AtOrAfter(x.resp.next) {
+		x.resp.told = true
+		e.watch.Answered(e.now, Flow(n))
+	}
+}
+
+// ackGathered acknowledges to client n what was gathered of its next request.
+func (e *Engine) ackGathered(n int32) {
+	c := &e.t.conns[n]
+	e.count.HeadAcked++
+	c.acked = c.acked.Max(c.rcvNxt.Add(uint32(len(e.exch[n].gather))))
+	e.ack(c)
 }
 
 // frame takes from d where the body ends, as far as d knows.
@@ -157,6 +183,10 @@ func (e *Engine) join(n, u int32) {
 func (e *Engine) sendRequest(n int32, s *segment, d *Decision, from, until int) datapath.Verdict {
 	c, x := &e.t.conns[n], &e.exch[n]
 	u := &e.t.conns[x.up]
+	if e.watch != nil {
+		e.watch.Joined(e.now, Flow(n))
+	}
+	e.received(n)
 	x.req.out = u.sndNxt
 	x.resp.in = u.rcvNxt
 	e.hold(u, x.up, u.sndNxt, d.Out)
@@ -189,6 +219,15 @@ func (e *Engine) start(n int32, out []byte) {
 func (e *Engine) begin(n int32) {
 	x := &e.exch[n]
 	u := &e.t.conns[x.up]
+	if e.watch != nil && !e.watch.Joined(e.now, Flow(n)) {
+		up := x.up
+		x.kept, u.held, u.deadline = u.held, nil, 0
+		e.part(n)
+		e.ack(u)
+		e.pool(up)
+		e.fail(n, Denied)
+		return
+	}
 	x.phase = busy
 	x.req.out, x.resp.in = u.sndNxt, u.rcvNxt
 	if x.raw {
@@ -346,12 +385,18 @@ func (e *Engine) act(n int32, d *Decision) {
 		e.reset(c)
 		e.app.Aborted(e.now, Flow(n), Dropped)
 		e.gone(n)
+	case Cut:
+		e.cut(n, Dropped)
 	case Park:
 		e.leave(n)
 		x.phase = parked
 	case Finish:
 		if x.phase == idle && c.state == established {
 			e.close(n)
+		}
+	case Ask:
+		if x.phase == idle && c.state == established && len(x.gather) > 0 {
+			e.request(n, x.gather, nil)
 		}
 	case Send, Raw:
 		e.again(n, d)
@@ -389,10 +434,13 @@ func (e *Engine) again(n int32, d *Decision) {
 	e.leave(n)
 	out := x.kept
 	x.kept = nil
-	if !d.Kept {
-		out = e.heads.appendTo(out[:0], d.Out)
+	if !d.Kept { // d.Out may be made of it
+		was := out
+		out = e.heads.appendTo(e.heads.get(len(d.Out)), d.Out)
+		e.heads.put(was)
 		x.req.headOut = uint32(len(d.Out))
 	}
+
 	u := e.pick(d.To)
 	if u == none {
 		u = e.dial(d.To)
@@ -405,6 +453,47 @@ func (e *Engine) again(n int32, d *Decision) {
 	e.join(n, u)
 	x.resp = message{}
 	e.start(n, out)
+}
+
+// Resendable reports whether f's request can be sent again: it was kept, and its
+// sender has not been told that what followed it has arrived. An App may ask at any
+// time.
+func (e *Engine) Resendable(f Flow) bool {
+	c, x := &e.t.conns[f], &e.exch[f]
+	return (x.keep || x.kept != nil) && c.acked.AtOrBefore(x.req.body())
+}
+
+// Local is our end of the connection to the server of f's request. An App may ask in
+// Watcher.Joined.
+func (e *Engine) Local(f Flow) Addr { return e.t.conns[e.exch[f].up].local }
+
+// Kept is the request of f as it was sent, as much of it as came at once. An App may
+// ask between a Failure, or a Response after which it parked, and the next Send.
+func (e *Engine) Kept(f Flow) []byte { return e.exch[f].kept }
+
+// Progress is how much of the bodies of f's exchange has come so far, or of one that
+// is just over, in bytes of the wire modulo 2³². An App may ask at any time.
+func (e *Engine) Progress(f Flow) (request, response uint32) {
+	c, x := &e.t.conns[f], &e.exch[f]
+	request = x.req.came(c.seen)
+	if x.up != none {
+		response = x.resp.came(e.t.conns[x.up].seen)
+	} else if x.resp.whole {
+		response = x.resp.came(x.resp.next)
+	}
+	return request, response
+}
+
+// came is how much of the body has come from a sender that has sent up to seen.
+func (m *message) came(seen wire.Seq) uint32 {
+	body := m.in.Add(m.bare)
+	if !m.begun || seen.Before(body) {
+		return 0
+	}
+	if m.whole && seen.After(m.next) {
+		seen = m.next
+	}
+	return uint32(seen - body)
 }
 
 // leave parts n's exchange from its server's connection, which is of no further

@@ -15,6 +15,7 @@ func (e *Engine) pick(ep Endpoint) int32 {
 	}
 	u := &e.t.conns[n]
 	x.idle, u.link = u.link, none
+	x.idles--
 	u.flags &^= flagIdle
 	u.deadline = 0
 	e.count.Reused++
@@ -27,6 +28,7 @@ func (e *Engine) pool(n int32) {
 	u := &e.t.conns[n]
 	x := &e.ends[u.ep]
 	u.link, x.idle = x.idle, n
+	x.idles++
 	u.flags |= flagIdle
 	u.deadline = e.now + e.cfg.Timeouts.Idle
 	e.arm(n)
@@ -41,6 +43,7 @@ func (e *Engine) unpool(n int32) {
 	}
 	u.flags &^= flagIdle
 	u.deadline = 0
+	e.ends[u.ep].idles--
 	for at := &e.ends[u.ep].idle; *at != none; at = &e.t.conns[*at].link {
 		if *at == n {
 			*at = u.link
@@ -93,6 +96,9 @@ func (e *Engine) syn(n int32) {
 	u := &e.t.conns[n]
 	x := &e.ends[u.ep]
 	end := u.since + e.cfg.Timeouts.Connect
+	if x.connect != 0 {
+		end = u.since + x.connect
+	}
 	if e.now >= end {
 		e.serverGone(n, Unreachable)
 		return
@@ -196,6 +202,7 @@ func (e *Engine) idleServer(n int32, s *segment) {
 	switch {
 	case len(s.payload) > 0 && s.end().After(u.rcvNxt): // nobody asked
 		e.count.ExtraBytes++
+		e.unasked(u, s.payload)
 		e.reset(u)
 		e.gone(n)
 	case s.flags.Has(wire.FIN) && s.end() == u.rcvNxt:
@@ -231,6 +238,7 @@ func (e *Engine) toClient(c int32, s *segment, from, until int, flags wire.TCPFl
 		g.seq = d.sndNxt
 	}
 	e.translate(s, u, d, &x.req, &g.header)
+	e.responded(c)
 	return e.send(s, &g)
 }
 
@@ -268,8 +276,8 @@ func (e *Engine) serverData(c, n int32, s *segment) datapath.Verdict {
 	}
 	if m.whole {
 		if end := s.seq.Distance(m.next); end < until {
-			e.extra(u)
 			until = max(from, end)
+			e.extra(u, s.payload[until:])
 		}
 	}
 	flags := s.flags & (wire.ACK | wire.PSH | wire.URG)
@@ -280,10 +288,17 @@ func (e *Engine) serverData(c, n int32, s *segment) datapath.Verdict {
 }
 
 // extra notes that a server sent more than its response.
-func (e *Engine) extra(u *conn) {
+func (e *Engine) extra(u *conn, b []byte) {
 	if !u.has(flagSpent) {
 		e.count.ExtraBytes++
 		u.flags |= flagSpent
+		e.unasked(u, b)
+	}
+}
+
+func (e *Engine) unasked(u *conn, b []byte) {
+	if e.watch != nil {
+		e.watch.Unasked(e.now, u.ep, b)
 	}
 }
 
@@ -371,11 +386,44 @@ func (e *Engine) respond(c, n int32, s *segment) datapath.Verdict {
 			return e.onlyAck(n, c, s)
 		case Send:
 			return e.sendResponse(c, n, s, &d, b)
+		case Park:
+			if d.Head == len(b) && d.Framing == Length && d.Body == 0 && !d.Bad && !s.flags.Has(wire.FIN) && e.spare(c, d.Head) {
+				return datapath.Consume
+			}
+			fallthrough
 		default:
 			e.act(c, &d)
 			return datapath.Consume
 		}
 	}
+}
+
+// spare parks the exchange of client c, whose response is a head alone, of
+// so many bytes, and has its server's connection wait for another. It reports false if
+// that is not done with the request.
+func (e *Engine) spare(c int32, head int) bool {
+	k, x := &e.t.conns[c], &e.exch[c]
+	n := x.up
+	u := &e.t.conns[n]
+	if !x.req.whole || u.sndUna != u.sndNxt || k.seen.Before(x.req.next) {
+		return false
+	}
+	u.rcvNxt = u.rcvNxt.Add(uint32(head))
+	u.acked = u.rcvNxt
+	e.ack(u)
+	x.kept, u.held = u.held, nil
+	u.deadline = 0
+	e.respRest(x, nil)
+	e.part(c)
+	e.pool(n)
+	x.phase = parked
+	return true
+}
+
+// part takes client c's exchange off its server's connection, which stays.
+func (e *Engine) part(c int32) {
+	x := &e.exch[c]
+	e.t.conns[x.up].peer, e.t.conns[c].peer, x.up = none, none, none
 }
 
 // respRest keeps b, what is left of the bytes of a response.
@@ -399,7 +447,7 @@ func (e *Engine) respRest(x *exchange, b []byte) {
 func (e *Engine) sendResponse(c, n int32, s *segment, d *Decision, b []byte) datapath.Verdict {
 	u, k, x := &e.t.conns[n], &e.t.conns[c], &e.exch[c]
 	m := &x.resp
-	*m = message{in: u.rcvNxt, out: k.sndNxt, headIn: uint32(d.Head), headOut: uint32(len(d.Out)), begun: true}
+	*m = message{in: u.rcvNxt, out: k.sndNxt, headIn: uint32(d.Head), bare: uint32(d.Head), headOut: uint32(len(d.Out)), begun: true}
 	m.frame(d)
 	x.close = d.Close
 	if d.Bad {
@@ -415,7 +463,7 @@ func (e *Engine) sendResponse(c, n int32, s *segment, d *Decision, b []byte) dat
 	}
 	if m.whole {
 		if left := int(uint32(m.next - m.body())); left < len(body) {
-			e.extra(u)
+			e.extra(u, body[left:])
 			body = body[:left]
 		}
 	}
@@ -433,6 +481,7 @@ func (e *Engine) sendResponse(c, n int32, s *segment, d *Decision, b []byte) dat
 	k.sndNxt = k.sndNxt.Max(end)
 	e.endWith(c, &g.header, end)
 	e.translate(s, u, k, &x.req, &g.header)
+	e.responded(c)
 	v := e.send(s, &g)
 	e.respRest(x, nil)
 	return v

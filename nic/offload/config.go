@@ -1,0 +1,184 @@
+package offload
+
+import (
+	"fmt"
+	"reflect"
+	"strings"
+
+	"github.com/meshnic/meshnic/datapath/sim"
+	"github.com/meshnic/meshnic/datapath/tcp/splice"
+	"github.com/meshnic/meshnic/proxy/accesslog"
+	"github.com/meshnic/meshnic/proxy/mesh"
+)
+
+// listener is a listener with its counters.
+type listener struct {
+	t         *mesh.CompiledListener
+	from      *mesh.Listener // what t was made of
+	name      string         // its address as it stands in stat names
+	c         *mesh.ListenerCounters
+	clusters  []*cluster // by the index that t's routes know
+	bucket    *mesh.Bucket
+	faults    *mesh.ActiveFaults
+	sinks     []*accesslog.Sink // by t's access logs
+	drainFrom sim.Cycle         // when it was taken away, 0 if it was not
+}
+
+// prepared is a configuration that can be put in force.
+type prepared struct {
+	cfg   mesh.Config
+	table *mesh.Table
+	files accesslog.Files
+}
+
+// prepare makes cfg ready to be adopted. It touches nothing that the NIC's thread
+// does, and may be called beside it.
+func (o *Offload) prepare(cfg mesh.Config) (*prepared, error) {
+	table, err := mesh.Compile(cfg)
+	if err != nil {
+		return nil, err
+	}
+	if len(table.Listeners) == 0 {
+		return nil, fmt.Errorf("offload: no listener: there is no address to answer for")
+	}
+	taken := map[splice.Addr]bool{}
+	for i := range table.Listeners {
+		t := &table.Listeners[i]
+		if a := addrOf(t.Address); taken[a] {
+			return nil, fmt.Errorf("offload: listener %s: several filter chains for %v are not carried on the NIC", t.Name, t.Address)
+		} else {
+			taken[a] = true
+		}
+		if t.TLS != nil || t.TCP != nil {
+			return nil, fmt.Errorf("offload: listener %s: TLS and TCP proxies are not carried on the NIC", t.Name)
+		}
+	}
+	p := &prepared{cfg: cfg, table: table}
+	p.files, err = accesslog.OpenAll(&cfg, o.files, o.cfg.LogFlush, &o.logs)
+	return p, err
+}
+
+// adopt puts p in force: the requests that begin from now on go by it. Connections
+// stay, and so do clusters that are the same with all that is known of them.
+func (o *Offload) adopt(p *prepared) {
+	var clusters []*cluster
+	for i := range p.table.Clusters {
+		clusters = append(clusters, o.cluster(&p.table.Clusters[i], &p.cfg.Clusters[i], p.table))
+	}
+	for _, cl := range o.clusters {
+		if !contains(clusters, cl) {
+			cl.retired = true
+			o.replaced = append(o.replaced, cl)
+			for _, ep := range cl.ends {
+				o.drain = append(o.drain, ep)
+			}
+		}
+	}
+	o.clusters = clusters
+
+	before := o.listeners
+	o.listeners, o.byAddr, o.owned = nil, map[splice.Addr]*listener{}, map[[16]byte]bool{}
+	for i := range p.table.Listeners {
+		t := &p.table.Listeners[i]
+		a := addrOf(t.Address)
+		l := &listener{t: t, from: &p.cfg.Listeners[i], name: strings.ReplaceAll(t.Address.String(), ":", "_"), c: new(mesh.ListenerCounters), clusters: clusters}
+		l.sinks = o.sinks.Of(t.Logs, p.files)
+		o.inherit(l, before)
+		o.listeners = append(o.listeners, l)
+		o.byAddr[a], o.owned[a.IP] = l, true
+	}
+	for _, was := range before {
+		if o.byAddr[addrOf(was.t.Address)] == nil {
+			was.drainFrom = max(o.now, 1)
+			o.retired = append(o.retired, was)
+			a := addrOf(was.t.Address)
+			o.owned[a.IP] = true // for the connections that are there
+		}
+	}
+	for i := range o.ends {
+		o.ends[i].front = o.byAddr[o.ends[i].addr]
+	}
+	o.prune()
+	old := o.files
+	o.files = p.files
+	old.Close(p.files)
+}
+
+// inherit gives l what the listener before it at its address leaves to it.
+func (o *Offload) inherit(l *listener, before []*listener) {
+	for _, f := range l.t.Filters {
+		if f.Limit != nil {
+			l.bucket = mesh.NewBucket(f.Limit.RateLimit)
+		}
+	}
+	l.faults = new(mesh.ActiveFaults)
+	for _, was := range before {
+		if was.t.StatPrefix == l.t.StatPrefix {
+			l.faults = was.faults
+		}
+		if was.t.Address != l.t.Address {
+			continue
+		}
+		if was.t.StatPrefix == l.t.StatPrefix {
+			l.c = was.c
+		}
+		if !was.t.LimitedAs(l.t) {
+			l.c.Limit = mesh.LimitCounters{} // they had another name
+		}
+		if reflect.DeepEqual(was.from, l.from) && was.bucket != nil {
+			l.bucket = was.bucket
+		}
+	}
+}
+
+// cluster returns what there is of t, which was made of from: the one of before, if
+// nothing of it has changed, or one that takes over its counters.
+func (o *Offload) cluster(t *mesh.CompiledCluster, from *mesh.Cluster, table *mesh.Table) *cluster {
+	for _, old := range o.clusters {
+		if reflect.DeepEqual(old.from, from) {
+			return old
+		}
+	}
+	cl := o.newCluster(t, from, table)
+	for _, was := range [][]*cluster{o.replaced, o.clusters} {
+		for _, old := range was {
+			if old.t.Name == t.Name {
+				cl.c = old.c
+			}
+		}
+	}
+	return cl
+}
+
+func contains(all []*cluster, cl *cluster) bool {
+	for _, c := range all {
+		if c == cl {
+			return true
+		}
+	}
+	return false
+}
+
+// prune forgets what nobody uses any more.
+func (o *Offload) prune() {
+	var inUse [][]*accesslog.Sink
+	left := o.retired[:0]
+	for _, l := range o.retired {
+		if l.c.CxActive > 0 {
+			left = append(left, l)
+			inUse = append(inUse, l.sinks)
+		}
+	}
+	o.retired = left
+	for _, l := range o.listeners {
+		inUse = append(inUse, l.sinks)
+	}
+	o.sinks.Keep(inUse...)
+	busy := o.replaced[:0]
+	for _, cl := range o.replaced {
+		if cl.requests+cl.pending+cl.connections > 0 {
+			busy = append(busy, cl)
+		}
+	}
+	o.replaced = busy
+}

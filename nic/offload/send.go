@@ -1,0 +1,230 @@
+package offload
+
+import (
+	"slices"
+
+	"github.com/meshnic/meshnic/datapath/sim"
+	"github.com/meshnic/meshnic/datapath/tcp/splice"
+	"github.com/meshnic/meshnic/proxy/mesh"
+)
+
+// choose chooses an endpoint for the present try, or returns what to answer.
+func (o *Offload) choose(f *flow, leg *leg) *mesh.Reply {
+	cl := leg.cl
+	if leg.entry != nil {
+		leg.entry.Attempts++
+	}
+	cl.balancer.Use(cl.health.View())
+	h := cl.balancer.NextAgain(&f.tries, f.hash, f.hashed, cl.c)
+	if h == nil {
+		cl.c.CxNoneHealthy++
+		return o.instead(f, leg, &mesh.ReplyNoHealthy)
+	}
+	f.tries.Tried(h)
+	f.chosen = cl.ends[h]
+	if leg.entry != nil {
+		leg.entry.Upstream = h.Addr
+	}
+	return nil
+}
+
+// instead is r in the stead of the leg's cluster, after tries that did not help.
+func (o *Offload) instead(f *flow, leg *leg, r *mesh.Reply) *mesh.Reply {
+	leg.cl.c.Count(r.Status)
+	o.said = r.After(&f.tries)
+	return &o.said
+}
+
+// pass has the request count as under way to the endpoint that was chosen, whose
+// proxy is the next leg.
+func (o *Offload) pass(f *flow, leg *leg) *mesh.Reply {
+	cl := leg.cl
+	if cl.requests >= int64(cl.t.Breakers.MaxRequests) {
+		return o.instead(f, leg, &mesh.ReplyOverflow)
+	}
+	o.enter(f, leg)
+	return nil
+}
+
+// enter has the request count as under way to the endpoint that was chosen.
+func (o *Offload) enter(f *flow, leg *leg) {
+	e := &o.ends[f.chosen]
+	leg.ep = f.chosen
+	e.cl.requests++
+	e.host.Carry(1)
+	e.cl.c.RqTotal++
+	e.cl.c.RqActive++
+	e.hs.RqTotal++
+	e.hs.RqActive++
+}
+
+// leaveEndpoint takes the request off its endpoint.
+func (o *Offload) leaveEndpoint(leg *leg) {
+	if leg.ep < 0 {
+		return
+	}
+	e := &o.ends[leg.ep]
+	leg.ep = -1
+	e.host.Carry(-1)
+	e.cl.requests--
+	e.cl.c.RqActive--
+	e.hs.RqActive--
+}
+
+// first sends the request, whose head is in o.out, for the first time.
+func (o *Offload) first(n splice.Flow, f *flow) splice.Decision {
+	if body := f.bodies[splice.Request]; body.Chunked() { // what is not to be read is not sent
+		if _, _, _, err := advance(&body, o.rest); err != nil {
+			return o.malformed(f, err, nil)
+		}
+	}
+	r, wait := o.room(n, f)
+	switch {
+	case wait:
+		x := o.takeHeld(f)
+		x.out = append(x.out[:0], o.out...)
+		return o.more(n, f, o.rest)
+	case r != nil:
+		return o.reply(f, o.instead(f, f.last(), r), f.heads[splice.Request])
+	}
+	return o.send(n, f)
+}
+
+// send is the decision that sends what is in o.out.
+func (o *Offload) send(n splice.Flow, f *flow) splice.Decision {
+	d := splice.Decision{Do: splice.Send, To: f.chosen, Head: f.heads[splice.Request], Out: o.out, Keep: f.tries.Kept()}
+	if f.expect {
+		d.Interim = continued
+	}
+	if body := &f.bodies[splice.Request]; body.Chunked() {
+		d.Framing = splice.Scanned
+	} else {
+		d.Body, _ = body.Left()
+	}
+	f.sent = true
+	return d
+}
+
+// room sees to it that the circuit breakers have room for a request to the endpoint
+// that was chosen. If not it is answered by r, or has to wait in line.
+func (o *Offload) room(n splice.Flow, f *flow) (r *mesh.Reply, wait bool) {
+	e := &o.ends[f.chosen]
+	cl, b := e.cl, &e.cl.t.Breakers
+	if o.engine.Idle(f.chosen) > len(e.line) || f.inLine && o.engine.Idle(f.chosen) > 0 {
+		if cl.requests >= int64(b.MaxRequests) {
+			return &mesh.ReplyOverflow, false
+		}
+		if f.inLine {
+			o.leaveLine(f)
+		}
+		return nil, false
+	}
+	if !f.pending {
+		if cl.pending >= int64(b.MaxPending) {
+			cl.c.RqPendingOverflow++
+			return &mesh.ReplyOverflow, false
+		}
+		f.pending = true
+		cl.pending++
+		cl.c.RqPendingTotal++
+		cl.c.RqPendingActive++
+		e.hs.RqPendingActive++
+	}
+	if cl.connections >= int64(b.MaxConnections) {
+		if !f.inLine {
+			cl.c.CxOverflow++
+		}
+		if e.conns > 0 {
+			if !f.inLine {
+				f.inLine = true
+				e.line = append(e.line, n)
+			}
+			return nil, true
+		}
+	}
+	if f.inLine {
+		o.leaveLine(f)
+	}
+	return nil, false
+}
+
+// leaveLine takes f out of the line for a connection.
+func (o *Offload) leaveLine(f *flow) {
+	e := &o.ends[f.chosen]
+	f.inLine, f.turn = false, false
+	e.line = slices.DeleteFunc(e.line, func(n splice.Flow) bool { return &o.flows[n] == f })
+}
+
+// unpend notes that f does not wait for a connection any more.
+func (o *Offload) unpend(f *flow) {
+	e := &o.ends[f.chosen]
+	f.pending = false
+	e.cl.pending--
+	e.cl.c.RqPendingActive--
+	e.hs.RqPendingActive--
+}
+
+// fromLine sends a request that has waited in line, if there is a connection now.
+func (o *Offload) fromLine(n splice.Flow, f *flow) splice.Decision {
+	f.turn = false
+	r, wait := o.room(n, f)
+	if wait {
+		return splice.Decision{}
+	}
+	x := f.held
+	o.out = append(o.out[:0], x.out...)
+	f.held = nil
+	o.drop(x)
+	if r != nil {
+		o.release(f)
+		return o.reply(f, o.instead(f, f.last(), r), x.size+x.scanned)
+	}
+	return o.send(n, f)
+}
+
+// wake has the first in line to ep who does not know it yet look again.
+func (o *Offload) wake(ep splice.Endpoint) {
+	for _, n := range o.ends[ep].line {
+		if f := &o.flows[n]; !f.turn {
+			f.turn = true
+			o.engine.SetDeadline(n, max(o.now, 1))
+			return
+		}
+	}
+}
+
+// Joined says that the request of n has a connection. It reports whether the circuit
+// breaker has room for it.
+func (o *Offload) Joined(now sim.Cycle, n splice.Flow) bool {
+	o.now = now
+	f := &o.flows[n]
+	if f.pending {
+		o.unpend(f)
+	}
+	leg := f.last()
+	if leg.cl.requests >= int64(leg.cl.t.Breakers.MaxRequests) {
+		return false
+	}
+	o.enter(f, leg)
+	f.drained = o.ends[f.chosen].drained
+	f.tries.Sent()
+	o.reach(f, mesh.PoolReady)
+	o.reach(f, mesh.UpstreamBegins)
+	if f.complete {
+		o.reach(f, mesh.UpstreamEnds)
+		o.limitTry(f)
+	}
+	if leg.l.t.UpstreamLocal {
+		leg.entry.UpstreamLocal = addrPort(o.engine.Local(n))
+	}
+	o.touch(n)
+	return true
+}
+
+// limitTry begins the present try's timeout: it has a connection, and all of the
+// request.
+func (o *Offload) limitTry(f *flow) {
+	if d := f.last().route.PerTry; d > 0 && !f.responded {
+		f.tryEnd = o.now + o.cycles(d)
+	}
+}
