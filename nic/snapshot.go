@@ -2,6 +2,7 @@ package nic
 
 import (
 	"context"
+	"net/netip"
 
 	"github.com/meshnic/meshnic/datapath"
 	"github.com/meshnic/meshnic/hostif"
@@ -61,29 +62,50 @@ type CrossingTime struct {
 	Times
 }
 
-// snapshots carries requests for a Snapshot to the loop and back.
-type snapshots struct{ ask chan chan Snapshot }
+// snapshots carries what others want of the NIC to its loop.
+type snapshots struct{ ask chan func(*NIC) }
 
-func newSnapshots() snapshots { return snapshots{ask: make(chan chan Snapshot)} }
+func newSnapshots() snapshots { return snapshots{ask: make(chan func(*NIC))} }
 
 func (s *snapshots) answer(n *NIC) {
 	select {
-	case reply := <-s.ask:
-		reply <- n.Counters()
+	case f := <-s.ask:
+		f(n)
 	default:
+	}
+}
+
+// Do has the running loop call f, between two batches, and waits for it. It returns
+// ctx's error if the loop does not in time. It is safe from any goroutine.
+func (n *NIC) Do(ctx context.Context, f func(*NIC)) error {
+	done := make(chan struct{})
+	select {
+	case n.snap.ask <- func(n *NIC) { f(n); close(done) }:
+		<-done
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }
 
 // Snapshot asks the running loop for its counters. It returns ctx's error if
 // the loop does not answer in time. It is safe from any goroutine.
-func (n *NIC) Snapshot(ctx context.Context) (Snapshot, error) {
-	reply := make(chan Snapshot, 1)
-	select {
-	case n.snap.ask <- reply:
-		return <-reply, nil
-	case <-ctx.Done():
-		return Snapshot{}, ctx.Err()
+func (n *NIC) Snapshot(ctx context.Context) (s Snapshot, err error) {
+	err = n.Do(ctx, func(n *NIC) { s = n.Counters() })
+	return s, err
+}
+
+// Flow says where the proxy has the connection of a client; ok is false if it has
+// none. It is safe from any goroutine.
+func (n *NIC) Flow(ctx context.Context, client netip.AddrPort) (where string, ok bool, err error) {
+	x, knows := n.proxy.(interface {
+		Flow(client netip.AddrPort) (string, bool)
+	})
+	if !knows {
+		return "", false, nil
 	}
+	err = n.Do(ctx, func(*NIC) { where, ok = x.Flow(client) })
+	return where, ok, err
 }
 
 // Counters returns the counters. It is for the goroutine that runs the NIC;

@@ -30,6 +30,7 @@ type attachFlags struct {
 	program  string
 	pipeline string
 	config   string
+	fallback string
 	capture  string
 	fault    string
 	seed     uint64
@@ -67,6 +68,7 @@ In mode tap the interfaces are made, and are gone when attach ends.`,
 	fl.StringVar(&f.mode, "mode", "auto", "auto, xdp, tap or packet; auto is xdp where this host can, else packet")
 	fl.StringVar(&f.program, "program", string(nic.Passthrough), "null (a wire), passthrough (learning switch, TCP tracker) or offload (that, and the proxy of --config)")
 	fl.StringVar(&f.config, "config", "", "of program offload: an Envoy bootstrap file; the NIC answers for its listeners' addresses")
+	fl.StringVar(&f.fallback, "fallback", "", "of program offload: the host sidecar that carries what the NIC does not: ADDR, or ADDR,PORT=ADDR:PORT,... for listeners that have other ports there")
 	fl.StringVar(&f.pipeline, "pipeline", nic.DefaultPipeline, "the card whose cycles are counted: a built-in pipeline, a YAML file, or none")
 	fl.StringVar(&f.capture, "capture", "", "write every frame that arrives to this pcapng file, an interface a port; meshnic replay gives it the live figures")
 	fl.StringVar(&f.fault, "fault", "", "faults injected on every port: loss=1%,dup=1%,reorder=1%,corrupt=0.1%,delay=2ms")

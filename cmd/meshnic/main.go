@@ -115,7 +115,7 @@ do it; 6 conflict; 7 threshold not met; 8 result not trustworthy; 130/143 interr
 		newBench(), newReport(), newCompare(),
 		newAttach(), newLab(), newClean(), newDoctor(),
 		newSim(), newSweep(), newReplay(),
-		newSidecar(), newCheck(), newBookinfo(), newDNS(),
+		newSidecar(), newCheck(), newExplain(), newBookinfo(), newDNS(),
 	)
 	for _, c := range root.Commands() {
 		wrapArgs(c)

@@ -167,7 +167,7 @@ func bootstrap(t *testing.T, at net.Addr) string {
 func TestHelpNamesEveryVerb(t *testing.T) {
 	code, stdout, _ := result(t, meshnic(t, "--help"))
 	require.Zero(t, code)
-	for _, verb := range []string{"bench", "attach", "lab", "clean", "doctor", "report", "compare", "sidecar", "bookinfo"} {
+	for _, verb := range []string{"bench", "attach", "lab", "clean", "doctor", "report", "compare", "sidecar", "bookinfo", "explain"} {
 		require.Contains(t, stdout, "\n  "+verb+" ")
 	}
 	require.NotContains(t, stdout, "__", "what the program uses on itself is not shown")

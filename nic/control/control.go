@@ -1,15 +1,20 @@
-// Package control lets other processes ask a running NIC for its counters: a
-// Unix socket that answers each connection with one Snapshot as JSON.
+// Package control lets other processes ask a running NIC: a Unix socket that
+// answers each connection with one Snapshot as JSON, or, where its first line is
+// "flow ADDRESS:PORT", with a line that says where the connection of that client is.
 package control
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net"
+	"net/netip"
 	"os"
+	"strings"
 	"syscall"
 	"time"
 
@@ -19,6 +24,11 @@ import (
 
 // patience bounds one question and its answer.
 const patience = 2 * time.Second
+
+const (
+	quiet   = 20 * time.Millisecond // after which who has said nothing wants a Snapshot
+	maxLine = 128
+)
 
 // Serve answers on l until ctx ends, and closes it, which removes its socket.
 func Serve(ctx context.Context, l net.Listener, n *nic.NIC) error {
@@ -40,12 +50,33 @@ func answer(ctx context.Context, conn net.Conn, n *nic.NIC) {
 	defer conn.Close()
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
+	// Who wants a Snapshot need not say so.
+	conn.SetReadDeadline(time.Now().Add(quiet))
+	line, _ := bufio.NewReader(io.LimitReader(conn, maxLine)).ReadString('\n')
+	if client, ok := strings.CutPrefix(strings.TrimSpace(line), "flow "); ok {
+		fmt.Fprintln(conn, flow(ctx, n, client))
+		return
+	}
 	s, err := n.Snapshot(ctx)
 	if err != nil {
 		return
 	}
 	conn.SetWriteDeadline(time.Now().Add(patience))
 	json.NewEncoder(conn).Encode(s)
+}
+
+func flow(ctx context.Context, n *nic.NIC, client string) string {
+	a, err := netip.ParseAddrPort(client)
+	if err != nil {
+		return err.Error()
+	}
+	switch where, ok, err := n.Flow(ctx, a); {
+	case err != nil:
+		return err.Error()
+	case ok:
+		return where
+	}
+	return fmt.Sprintf("connection %v: the NIC's proxy has none of that client", a)
 }
 
 // Listen makes the Unix socket at path. A socket that a dead process left behind
@@ -69,18 +100,45 @@ func Listen(path string) (net.Listener, error) {
 	return l, failure.Wrap(failure.Usage, err, "listen on control socket "+path, "choose another path with --control")
 }
 
-// Get asks the NIC behind the socket at path for its counters.
-func Get(ctx context.Context, path string) (nic.Snapshot, error) {
-	var s nic.Snapshot
+// Flow asks the NIC behind the socket at path where the connection of a client is.
+func Flow(ctx context.Context, path string, client netip.AddrPort) (string, error) {
+	conn, err := dial(ctx, path, "flow "+client.String())
+	if err != nil {
+		return "", err
+	}
+	defer conn.Close()
+	line, err := bufio.NewReader(conn).ReadString('\n')
+	if err != nil {
+		return "", fmt.Errorf("control: answer of %s: %w", path, err)
+	}
+	return strings.TrimSuffix(line, "\n"), nil
+}
+
+// dial connects to the socket at path and says a line.
+func dial(ctx context.Context, path, line string) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	conn, err := new(net.Dialer).DialContext(ctx, "unix", path)
 	if err != nil {
-		return s, fmt.Errorf("control: %w", err)
+		return nil, fmt.Errorf("control: %w", err)
 	}
-	defer conn.Close()
 	deadline, _ := ctx.Deadline()
 	conn.SetDeadline(deadline)
+	if _, err := fmt.Fprintln(conn, line); err != nil {
+		conn.Close()
+		return nil, fmt.Errorf("control: %w", err)
+	}
+	return conn, nil
+}
+
+// Get asks the NIC behind the socket at path for its counters.
+func Get(ctx context.Context, path string) (nic.Snapshot, error) {
+	var s nic.Snapshot
+	conn, err := dial(ctx, path, "snapshot")
+	if err != nil {
+		return s, err
+	}
+	defer conn.Close()
 	if err := json.NewDecoder(conn).Decode(&s); err != nil {
 		return s, fmt.Errorf("control: answer of %s: %w", path, err)
 	}

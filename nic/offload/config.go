@@ -1,7 +1,7 @@
 package offload
 
 import (
-	"fmt"
+	"errors"
 	"reflect"
 	"strings"
 
@@ -22,6 +22,9 @@ type listener struct {
 	faults    *mesh.ActiveFaults
 	sinks     []*accesslog.Sink // by t's access logs
 	drainFrom sim.Cycle         // when it was taken away, 0 if it was not
+
+	reason  Reason // why its connections fall back
+	sidecar splice.Endpoint
 }
 
 // prepared is a configuration that can be put in force.
@@ -39,18 +42,18 @@ func (o *Offload) prepare(cfg mesh.Config) (*prepared, error) {
 		return nil, err
 	}
 	if len(table.Listeners) == 0 {
-		return nil, fmt.Errorf("offload: no listener: there is no address to answer for")
+		return nil, errors.New("offload: no listener: there is no address to answer for")
 	}
-	taken := map[splice.Addr]bool{}
-	for i := range table.Listeners {
-		t := &table.Listeners[i]
-		if a := addrOf(t.Address); taken[a] {
-			return nil, fmt.Errorf("offload: listener %s: several filter chains for %v are not carried on the NIC", t.Name, t.Address)
-		} else {
-			taken[a] = true
+	if !o.cfg.Fallback.Addr.IsValid() {
+		for i := range table.Listeners {
+			if r := ListenerReason(table, i); r != byNothing {
+				return nil, refuse("listener "+table.Listeners[i].Name, r)
+			}
 		}
-		if t.TLS != nil || t.TCP != nil {
-			return nil, fmt.Errorf("offload: listener %s: TLS and TCP proxies are not carried on the NIC", t.Name)
+		for i := range table.Clusters {
+			if r := ClusterReason(&table.Clusters[i], &cfg.Clusters[i]); r != byNothing {
+				return nil, refuse("cluster "+table.Clusters[i].Name, r)
+			}
 		}
 	}
 	p := &prepared{cfg: cfg, table: table}
@@ -61,6 +64,18 @@ func (o *Offload) prepare(cfg mesh.Config) (*prepared, error) {
 // adopt puts p in force: the requests that begin from now on go by it. Connections
 // stay, and so do clusters that are the same with all that is known of them.
 func (o *Offload) adopt(p *prepared) {
+	before := o.listeners
+	o.listeners, o.byAddr, o.owned = nil, map[splice.Addr]*listener{}, map[[16]byte]bool{}
+	for i := range p.table.Listeners {
+		t := &p.table.Listeners[i]
+		a := addrOf(t.Address)
+		l := &listener{t: t, from: &p.cfg.Listeners[i], name: strings.ReplaceAll(t.Address.String(), ":", "_"), c: new(mesh.ListenerCounters)}
+		l.reason = ListenerReason(p.table, i)
+		l.sinks = o.sinks.Of(t.Logs, p.files)
+		o.inherit(l, before)
+		o.listeners = append(o.listeners, l)
+		o.byAddr[a], o.owned[a.IP] = l, true
+	}
 	var clusters []*cluster
 	for i := range p.table.Clusters {
 		clusters = append(clusters, o.cluster(&p.table.Clusters[i], &p.cfg.Clusters[i], p.table))
@@ -76,16 +91,8 @@ func (o *Offload) adopt(p *prepared) {
 	}
 	o.clusters = clusters
 
-	before := o.listeners
-	o.listeners, o.byAddr, o.owned = nil, map[splice.Addr]*listener{}, map[[16]byte]bool{}
-	for i := range p.table.Listeners {
-		t := &p.table.Listeners[i]
-		a := addrOf(t.Address)
-		l := &listener{t: t, from: &p.cfg.Listeners[i], name: strings.ReplaceAll(t.Address.String(), ":", "_"), c: new(mesh.ListenerCounters), clusters: clusters}
-		l.sinks = o.sinks.Of(t.Logs, p.files)
-		o.inherit(l, before)
-		o.listeners = append(o.listeners, l)
-		o.byAddr[a], o.owned[a.IP] = l, true
+	for _, l := range o.listeners {
+		l.clusters = clusters
 	}
 	for _, was := range before {
 		if o.byAddr[addrOf(was.t.Address)] == nil {
@@ -95,8 +102,23 @@ func (o *Offload) adopt(p *prepared) {
 			o.owned[a.IP] = true // for the connections that are there
 		}
 	}
+	for _, l := range o.listeners {
+		if o.cfg.Fallback.Addr.IsValid() {
+			o.fallsBack(l)
+		}
+	}
 	for i := range o.ends {
-		o.ends[i].front = o.byAddr[o.ends[i].addr]
+		e := &o.ends[i]
+		l := o.byAddr[e.addr]
+		switch e.front = nil; {
+		case l == nil:
+		case l.reason == byNothing:
+			e.front = l
+		case e.cl != o.sidecar: // that one's proxy is the host sidecar
+			e.addr = o.ends[l.sidecar].addr
+			o.engine.SetEndpoint(splice.Endpoint(i), e.addr, e.from)
+			e.known = false
+		}
 	}
 	o.prune()
 	old := o.files

@@ -25,6 +25,8 @@
 //	reply.go      answers of its own
 //	failures.go   what is said where there is no response, and tries again
 //	due.go        what the time has come for
+//	fallback.go   what is not carried here, and who carries it
+//	explain.go    the same, told
 //	observe.go    log entries
 //	stats.go      counters
 package offload

@@ -11,6 +11,7 @@ func (o *Offload) deadline(n splice.Flow) {
 	f := &o.flows[n]
 	var at sim.Cycle
 	switch {
+	case f.raw != byNothing: // what it waits for is the sidecar's business
 	case !f.active && f.parser != nil:
 		at = f.headAt + o.idle
 	case !f.active:
@@ -84,6 +85,10 @@ func (o *Offload) Due(now sim.Cycle, n splice.Flow) splice.Decision {
 func (o *Offload) due(n splice.Flow, f *flow) splice.Decision {
 	c := f.l.c
 	switch {
+	case f.raw != byNothing:
+		return splice.Decision{Do: splice.Nothing}
+	case f.l.reason != byNothing:
+		return o.fallBack(f, f.l.reason)
 	case !f.active && f.parser != nil:
 		o.giveBack(f)
 		o.begin(f)

@@ -14,6 +14,9 @@ var refused = mesh.ReplyUnreachable("connection refused", false)
 func (o *Offload) Failed(now sim.Cycle, n splice.Flow, why splice.Failure) splice.Decision {
 	o.now = now
 	f := &o.flows[n]
+	if f.raw != byNothing { // there is nobody who could say more
+		return splice.Decision{Do: splice.Abort}
+	}
 	o.giveBackHalf(f, why)
 	d := o.failure(n, f, why)
 	o.touch(n)

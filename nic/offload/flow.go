@@ -27,7 +27,8 @@ type flow struct {
 	l             *listener
 	client, local splice.Addr
 	number        uint64
-	spoke         bool // it has sent something
+	spoke         bool   // it has sent something
+	raw           Reason // why the host sidecar has it
 
 	parser *http1.Head // of a head that is not complete, nil otherwise
 
@@ -82,6 +83,10 @@ func (o *Offload) Opened(now sim.Cycle, n splice.Flow, client, local splice.Addr
 	c := f.l.c
 	c.CxTotal++
 	c.CxActive++
+	if f.l.reason != byNothing { // who speaks first is not known
+		o.engine.SetDeadline(n, max(now, 1))
+		return
+	}
 	o.touch(n)
 }
 

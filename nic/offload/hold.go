@@ -31,9 +31,11 @@ type held struct {
 
 // takeHeld returns one for f's request.
 func (o *Offload) takeHeld(f *flow) *held {
-	x := &held{}
+	var x *held
 	if n := len(o.helds); n > 0 {
 		x, o.helds = o.helds[n-1], o.helds[:n-1]
+	} else {
+		x = &held{}
 	}
 	x.size, x.body, x.head = f.heads[splice.Request], f.bodies[splice.Request], o.takeHead()
 	if was := o.letGo; was != nil { // it was held before

@@ -57,7 +57,7 @@ func (o *Offload) resolve() {
 		e := &o.ends[i]
 		to, v4 := wire.UnmapIPv4(e.addr.IP)
 		from, ok := wire.UnmapIPv4(e.from)
-		if e.known || !v4 || !ok || seen[e.addr.IP] {
+		if e.known || e.quiet || !v4 || !ok || seen[e.addr.IP] {
 			continue
 		}
 		seen[e.addr.IP] = true

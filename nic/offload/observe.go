@@ -11,9 +11,11 @@ func (o *Offload) observe(f *flow, leg *leg) {
 	if !leg.l.t.Observed {
 		return
 	}
-	e := &mesh.Entry{}
+	var e *mesh.Entry
 	if n := len(o.entries); n > 0 {
 		e, o.entries = o.entries[n-1], o.entries[:n-1]
+	} else {
+		e = &mesh.Entry{}
 	}
 	leg.entry = e
 	e.Remote, e.Local, e.Connection, e.Hostname = addrPort(f.client), addrPort(f.local), f.number, o.cfg.Hostname

@@ -27,6 +27,8 @@ type Config struct {
 	Epoch time.Time // what the time of day was in cycle 0
 	Seed  uint64
 
+	Fallback Fallback // who carries what the NIC does not
+
 	Hostname       string        // for %HOSTNAME%
 	LogFlush       time.Duration // how long a line of an access log may wait for its file; 0 means Envoy's default, 10 s
 	StreamIdle     time.Duration // without a byte of a request's or its response's; 0 means Envoy's default, 5 min
@@ -48,6 +50,8 @@ type Offload struct {
 	clusters  []*cluster
 	replaced  []*cluster // by a reload, with requests
 	ends      []end      // by splice.Endpoint
+	sidecar   *cluster   // whose endpoints are the host sidecar's listeners
+	fallbacks map[Reason]uint64
 
 	flows    []flow
 	accepted uint64
@@ -92,6 +96,8 @@ func New(cfg Config) (*Offload, error) {
 	o := &Offload{
 		cfg: cfg, flows: make([]flow, cfg.Conns), head: new(http1.Head), out: make([]byte, 0, 4<<10), back: make([]byte, 0, 4<<10),
 	}
+	o.fallbacks = map[Reason]uint64{}
+	o.sidecar = &cluster{t: &mesh.CompiledCluster{Name: "fallback", Breakers: mesh.DefaultBreakers}, c: new(mesh.ClusterCounters)}
 	o.idle, o.keep = o.cycles(cfg.StreamIdle), o.cycles(cfg.ConnectionIdle)
 	var key [32]byte
 	binary.LittleEndian.PutUint64(key[:], cfg.Seed)

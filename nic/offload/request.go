@@ -13,6 +13,9 @@ var continued = []byte("HTTP/1.1 100 Continue\r\n\r\n")
 func (o *Offload) Request(now sim.Cycle, n splice.Flow, b []byte) splice.Decision {
 	o.now = now
 	f := &o.flows[n]
+	if f.l.reason != byNothing {
+		return o.fallBack(f, f.l.reason)
+	}
 	if f.held != nil {
 		d := o.more(n, f, b[f.held.size+f.held.scanned:])
 		o.touch(n)
@@ -118,6 +121,10 @@ func (o *Offload) onward(n splice.Flow, f *flow, h *http1.Head, filter int) spli
 		leg := f.last()
 		r := o.through(f, leg, h, filter)
 		filter = 0
+		if f.raw != byNothing {
+			o.undo(f)
+			return o.fallBack(f, f.raw)
+		}
 		if f.held != nil {
 			return o.more(n, f, o.rest)
 		}
@@ -191,6 +198,11 @@ func (o *Offload) through(f *flow, leg *leg, h *http1.Head, filter int) *mesh.Re
 			return &mesh.ReplyNotRelative
 		}
 		leg.route = leg.l.t.Route(h)
+		if f.n == 1 && leg.route != nil && leg.route.Forwards() {
+			if f.raw = o.destination(leg).reason; f.raw != byNothing { // before anything is counted
+				return nil
+			}
+		}
 	}
 	if leg.l.t.Filters != nil {
 		if r := o.filter(f, leg, h, filter); r != nil || f.held != nil {

@@ -198,6 +198,9 @@ func (o *Offload) wake(ep splice.Endpoint) {
 func (o *Offload) Joined(now sim.Cycle, n splice.Flow) bool {
 	o.now = now
 	f := &o.flows[n]
+	if f.raw != byNothing {
+		return true
+	}
 	if f.pending {
 		o.unpend(f)
 	}

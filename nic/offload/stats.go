@@ -1,6 +1,11 @@
 package offload
 
-import "github.com/meshnic/meshnic/proxy/mesh"
+import (
+	"maps"
+	"slices"
+
+	"github.com/meshnic/meshnic/proxy/mesh"
+)
 
 // Counters are those of the splice and, under Envoy's stat names, of the proxy.
 func (o *Offload) Counters() map[string]uint64 {
@@ -35,6 +40,9 @@ func (o *Offload) Stats() (out []mesh.Stat) {
 		if !shared {
 			out = cl.c.Stats(out, cl.t.Name)
 		}
+	}
+	for _, r := range slices.Sorted(maps.Keys(o.fallbacks)) {
+		out = append(out, mesh.Stat{Name: fallbackName(r), Value: o.fallbacks[r]})
 	}
 	return append(out, o.logs.Stats()...)
 }

@@ -18,7 +18,8 @@ type cluster struct {
 	health   *mesh.Health
 	balancer *mesh.Balancer
 	ends     map[*mesh.Host]splice.Endpoint
-	retired  bool // a reload has replaced it: connections close after their request
+	reason   Reason // why requests to it fall back
+	retired  bool   // a reload has replaced it: connections close after their request
 
 	sweepAt sim.Cycle // of the outlier detection
 	renewAt sim.Cycle // of the view of what is healthy, 0 if nothing is new
@@ -34,6 +35,7 @@ type end struct {
 	addr    splice.Addr
 	from    [16]byte  // what connections to it come from
 	front   *listener // of that address, if there is one
+	quiet   bool      // it is not asked for
 	known   bool      // next is
 	next    splice.Neighbour
 	conns   int           // connections
@@ -45,36 +47,45 @@ type end struct {
 // newCluster makes t's, which was made of from, and numbers its endpoints.
 // Connections to them come from the first listener's address of the same family.
 func (o *Offload) newCluster(t *mesh.CompiledCluster, from *mesh.Cluster, table *mesh.Table) *cluster {
-	cl := &cluster{t: t, from: from, c: new(mesh.ClusterCounters), health: mesh.NewHealth(t), ends: map[*mesh.Host]splice.Endpoint{}}
+	cl := &cluster{t: t, from: from, reason: ClusterReason(t, from), c: new(mesh.ClusterCounters), health: mesh.NewHealth(t), ends: map[*mesh.Host]splice.Endpoint{}}
 	cl.balancer = mesh.NewBalancer(cl.health.View(), o.cfg.Seed)
 	for _, h := range cl.health.Hosts() {
 		e := end{cl: cl, host: h, addr: addrOf(h.Addr)}
-		ep := splice.Endpoint(len(o.ends))
-		cl.ends[h] = ep
 		for i := range table.Listeners {
 			if a := table.Listeners[i].Address.Addr(); a.Is4() == h.Addr.Addr().Is4() {
 				e.from = a.As16()
 				break
 			}
 		}
-		o.engine.SetEndpoint(ep, e.addr, e.from)
-		o.engine.SetConnectTimeout(ep, o.cycles(t.ConnectTimeout))
-		o.ends = append(o.ends, e)
-		o.neighbours.open++
-		for i := range o.ends[:ep] { // it is known where its host is
-			if was := &o.ends[i]; was.known && was.addr.IP == e.addr.IP {
-				o.place(ep, was.next)
-				break
-			}
-		}
+		cl.ends[h] = o.newEnd(cl, e, t.ConnectTimeout)
 	}
 	return cl
+}
+
+// newEnd gives e, of cl, a number. A connection to it has so long to get there.
+func (o *Offload) newEnd(cl *cluster, e end, timeout time.Duration) splice.Endpoint {
+	ep := splice.Endpoint(len(o.ends))
+	o.engine.SetEndpoint(ep, e.addr, e.from)
+	o.engine.SetConnectTimeout(ep, o.cycles(timeout))
+	o.ends = append(o.ends, e)
+	if cl.reason != byNothing || o.byAddr[e.addr] != nil && o.byAddr[e.addr].reason == byNothing {
+		o.ends[ep].quiet = true // nobody goes there
+		return ep
+	}
+	o.neighbours.open++
+	for i := range o.ends[:ep] { // it is known where its host is
+		if was := &o.ends[i]; was.known && was.addr.IP == e.addr.IP {
+			o.place(ep, was.next)
+			break
+		}
+	}
+	return ep
 }
 
 // place notes where the host of ep is.
 func (o *Offload) place(ep splice.Endpoint, n splice.Neighbour) {
 	e := &o.ends[ep]
-	if !e.known {
+	if !e.known && !e.quiet {
 		o.neighbours.open--
 	}
 	e.known, e.next = true, n

@@ -208,6 +208,13 @@ func (c *Case) Note(p Proxy, seen []string) {
 	}
 }
 
+// Agrees reports whether what was seen of p is what the file says.
+func (c *Case) Agrees(p Proxy, seen []string) bool {
+	got := c.clone()
+	got.Note(p, seen)
+	return got.String() == c.String()
+}
+
 // Compare fails the test if what was seen of the proxies in seen is not what the
 // file says, or writes the file.
 func (c *Case) Compare(t *testing.T, seen map[Proxy][]string) {

@@ -398,11 +398,36 @@ func (e *Engine) act(n int32, d *Decision) {
 		if x.phase == idle && c.state == established && len(x.gather) > 0 {
 			e.request(n, x.gather, nil)
 		}
-	case Send, Raw:
+	case Send:
 		e.again(n, d)
+	case Raw:
+		if x.phase == idle && c.state == established {
+			e.raw(n, d.To)
+		}
 	default:
 		panic("splice: an App skips what is no response")
 	}
+}
+
+// raw joins client n, between two exchanges and whoever speaks first, to ep.
+func (e *Engine) raw(n int32, ep Endpoint) {
+	c, x := &e.t.conns[n], &e.exch[n]
+	gather := x.gather
+	x.gather = nil
+	if len(gather) > 0 { // it has begun to speak meanwhile
+		x.gather = gather
+		e.request(n, x.gather, nil)
+		return
+	}
+	x.req = message{in: c.rcvNxt, next: c.rcvNxt, begun: true, stream: true}
+	x.resp, x.close, x.keep, x.raw = message{}, false, false, true
+	u := e.dial(ep)
+	if u == none {
+		e.fail(n, TableFull)
+		return
+	}
+	e.join(n, u)
+	e.start(n, nil)
 }
 
 // reply answers the client with bytes of our own.

@@ -1,0 +1,99 @@
+package offload
+
+import (
+	"net/netip"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/meshnic/meshnic/datapath/sim"
+	"github.com/meshnic/meshnic/datapath/tcp/splice"
+	"github.com/meshnic/meshnic/proxy/mesh"
+)
+
+var (
+	get = []byte("GET /reviews/1 HTTP/1.1\r\nHost: reviews\r\nUser-Agent: curl/8\r\nAccept: */*\r\nX-Request-Id: 1\r\n\r\n")
+	ok  = []byte("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\nServer: app\r\n\r\n{}")
+)
+
+// decided is an Offload whose splice is left out: what it decides of a request and its
+// response is asked for directly.
+type decided struct {
+	o   *Offload
+	now sim.Cycle
+}
+
+func newDecided(tb testing.TB, legs int, logs []mesh.AccessLog) *decided {
+	cfg := mesh.Config{}
+	for i := range legs {
+		at := netip.AddrPortFrom(netip.MustParseAddr("10.0.0.200"), uint16(80+i))
+		to := "10.0.0.3:80"
+		if i+1 < legs {
+			to = netip.AddrPortFrom(at.Addr(), uint16(81+i)).String()
+		}
+		name := string(rune('a' + i))
+		cfg.Listeners = append(cfg.Listeners, mesh.Listener{Name: name, Address: at.String(), StatPrefix: name, Logs: logs,
+			VirtualHosts: []mesh.VirtualHost{{Name: "any", Domains: []string{"*"}, Routes: []mesh.Route{{Prefix: "/", Cluster: name, Timeout: 15 * time.Second}}}}})
+		cfg.Clusters = append(cfg.Clusters, mesh.Cluster{Name: name, Endpoints: []mesh.Endpoint{{Address: to}}})
+	}
+	o, err := New(Config{Mesh: cfg, Conns: 64, Ports: 2, Clock: sim.Clock{Hz: 250_000_000}, Epoch: time.Unix(1_700_000_000, 0)})
+	require.NoError(tb, err)
+	tb.Cleanup(o.Close)
+	d := &decided{o: o, now: 1000}
+	o.Opened(d.now, 0, splice.Addr{IP: netip.MustParseAddr("10.0.0.2").As16(), Port: 4000}, addrOf(netip.MustParseAddrPort("10.0.0.200:80")))
+	return d
+}
+
+// exchange is a request with its response.
+func (d *decided) exchange(tb testing.TB) {
+	d.now += 1000
+	r := d.o.Request(d.now, 0, get)
+	if r.Do != splice.Send || !d.o.Joined(d.now, 0) {
+		tb.Fatal("the request is not sent")
+	}
+	d.now += 1000
+	if r = d.o.Response(d.now, 0, ok); r.Do != splice.Send || r.Body != 2 {
+		tb.Fatal("the response is not passed on")
+	}
+	d.o.Answered(d.now, 0)
+	d.o.Completed(d.now, 0)
+	d.o.sinks.HandOver()
+}
+
+var text = func(dir string) []mesh.AccessLog { return []mesh.AccessLog{{Path: filepath.Join(dir, "log")}} }
+
+// A request that goes on costs no memory, with counters, a log line and through two
+// listeners.
+func TestNoAllocation(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		legs int
+		logs []mesh.AccessLog
+	}{{"one listener", 1, nil}, {"two listeners", 2, nil}, {"with a log", 1, text(t.TempDir())}} {
+		d := newDecided(t, tt.legs, tt.logs)
+		for range 2000 { // buffers get their size
+			d.exchange(t)
+		}
+		require.Zero(t, testing.AllocsPerRun(500, func() { d.exchange(t) }), tt.name)
+		require.EqualValues(t, 2501, d.o.listeners[0].c.RqTotal)
+		require.EqualValues(t, 2501, d.o.clusters[tt.legs-1].c.Status[200])
+	}
+}
+
+func BenchmarkExchange(b *testing.B) {
+	for _, bb := range []struct {
+		name string
+		legs int
+		logs []mesh.AccessLog
+	}{{"one", 1, nil}, {"two", 2, nil}, {"logged", 1, text(b.TempDir())}} {
+		b.Run(bb.name, func(b *testing.B) {
+			d := newDecided(b, bb.legs, bb.logs)
+			b.ReportAllocs()
+			for b.Loop() {
+				d.exchange(b)
+			}
+		})
+	}
+}
