@@ -21,6 +21,7 @@ import (
 	"github.com/meshnic/meshnic/internal/failure"
 	"github.com/meshnic/meshnic/nic"
 	"github.com/meshnic/meshnic/nic/control"
+	"github.com/meshnic/meshnic/nic/offload"
 )
 
 type attachFlags struct {
@@ -129,9 +130,12 @@ func runAttach(cmd *cobra.Command, f attachFlags) error {
 		return err
 	}
 	if cfg.Program == nic.Offload {
-		if cfg.Proxy, err = newProxy(cmd, f, set); err != nil {
+		proxy, err := newProxy(cmd, f, set)
+		if err != nil {
 			return errors.Join(err, set.Close())
 		}
+		defer proxy.Close()
+		cfg.Proxy = proxy
 	}
 	err = carry(cmd.Context(), set, specs, cfg, f, cmd.OutOrStdout(), log)
 	return errors.Join(err, set.Close())
@@ -212,6 +216,13 @@ func carry(ctx context.Context, set *attach.Set, specs []attach.PortSpec, cfg ni
 		}()
 	} else {
 		served <- nil
+	}
+	if proxy, ok := cfg.Proxy.(*offload.Offload); ok {
+		end, err := administer(inner, n, proxy, f.config, log)
+		if err != nil {
+			return err
+		}
+		defer end()
 	}
 	why := ""
 	if set.Why != "" {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"net/netip"
 	"os"
 	"strconv"
@@ -21,7 +22,7 @@ import (
 const proxyConns = 1 << 18
 
 // newProxy makes the proxy of program offload for the ports of set.
-func newProxy(cmd *cobra.Command, f attachFlags, set *attach.Set) (nic.Proxy, error) {
+func newProxy(cmd *cobra.Command, f attachFlags, set *attach.Set) (*offload.Offload, error) {
 	if f.config == "" {
 		return nil, failure.Usagef("attach: --program offload needs the proxy's configuration: --config FILE, an Envoy bootstrap")
 	}
@@ -68,4 +69,28 @@ func parseFallback(s string) (f offload.Fallback, err error) {
 		f.Ports[uint16(port)] = at
 	}
 	return f, nil
+}
+
+// administer serves the admin of n's proxy, and reads its file again on SIGHUP, until
+// stop is called, which must be while n runs.
+func administer(ctx context.Context, n *nic.NIC, o *offload.Offload, file string, log func(string, ...any)) (stop func(), err error) {
+	do := func(f func()) error { return n.Do(ctx, func(*nic.NIC) { f() }) }
+	a, err := offload.NewAdmin(o, do, logWriter{log})
+	if err != nil {
+		return nil, err
+	}
+	a.Start()
+	hup := reloadOnHangup(a, file, logWriter{log})
+	return func() {
+		hup()
+		a.Close()
+	}, nil
+}
+
+// logWriter has whole lines written to a log.
+type logWriter struct{ log func(string, ...any) }
+
+func (w logWriter) Write(b []byte) (int, error) {
+	w.log("%s", strings.TrimSuffix(string(b), "\n"))
+	return len(b), nil
 }

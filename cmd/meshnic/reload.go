@@ -42,7 +42,7 @@ func reopenOnUser(s *sidecar.Server) (stop func()) {
 
 // reloadOnHangup has s read file again whenever SIGHUP comes, until stop is called.
 // A file that is refused changes nothing; why goes to log.
-func reloadOnHangup(s *sidecar.Server, file string, log io.Writer) (stop func()) {
+func reloadOnHangup(s interface{ Reload(mesh.Config) error }, file string, log io.Writer) (stop func()) {
 	hup, done := make(chan os.Signal, 1), make(chan struct{})
 	signal.Notify(hup, syscall.SIGHUP)
 	go func() {

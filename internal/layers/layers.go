@@ -61,12 +61,13 @@ var Table = []Layer{
 	{"proxy/envoyconf", []string{"proxy/mesh", "internal/failure"}, "Envoy bootstrap files to and from mesh.Config"},
 	{"proxy/conformance", nil, "conversations with a proxy in text files, held with any of them"},
 	{"proxy/accesslog", []string{"proxy/mesh", "internal/failure"}, "files of access logs, written off the threads that serve"},
-	{"proxy/sidecar", []string{"proxy/accesslog", "proxy/http1", "proxy/mesh", "proxy/envoyconf", "internal/failure"}, "the host proxy: mesh over sockets"},
+	{"proxy/admin", []string{"proxy/mesh", "proxy/envoyconf"}, "the admin listener of a proxy"},
+	{"proxy/sidecar", []string{"proxy/accesslog", "proxy/admin", "proxy/http1", "proxy/mesh", "proxy/envoyconf", "internal/failure"}, "the host proxy: mesh over sockets"},
 
 	{"nic", []string{"datapath/...", "datapath", "hostif", "hostif/segment", "internal/failure"}, "the device: pipelines, ports, counters, loop"},
 
 	{"nic/nictest", []string{"datapath/wire"}, "netstacks, lossy cables and HTTP conversations in virtual time, around a card under test"},
-	{"nic/offload", []string{"datapath", "datapath/wire", "datapath/sim", "datapath/tcp/splice", "proxy/accesslog", "proxy/http1", "proxy/mesh", "internal/failure"}, "the NIC's proxy: mesh over spliced connections"},
+	{"nic/offload", []string{"datapath", "datapath/wire", "datapath/sim", "datapath/tcp/splice", "proxy/accesslog", "proxy/admin", "proxy/http1", "proxy/mesh", "internal/failure"}, "the NIC's proxy: mesh over spliced connections"},
 	{"nic/control", []string{"nic", "internal/failure"}, "a running NIC's counters over a Unix socket"},
 
 	{"bench/load", []string{"internal/failure"}, "load generator, null server, ping-pong"},

@@ -29,4 +29,5 @@
 //	explain.go    the same, told
 //	observe.go    log entries
 //	stats.go      counters
+//	admin.go      the admin listener, and reloads, beside the NIC's thread
 package offload

@@ -72,7 +72,9 @@ type flow struct {
 func (f *flow) last() *leg { return &f.legs[f.n-1] }
 
 // Listens reports whether a is a listener's address.
-func (o *Offload) Listens(a splice.Addr) bool { return o.byAddr[a] != nil }
+func (o *Offload) Listens(a splice.Addr) bool {
+	return o.byAddr[a] != nil && (o.closeAt == 0 || o.now < o.closeAt)
+}
 
 // Opened begins a connection.
 func (o *Offload) Opened(now sim.Cycle, n splice.Flow, client, local splice.Addr) {

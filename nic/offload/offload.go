@@ -76,6 +76,7 @@ type Offload struct {
 	sinks     accesslog.Sinks
 	failing   bool      // responses ask for the close of their connection
 	drainFrom sim.Cycle // the same, more and more of them
+	closeAt   sim.Cycle // when no new connections are taken any more, 0 for never
 
 	drain      []splice.Endpoint // whose idle connections are to go
 	neighbours neighbours

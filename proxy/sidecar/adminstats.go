@@ -1,67 +1,86 @@
 package sidecar
 
 import (
+	"errors"
 	"fmt"
-	"io"
-	"net/http"
-	"slices"
+	"net"
+	"net/netip"
 	"sort"
+	"syscall"
 	"time"
 
+	"github.com/meshnic/meshnic/internal/failure"
+	"github.com/meshnic/meshnic/proxy/admin"
 	"github.com/meshnic/meshnic/proxy/mesh"
 )
 
-// stats answers as Envoy does: "name: value" lines in order, or JSON, or
-// Prometheus's text, with its filter (a regular expression), usedonly and type
-// parameters.
-func (a *admin) stats(w http.ResponseWriter, r *http.Request) {
-	q := r.URL.Query()
-	format := q.Get("format")
-	if format == "" {
-		format = "text"
-	}
-	if !slices.Contains([]string{"text", "json", "prometheus"}, format) {
-		refuse(w, http.StatusBadRequest, "usage: /stats?format=(json|prometheus|text)\n\n")
-		return
-	}
-	kind := q.Get("type")
-	if !slices.Contains([]string{"", "All", "Counters", "Gauges", "Histograms", "TextReadouts"}, kind) {
-		refuse(w, http.StatusBadRequest, "invalid &type= param")
-		return
-	}
-	re := filter(w, r)
-	if re == nil {
-		return
-	}
-	all := slices.DeleteFunc(a.s.Stats(), func(st mesh.Stat) bool {
-		return !re.MatchString(st.Name) || q.Has("usedonly") && st.Value == 0 && !st.Gauge ||
-			kind == "Counters" && st.Gauge || kind == "Gauges" && !st.Gauge || kind == "Histograms" || kind == "TextReadouts"
-	})
-	switch format {
-	case "prometheus":
-		writePrometheus(w, all)
-	case "json":
-		w.Header().Set("Content-Type", "application/json")
-		io.WriteString(w, `{"stats":[`)
-		for i, st := range all {
-			if i > 0 {
-				io.WriteString(w, ",")
-			}
-			fmt.Fprintf(w, `{"name":%q,"value":%d}`, st.Name, st.Value)
+// newAdmin makes the admin listener. A port that is taken is a failure.Conflict.
+func newAdmin(s *Server, address string) (*admin.Server, error) {
+	ln, err := net.Listen("tcp", address)
+	what := fmt.Sprintf("sidecar: listen on %s for admin", address)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		why, next := "the address is in use", "stop its owner or choose another admin port"
+		if pid, name := portOwner(netip.MustParseAddrPort(address)); pid != 0 {
+			why = fmt.Sprintf("the address is in use by %s (pid %d)", name, pid)
+			next = fmt.Sprintf("stop process %d or choose another admin port", pid)
 		}
-		io.WriteString(w, `]}`)
-	default:
-		for _, st := range all {
-			fmt.Fprintf(w, "%s: %d\n", st.Name, st.Value)
-		}
+		return nil, &failure.Error{Kind: failure.Conflict, What: what, Why: why, Next: next, Err: err}
 	}
+	if err != nil {
+		return nil, failure.Wrap(failure.Unexpected, err, what, "")
+	}
+	return admin.New(s, ln, s.opt.Log, admin.Page{Path: "/certs", Help: "print certs on machine", Serve: s.certs}), nil
 }
 
-func (a *admin) prometheus(w http.ResponseWriter, r *http.Request) {
-	q := r.URL.Query()
-	q.Set("format", "prometheus")
-	r.URL.RawQuery = q.Encode()
-	a.stats(w, r)
+// Config is the configuration in force, and since when it is.
+func (s *Server) Config() (mesh.Config, time.Time) {
+	c := s.force.Load()
+	return c.cfg, c.since
+}
+
+// Info is what /server_info says.
+func (s *Server) Info() admin.Info {
+	return admin.Info{Node: s.force.Load().cfg.Node, Started: s.started, Concurrency: s.opt.Concurrency, DrainTime: s.opt.DrainTime}
+}
+
+// Listeners are the listeners in force.
+func (s *Server) Listeners() (all []admin.Listener) {
+	c := s.force.Load()
+	for i, addr := range c.addrs {
+		if !c.joins(i) {
+			all = append(all, admin.Listener{Name: c.table.Listeners[i].Name, Addr: addr})
+		}
+	}
+	return all
+}
+
+// Clusters are the clusters in force, with what the workers have counted of their
+// endpoints.
+func (s *Server) Clusters() (all []admin.Cluster) {
+	hosts := map[*mesh.Host]*mesh.HostCounters{}
+	counts := make([]map[*mesh.Host]mesh.HostCounters, len(s.workers))
+	s.each(func(i int, w *worker) error { counts[i] = w.hosts(); return nil }, nil)
+	for _, m := range counts {
+		for k, h := range m {
+			if hosts[k] == nil {
+				hosts[k] = &mesh.HostCounters{}
+			}
+			hosts[k].Add(&h)
+		}
+	}
+	c := s.force.Load()
+	for i := range c.table.Clusters {
+		cl := admin.Cluster{Name: c.table.Clusters[i].Name, Breakers: c.table.Clusters[i].Breakers}
+		for _, x := range c.limits[i].health.Hosts() {
+			h := admin.Host{Host: x}
+			if n := hosts[x]; n != nil {
+				h.Counters = *n
+			}
+			cl.Hosts = append(cl.Hosts, h)
+		}
+		all = append(all, cl)
+	}
+	return all
 }
 
 // Stats returns the counters of all workers added up, in the order of their
@@ -92,18 +111,9 @@ func (s *Server) Stats() []mesh.Stat {
 			return 0
 		}))
 	}
-	live := uint64(0)
-	if s.State() == Live {
-		live = 1
-	}
 	add(s.logCounters.Stats())
 	add(s.names.stats())
-	add([]mesh.Stat{
-		{Name: "server.live", Value: live, Gauge: true},
-		{Name: "server.state", Value: uint64(s.State()), Gauge: true},
-		{Name: "server.concurrency", Value: uint64(s.opt.Concurrency), Gauge: true},
-		{Name: "server.uptime", Value: uint64(time.Since(s.started).Seconds()), Gauge: true},
-	})
+	add(admin.ServerStats(s))
 	out := make([]mesh.Stat, 0, len(sum))
 	for _, st := range sum {
 		out = append(out, *st)

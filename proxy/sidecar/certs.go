@@ -5,10 +5,12 @@ import (
 	"fmt"
 	"net/http"
 	"time"
+
+	"github.com/meshnic/meshnic/proxy/admin"
 )
 
 // certs answers as Envoy's /certs does: the CA and the chains of every TLS context.
-func (a *admin) certs(w http.ResponseWriter, _ *http.Request) {
+func (s *Server) certs(w http.ResponseWriter) {
 	type name struct {
 		DNS string `json:"dns,omitempty"`
 		URI string `json:"uri,omitempty"`
@@ -46,7 +48,7 @@ func (a *admin) certs(w http.ResponseWriter, _ *http.Request) {
 		}
 		return s
 	}
-	c := a.s.force.Load()
+	c := s.force.Load()
 	for _, contexts := range [][]*tlsContext{c.up, c.down} {
 		for _, t := range contexts {
 			if t == nil {
@@ -63,7 +65,7 @@ func (a *admin) certs(w http.ResponseWriter, _ *http.Request) {
 			out.All = append(out.All, e)
 		}
 	}
-	writeJSON(w, out)
+	admin.WriteJSON(w, out)
 }
 
 // hexSerial is c's serial number in whole bytes.

@@ -1,21 +1,15 @@
 package sidecar
 
-// State is what the admin says of the server, by Envoy's numbers (server.state).
-type State uint32
+import "github.com/meshnic/meshnic/proxy/admin"
+
+// State is what the admin says of the server.
+type State = admin.State
 
 // The states that a Server can be in.
 const (
-	Live     State = 0
-	Draining State = 1 // POST /healthcheck/fail, or the end of Run
+	Live     = admin.Live
+	Draining = admin.Draining
 )
-
-// String is Envoy's word, as in /ready.
-func (s State) String() string {
-	if s == Draining {
-		return "DRAINING"
-	}
-	return "LIVE"
-}
 
 // State returns s's state.
 func (s *Server) State() State { return State(s.state.Load()) }

@@ -22,7 +22,7 @@ type pool struct {
 	addr    unix.Sockaddr
 	timeout int64 // to connect, ns
 	limits  *limits
-	hs      hostStats // its gauges are counted when asked for
+	hs      mesh.HostCounters // its gauges are counted when asked for
 
 	free       []*upstream   // idle; the one used last is at the end
 	waiting    []*downstream // first in line first
@@ -152,7 +152,7 @@ func (p *pool) connect() {
 	}
 	c.CxTotal++
 	c.CxActive++
-	p.hs.cxTotal++
+	p.hs.CxTotal++
 	u := p.w.newUpstream(p)
 	err := p.dial(&u.sock)
 	p.connecting = append(p.connecting, u)
@@ -209,7 +209,7 @@ func (p *pool) connectFailed(u *upstream, r *mesh.Reply) {
 	c := p.c
 	p.forget(u)
 	c.CxConnectFail++
-	p.hs.cxConnectFail++
+	p.hs.CxConnectFail++
 	if r == &mesh.ReplyConnectTimeout {
 		c.CxConnectTimeout++
 		if u.tls != nil { // there was a connection to close
@@ -222,7 +222,7 @@ func (p *pool) connectFailed(u *upstream, r *mesh.Reply) {
 		d := p.waiting[0]
 		p.unwait(d)
 		c.RqPendingFailureEject++
-		p.hs.rqError++
+		p.hs.RqError++
 		d.upstreamFailed(r)
 	}
 	u.shut()

@@ -176,23 +176,23 @@ func (s *Server) Reload(cfg mesh.Config) error {
 	}
 	if next.logs, err = accesslog.OpenAll(&cfg, old.logs, s.opt.LogFlush, &s.logCounters); err != nil {
 		if a != nil && a != s.admin.Load() {
-			a.close()
+			a.Close()
 		}
 		return err
 	}
 	if err := s.install(next, old); err != nil {
 		next.logs.Close(old.logs)
 		if a != nil && a != s.admin.Load() {
-			a.close()
+			a.Close()
 		}
 		return err
 	}
 	if was := s.admin.Swap(a); was != a {
 		if a != nil && s.running {
-			a.start()
+			a.Start()
 		}
 		if was != nil {
-			was.close()
+			was.Close()
 		}
 	}
 	old.logs.Close(next.logs)

@@ -318,7 +318,7 @@ func (d *downstream) expired() {
 		}
 		d.cluster.c.RqTimeout++
 		if d.up != nil {
-			d.up.p.hs.rqTimeout++
+			d.up.p.hs.RqTimeout++
 			if !d.responded {
 				d.judge(mesh.ReplyTimeout.Status)
 			}

@@ -89,7 +89,7 @@ func (d *downstream) answered(h *http1.Head) bool {
 func (d *downstream) tooLong() {
 	d.tryEnd = 0
 	d.cluster.c.RqPerTryTimeout++
-	d.up.p.hs.rqTimeout++
+	d.up.p.hs.RqTimeout++
 	d.up.cancel()
 	r := &mesh.ReplyPerTryTimeout
 	d.judge(r.Status)

@@ -304,14 +304,14 @@ func (w *worker) counts(c *mesh.ClusterCounters) bool {
 }
 
 // hosts lists what w has counted of each endpoint.
-func (w *worker) hosts() map[*mesh.Host]hostStats {
-	all := map[*mesh.Host]hostStats{}
+func (w *worker) hosts() map[*mesh.Host]mesh.HostCounters {
+	all := map[*mesh.Host]mesh.HostCounters{}
 	for _, cl := range w.clusters {
 		for x, p := range cl.pools {
 			h := p.hs
-			h.rqPendingActive = uint64(len(p.waiting))
-			h.rqActive = uint64(p.busy)
-			h.cxActive = uint64(p.busy + len(p.free) + len(p.connecting))
+			h.RqPendingActive = uint64(len(p.waiting))
+			h.RqActive = uint64(p.busy)
+			h.CxActive = uint64(p.busy + len(p.free) + len(p.connecting))
 			all[x] = h
 		}
 	}

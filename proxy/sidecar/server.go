@@ -26,6 +26,7 @@ import (
 
 	"github.com/meshnic/meshnic/internal/failure"
 	"github.com/meshnic/meshnic/proxy/accesslog"
+	"github.com/meshnic/meshnic/proxy/admin"
 	"github.com/meshnic/meshnic/proxy/mesh"
 )
 
@@ -87,7 +88,7 @@ type Server struct {
 	opt         Options
 	workers     []*worker
 	force       atomic.Pointer[config] // the configuration in force
-	admin       atomic.Pointer[admin]
+	admin       atomic.Pointer[admin.Server]
 	state       atomic.Uint32 // what the admin answers
 	reloads     atomic.Uint64
 	names       *names
@@ -164,7 +165,7 @@ func (s *Server) Addrs() []netip.AddrPort { return slices.Clone(s.force.Load().a
 // AdminAddr returns the address of the admin listener, nil if there is none.
 func (s *Server) AdminAddr() net.Addr {
 	if a := s.admin.Load(); a != nil {
-		return a.addr()
+		return a.Addr()
 	}
 	return nil
 }
@@ -180,7 +181,7 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	s.running = true
 	if a := s.admin.Load(); a != nil {
-		a.start()
+		a.Start()
 	}
 	s.mu.Unlock()
 	defer s.Close()
@@ -227,7 +228,7 @@ func (s *Server) Close() error {
 func (s *Server) release() {
 	s.names.cancel()
 	if a := s.admin.Load(); a != nil {
-		a.close()
+		a.Close()
 	}
 	for _, w := range s.workers {
 		w.release()

@@ -105,7 +105,7 @@ func (r *tcpRelay) connect() {
 	cc.CxTotal++
 	cc.CxTCP++
 	cc.CxActive++
-	r.p.hs.cxTotal++
+	r.p.hs.CxTotal++
 	if err := r.p.dial(&r.up.sock); err != nil {
 		r.refused(false)
 		return
@@ -179,7 +179,7 @@ func (r *tcpRelay) connected() {
 	cc.RqPendingActive--
 	cc.RqTotal++
 	cc.RqActive++
-	r.p.hs.rqTotal++
+	r.p.hs.RqTotal++
 	r.touch()
 	r.pump()
 }
@@ -191,7 +191,7 @@ func (r *tcpRelay) slow() { r.refused(true) }
 func (r *tcpRelay) refused(timeout bool) {
 	cc := r.cl.c
 	cc.CxConnectFail++
-	r.p.hs.cxConnectFail++
+	r.p.hs.CxConnectFail++
 	if timeout {
 		cc.CxConnectTimeout++
 		cc.CxDestroyLocal++

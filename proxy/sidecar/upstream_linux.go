@@ -158,7 +158,7 @@ func (u *upstream) begin(d *downstream, request []byte) {
 	c := u.p.c
 	c.RqTotal++
 	c.RqActive++
-	u.p.hs.rqTotal++
+	u.p.hs.RqTotal++
 	u.w.timers.set(&u.t, 0)
 	c.CxTxBytes += uint64(len(request))
 	d.tries.Sent()
@@ -252,7 +252,7 @@ func (u *upstream) consume(b []byte) {
 // says that something followed the head.
 func (u *upstream) refused(h *http1.Head, extra bool) {
 	d := u.d
-	u.p.hs.rqError++
+	u.p.hs.RqError++
 	u.body = h.Body(d.isHead)
 	if u.body.Done() && d.phase == phaseWait {
 		u.last = h.Close
@@ -294,9 +294,9 @@ func (u *upstream) respond(h *http1.Head, rest []byte) []byte {
 	d.l.c.Count(h.Status)
 	u.p.c.Count(h.Status)
 	if h.Status < 500 {
-		u.p.hs.rqSuccess++
+		u.p.hs.RqSuccess++
 	} else {
-		u.p.hs.rqError++
+		u.p.hs.RqError++
 	}
 	if e := d.e; e != nil {
 		e.Route, e.Status, e.Flag, e.Details = d.route, h.Status, e.Flag.And(d.tries.Flag()), "via_upstream"
@@ -436,7 +436,7 @@ func (u *upstream) malformed() {
 // failed closes u and tells its request.
 func (u *upstream) failed(r *mesh.Reply) {
 	d := u.d
-	u.p.hs.rqError++
+	u.p.hs.RqError++
 	u.leave()
 	d.up = nil
 	u.shut()

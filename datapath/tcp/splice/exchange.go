@@ -420,7 +420,7 @@ func (e *Engine) raw(n int32, ep Endpoint) {
 		return
 	}
 	x.req = message{in: c.rcvNxt, next: c.rcvNxt, begun: true, stream: true}
-	x.resp, x.close, x.keep, x.raw = message{}, false, false, true
+	x.resp, x.close, x.keep, x.raw, x.aborted = message{}, false, false, true, false
 	u := e.dial(ep)
 	if u == none {
 		e.fail(n, TableFull)

@@ -1,4 +1,4 @@
-package sidecar
+package admin
 
 import (
 	"fmt"
@@ -8,57 +8,23 @@ import (
 	"github.com/meshnic/meshnic/proxy/mesh"
 )
 
-// hostStats count what happens to one endpoint, in one worker or in all. The
-// names are those of Envoy's /clusters.
-type hostStats struct {
-	cxActive, cxConnectFail, cxTotal                                  uint64
-	rqActive, rqError, rqPendingActive, rqSuccess, rqTimeout, rqTotal uint64
+// Cluster is a cluster as /clusters has it.
+type Cluster struct {
+	Name     string
+	Breakers mesh.Breakers
+	Hosts    []Host
 }
 
-func (h *hostStats) add(o *hostStats) {
-	a, b := h.all(), o.all()
-	for i := range a {
-		*a[i].n += *b[i].n
-	}
-}
-
-type hostStat struct {
-	name  string
-	n     *uint64
-	gauge bool
-}
-
-// all lists them in the order of Envoy's text.
-func (h *hostStats) all() [9]hostStat {
-	return [9]hostStat{
-		{"cx_active", &h.cxActive, true}, {"cx_connect_fail", &h.cxConnectFail, false}, {"cx_total", &h.cxTotal, false},
-		{"rq_active", &h.rqActive, true}, {"rq_error", &h.rqError, false}, {"rq_pending_active", &h.rqPendingActive, true},
-		{"rq_success", &h.rqSuccess, false}, {"rq_timeout", &h.rqTimeout, false}, {"rq_total", &h.rqTotal, false},
-	}
-}
-
-// hosts adds up what the workers have counted.
-func (s *Server) hosts() map[*mesh.Host]*hostStats {
-	all := map[*mesh.Host]*hostStats{}
-	counts := make([]map[*mesh.Host]hostStats, len(s.workers))
-	s.each(func(i int, w *worker) error { counts[i] = w.hosts(); return nil }, nil)
-	for _, m := range counts {
-		for k, h := range m {
-			if all[k] == nil {
-				all[k] = &hostStats{}
-			}
-			all[k].add(&h)
-		}
-	}
-	return all
+// Host is an endpoint with what happened to it.
+type Host struct {
+	*mesh.Host
+	Counters mesh.HostCounters
 }
 
 // writeClusters writes the clusters whose names match as Envoy's /clusters does.
-func (s *Server) writeClusters(w io.Writer, filter *regexp.Regexp) {
-	hosts := s.hosts()
-	c := s.force.Load()
-	for i := range c.table.Clusters {
-		cl := &c.table.Clusters[i]
+func writeClusters(w io.Writer, all []Cluster, filter *regexp.Regexp) {
+	for i := range all {
+		cl := &all[i]
 		if !filter.MatchString(cl.Name) {
 			continue
 		}
@@ -74,14 +40,11 @@ func (s *Server) writeClusters(w io.Writer, filter *regexp.Regexp) {
 			b = mesh.DefaultBreakers // the thresholds of a file are those of the default priority
 		}
 		fmt.Fprintf(w, "%s::added_via_api::false\n", cl.Name)
-		for _, x := range c.limits[i].health.Hosts() {
-			h := hosts[x]
-			if h == nil {
-				h = &hostStats{}
-			}
+		for _, x := range cl.Hosts {
+			h := &x.Counters
 			p := cl.Name + "::" + x.Addr.String() + "::"
-			for _, st := range h.all() {
-				fmt.Fprintf(w, "%s%s::%d\n", p, st.name, *st.n)
+			for _, st := range h.Stats() {
+				fmt.Fprintf(w, "%s%s::%d\n", p, st.Name, st.Value)
 			}
 			flags := ""
 			if x.Down() {
@@ -104,7 +67,7 @@ func (s *Server) writeClusters(w io.Writer, filter *regexp.Regexp) {
 
 // clusterStatuses is writeClusters as Envoy's JSON has it: counters are strings,
 // and those that are 0 are left out.
-func (s *Server) clusterStatuses(filter *regexp.Regexp) any {
+func clusterStatuses(all []Cluster, filter *regexp.Regexp) any {
 	type stat struct {
 		Type  string `json:"type,omitempty"`
 		Value string `json:"value,omitempty"`
@@ -143,10 +106,8 @@ func (s *Server) clusterStatuses(filter *regexp.Regexp) any {
 	var out struct {
 		All []status `json:"cluster_statuses"`
 	}
-	hosts := s.hosts()
-	c := s.force.Load()
-	for i := range c.table.Clusters {
-		cl := &c.table.Clusters[i]
+	for i := range all {
+		cl := &all[i]
 		if !filter.MatchString(cl.Name) {
 			continue
 		}
@@ -155,22 +116,19 @@ func (s *Server) clusterStatuses(filter *regexp.Regexp) any {
 			{b.MaxConnections, b.MaxPending, b.MaxRequests, b.MaxRetries, ""},
 			{d.MaxConnections, d.MaxPending, d.MaxRequests, d.MaxRetries, "HIGH"},
 		}}}
-		for _, x := range c.limits[i].health.Hosts() {
-			h := hosts[x]
-			if h == nil {
-				h = &hostStats{}
-			}
+		for _, x := range cl.Hosts {
+			h := &x.Counters
 			e := host{Address: addressOf(x.Addr), Health: health{x.Down(), x.Ejected(), "HEALTHY", x.Leaving()}, Weight: x.Weight, Hostname: x.Name}
 			for _, gauge := range []bool{false, true} { // Envoy lists the counters first
-				for _, n := range h.all() {
-					v := stat{Name: n.name}
+				for _, n := range h.Stats() {
+					v := stat{Name: n.Name}
 					if gauge {
 						v.Type = "GAUGE"
 					}
-					if *n.n != 0 {
-						v.Value = fmt.Sprint(*n.n)
+					if n.Value != 0 {
+						v.Value = fmt.Sprint(n.Value)
 					}
-					if n.gauge == gauge {
+					if n.Gauge == gauge {
 						e.Stats = append(e.Stats, v)
 					}
 				}
