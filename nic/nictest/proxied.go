@@ -59,7 +59,8 @@ func (c *Connection) leaves() bool {
 		return true
 	}
 	for i := range c.Exchanges {
-		if e := &c.Exchanges[i]; c.End == EndClose && e.Answer.Early && e.Body > 0 {
+		// Who hears the end of the stream before it has said all leaves the rest unsaid.
+		if e := &c.Exchanges[i]; e.Answer.Early && e.Body > 0 && (c.End == EndClose || e.Answer.Framing == UntilClose) {
 			return true
 		}
 	}

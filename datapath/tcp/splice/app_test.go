@@ -23,13 +23,12 @@ import (
 //	/raw        two streams
 //	/abort      a reset
 type script struct {
-	e       *splice.Engine
-	tell    func(format string, args ...any)
-	target  map[splice.Flow]string
-	head    map[splice.Flow]bool // the request is HEAD
-	left    map[splice.Flow][2]chunks
-	waits   map[splice.Flow]bool // for Due
-	listens func(splice.Addr) bool
+	e      *splice.Engine
+	tell   func(format string, args ...any)
+	target map[splice.Flow]string
+	head   map[splice.Flow]bool // the request is HEAD
+	left   map[splice.Flow][2]chunks
+	waits  map[splice.Flow]bool // for Due
 }
 
 func newScript() *script {

@@ -108,6 +108,14 @@ func (e *Engine) clientFIN(n int32, at wire.Seq) {
 		return
 	}
 	if c.state >= finWait {
+		if x.phase == busy && (!x.req.whole || at.Before(x.req.next)) { // the rest of the request never comes
+			if !x.aborted {
+				e.app.Aborted(e.now, Flow(n), ClientClosed)
+			}
+			e.leave(n)
+			e.clean(x)
+			x.phase = idle
+		}
 		e.peerFIN(n, at)
 		return
 	}
@@ -234,6 +242,9 @@ func (e *Engine) gone(n int32) {
 		return
 	}
 	x := &e.exch[n]
+	if x.up != none {
+		e.leave(n)
+	}
 	if x.gather != nil {
 		e.heads.put(x.gather)
 	}

@@ -18,16 +18,15 @@ type Engine struct {
 	wheel *wheel
 	heads heads
 
-	now     sim.Cycle
-	perMS   uint64 // cycles
-	secret  uint64
-	halves  int // handshakes of clients under way
-	count   Counters
-	seg     segment
-	blocks  [wire.MaxSACKBlocks]wire.SACKBlock
-	out     []Frame
-	arena   []byte
-	scratch []byte
+	now    sim.Cycle
+	perMS  uint64 // cycles
+	secret uint64
+	halves int // handshakes of clients under way
+	count  Counters
+	seg    segment
+	blocks [wire.MaxSACKBlocks]wire.SACKBlock
+	out    []Frame
+	arena  []byte
 }
 
 // endpoint is where connections to a server go, and those that wait for requests.

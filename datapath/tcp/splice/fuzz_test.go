@@ -29,7 +29,6 @@ type side struct {
 	got         uint32 // behind what the engine has sent it
 	given       uint32 // most that the engine has acknowledged to it
 	sent        uint32 // most that it has sent
-	v           int
 }
 
 // fuzzed is an engine and the hosts around it.

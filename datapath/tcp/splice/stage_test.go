@@ -49,7 +49,6 @@ type play struct {
 	app    *script
 	parse  *parser.Parser
 	now    sim.Cycle
-	conns  int
 	hosts  map[string]*host
 	dialed map[string]int // connections to an endpoint so far
 	named  map[string]*host
