@@ -52,8 +52,6 @@ func answers(t *testing.T, b *bench, body string) net.Listener {
 	})
 }
 
-func port(ln net.Listener) uint16 { return netip.MustParseAddrPort(ln.Addr().String()).Port() }
-
 // mixed is a configuration of which the NIC carries a part: a listener for HTTP, whose
 // route /checked has a cluster with health checks, and a TCP proxy.
 func mixed(app net.Listener) mesh.Config {

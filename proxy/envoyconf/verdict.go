@@ -10,8 +10,10 @@ import (
 // Verdict is what becomes of an item of a bootstrap file.
 type Verdict string
 
-// The verdicts. What is NIC is carried by the host sidecar today, and looks at
-// heads alone, or at no payload at all: by design a NIC can carry it too.
+// The verdicts. What is NIC is carried by the host sidecar and by the NIC's proxy,
+// which looks at heads alone; what is Host the NIC leaves to a host sidecar beside it.
+// Names and original destinations of clusters, which are not items of their own, it
+// leaves too: see nic/offload.Explain.
 const (
 	NIC     Verdict = "nic"
 	Host    Verdict = "host"    // carried by the host sidecar
@@ -48,7 +50,7 @@ func always(v Verdict, why string) judge {
 
 const (
 	byHead  = "is decided by the request's head"
-	kept    = "retries: a request that may be sent again has to be kept, and a NIC keeps no payload"
+	kept    = "retries: what came with a request's head is kept, a request of which more was acknowledged is not sent again"
 	ciphers = "TLS: a NIC has no payload to read in the clear"
 )
 
@@ -64,22 +66,19 @@ var judges = map[protoreflect.FullName]judge{
 		return NIC, "is chosen before anything is read"
 	},
 	"envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager": always(NIC, "reads heads and passes bodies on"),
-	"envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy":                            always(NIC, "passes bytes on without reading them"),
-	"envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit":                   always(Host, "is answered by the proxy itself, and a NIC only passes answers on"),
-	"envoy.extensions.filters.http.fault.v3.HTTPFault":                                  always(Host, "holds requests back, or answers them by itself, and a NIC only passes answers on"),
-	"envoy.config.accesslog.v3.AccessLog":                                               always(Host, "writes to a file of the host's"),
+	"envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy":                            always(Host, "has no heads to decide by"),
+	"envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit":                   always(NIC, byHead),
+	"envoy.extensions.filters.http.fault.v3.HTTPFault":                                  always(NIC, "is decided by the request's head, which waits where it is gathered"),
+	"envoy.config.accesslog.v3.AccessLog":                                               always(NIC, "is written of heads, by another thread"),
 	"envoy.config.route.v3.VirtualHost": func(has func(string) bool) (Verdict, string) {
 		if has("retry_policy") {
-			return Host, kept
+			return NIC, kept
 		}
 		return NIC, byHead
 	},
 	"envoy.config.route.v3.Route": func(has func(string) bool) (Verdict, string) {
-		switch {
-		case has("direct_response"), has("redirect"):
-			return Host, "is answered by the proxy itself, and a NIC only passes answers on"
-		case has("route.retry_policy"):
-			return Host, kept
+		if has("route.retry_policy") {
+			return NIC, kept
 		}
 		return NIC, byHead
 	},
@@ -88,7 +87,7 @@ var judges = map[protoreflect.FullName]judge{
 		case has("transport_socket"):
 			return Host, ciphers
 		case has("health_checks"):
-			return Host, "active health checks are requests of the proxy's own"
+			return Host, "active health checks are requests of the proxy's own, and the NIC has no TCP stack to ask with"
 		}
 		return NIC, "its endpoints are " + "chosen by the request's head"
 	},

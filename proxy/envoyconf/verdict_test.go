@@ -58,8 +58,8 @@ func TestCheck(t *testing.T) {
 	items := Check([]byte(judged), "f.yaml")
 	require.Equal(t, []string{
 		"3:3 host node", "4:3 ignored metadata", "7:5 nic listeners[0]", "8:5 ignored traffic_direction", "10:7 nic filter_chains[0]",
-		"13:11 nic typed_config", "16:13 host access_log[0]", "20:15 nic virtual_hosts[0]", "23:17 host routes[0]", "25:17 host routes[1]",
-		"27:17 nic routes[2]", "29:17 ignored metadata", "32:27 host typed_config", "32:107 ignored delay_percent_runtime", "36:5 nic clusters[0]",
+		"13:11 nic typed_config", "16:13 nic access_log[0]", "20:15 nic virtual_hosts[0]", "23:17 nic routes[0]", "25:17 nic routes[1]",
+		"27:17 nic routes[2]", "29:17 ignored metadata", "32:27 nic typed_config", "32:107 ignored delay_percent_runtime", "36:5 nic clusters[0]",
 	}, verdicts(items))
 	for _, i := range items {
 		require.NotEmpty(t, i.Why, i.Path)
