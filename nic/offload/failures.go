@@ -140,6 +140,7 @@ func (o *Offload) resend(n splice.Flow, f *flow) splice.Decision {
 		elapsed = 0
 	}
 	o.out = mesh.AppendAgain(o.out[:0], o.engine.Kept(n), leg.route, &f.tries, elapsed)
+	f.renamed = o.rehost(f) != "" || f.renamed
 	return splice.Decision{Do: splice.Send, To: f.chosen, Out: o.out}
 }
 

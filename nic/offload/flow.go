@@ -44,6 +44,7 @@ type flow struct {
 	responded bool             // a response's head is out
 	answered  bool             // all of it is
 	interim   bool             // a response of 1xx has come
+	renamed   bool             // the request asks for the endpoint of a try that has no connection yet
 	faulty    splice.Direction // of a body that could not be read
 	cause     *mesh.Reply      // why the response is cut short
 

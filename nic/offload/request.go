@@ -61,6 +61,7 @@ func (o *Offload) begin(f *flow) {
 	}
 	f.active = true
 	f.isHead, f.expect, f.close, f.complete, f.sent, f.responded, f.answered, f.interim = false, false, false, false, false, false, false, false
+	f.renamed = false
 	f.cause, f.bodies, f.sizes, f.scanned, f.heads = nil, [2]http1.Body{}, [2]uint64{}, [2]uint32{}, [2]int{}
 	f.doneAt, f.tryEnd, f.againAt = 0, 0, 0
 	f.n = 0
@@ -157,6 +158,9 @@ func (o *Offload) onward(n splice.Flow, f *flow, h *http1.Head, filter int) spli
 		if r := o.pass(f, leg); r != nil {
 			return o.reply(f, r, size)
 		}
+		if name := o.rehost(f); name != "" && leg.entry != nil {
+			leg.entry.Rehost(leg.route, name)
+		}
 		h = o.second(false)
 		if k, err := h.Parse(o.out); err != nil || k != len(o.out) {
 			panic("offload: a request that was written cannot be read")
@@ -198,7 +202,11 @@ func (o *Offload) through(f *flow, leg *leg, h *http1.Head, filter int) *mesh.Re
 			return &mesh.ReplyNotRelative
 		}
 		leg.route = leg.l.t.Route(h)
-		if f.n == 1 && leg.route != nil && leg.route.Forwards() {
+		switch {
+		case leg.route == nil:
+		case f.n > 1 && leg.route.Differs():
+			o.destination(leg) // whose headers the answers of filters have too
+		case f.n == 1 && leg.route.Forwards():
 			if f.raw = o.destination(leg).reason; f.raw != byNothing { // before anything is counted
 				return nil
 			}
@@ -235,7 +243,8 @@ func (o *Offload) through(f *flow, leg *leg, h *http1.Head, filter int) *mesh.Re
 // once.
 func (o *Offload) destination(leg *leg) *cluster {
 	if leg.dest == nil {
-		leg.dest = leg.l.clusters[leg.route.Cluster(o.draw)]
+		n, as := leg.route.Toward(o.draw)
+		leg.dest, leg.route = leg.l.clusters[n], as
 	}
 	return leg.dest
 }

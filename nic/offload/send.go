@@ -92,6 +92,7 @@ func (o *Offload) first(n splice.Flow, f *flow) splice.Decision {
 
 // send is the decision that sends what is in o.out.
 func (o *Offload) send(n splice.Flow, f *flow) splice.Decision {
+	f.renamed = o.rehost(f) != ""
 	d := splice.Decision{Do: splice.Send, To: f.chosen, Head: f.heads[splice.Request], Out: o.out, Keep: f.tries.Kept()}
 	if f.expect {
 		d.Interim = continued
@@ -103,6 +104,28 @@ func (o *Offload) send(n splice.Flow, f *flow) splice.Decision {
 	}
 	f.sent = true
 	return d
+}
+
+// hostname is what the endpoint that was chosen is called, if requests ask for that.
+func (o *Offload) hostname(f *flow) string {
+	if f.last().route.AutoHost() {
+		return o.ends[f.chosen].host.Name
+	}
+	return ""
+}
+
+// rehost has the request in o.out ask for the endpoint that was chosen, and returns its
+// name, or nothing.
+func (o *Offload) rehost(f *flow) string {
+	name := o.hostname(f)
+	switch {
+	case name == "":
+	case f.renamed: // nobody has seen the name that it has
+		o.out = mesh.Rename(o.out, name)
+	default:
+		o.out = f.last().route.Rehost(o.out, name)
+	}
+	return name
 }
 
 // room sees to it that the circuit breakers have room for a request to the endpoint
@@ -211,6 +234,11 @@ func (o *Offload) Joined(now sim.Cycle, n splice.Flow) bool {
 	o.enter(f, leg)
 	f.drained = o.ends[f.chosen].drained
 	f.tries.Sent()
+	if f.renamed = false; leg.entry != nil {
+		if name := o.hostname(f); name != "" {
+			leg.entry.Rehost(leg.route, name)
+		}
+	}
 	o.reach(f, mesh.PoolReady)
 	o.reach(f, mesh.UpstreamBegins)
 	if f.complete {

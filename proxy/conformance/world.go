@@ -33,8 +33,8 @@ type caseConfig struct {
 
 	// By name, what each has besides its endpoints. Those are "endpoints", which is
 	// not Envoy's: how many the test holds (1 if it is left out), or a list of
-	// addresses that it does not; "blackhole" is one that never answers. "up" is
-	// always there.
+	// addresses that it does not; "blackhole" is one that never answers. "hostname" is the
+	// endpoints' too. "up" is always there.
 	Clusters map[string]map[string]any `yaml:"clusters"`
 }
 
@@ -230,14 +230,18 @@ func (w *World) cluster(t testing.TB, i int, name string, c object) object {
 	assigned := object{"cluster_name": prefix(i) + "_" + name}
 	var endpoints []any
 	for _, a := range addresses {
-		endpoints = append(endpoints, object{"endpoint": object{"address": socketAddress(t, a)}})
+		e := object{"address": socketAddress(t, a)}
+		if c["hostname"] != nil {
+			e["hostname"] = c["hostname"]
+		}
+		endpoints = append(endpoints, object{"endpoint": e})
 	}
 	if endpoints != nil {
 		assigned["endpoints"] = []any{object{"lb_endpoints": endpoints}}
 	}
 	out := object{"name": prefix(i) + "_" + name, "load_assignment": assigned}
 	for k, v := range c {
-		if k != "endpoints" {
+		if k != "endpoints" && k != "hostname" {
 			out[k] = v
 		}
 	}

@@ -29,6 +29,7 @@ func (r *reader) invalid(err error) {
 var (
 	meshItem   = regexp.MustCompile(`^(listeners|clusters)\[(\d+)\](.*)$`)
 	inRoute    = regexp.MustCompile(`(\.routes\[\d+\])\.(cluster|weighted_clusters|timeout|retry_policy|hash_policy)`)
+	inRewrite  = regexp.MustCompile(`(\.routes\[\d+\])\.rewrite`)
 	inFilters  = regexp.MustCompile(`(\.http_filters\[\d+\])\.(local_ratelimit|fault)`)
 	inFault    = regexp.MustCompile(`(\.virtual_hosts\[\d+\](\.routes\[\d+\])?)\.fault`)
 	inClusters = regexp.MustCompile(`\.weighted_clusters\[`)
@@ -44,6 +45,7 @@ func (r *reader) place(path string) string {
 	var i int
 	fmt.Sscan(m[2], &i) // digits, by the expression
 	rest := inRoute.ReplaceAllString(m[3], "$1.route.$2")
+	rest = inRewrite.ReplaceAllString(rest, "$1.route")
 	rest = inFilters.ReplaceAllString(rest, "$1.typed_config")
 	rest = inFault.ReplaceAllString(rest, "$1.typed_per_filter_config")
 	rest = inClusters.ReplaceAllString(rest, ".weighted_clusters.clusters[")

@@ -182,8 +182,11 @@ func (r *reader) virtualHost(path string, v *routev3.VirtualHost) mesh.VirtualHo
 		default:
 			m.Cluster, m.Timeout = a.GetCluster(), mesh.DefaultRouteTimeout
 		}
-		for _, c := range a.GetWeightedClusters().GetClusters() {
-			m.Clusters = append(m.Clusters, mesh.WeightedCluster{Name: c.GetName(), Weight: c.GetWeight().GetValue()})
+		for j, c := range a.GetWeightedClusters().GetClusters() {
+			m.Clusters = append(m.Clusters, mesh.WeightedCluster{
+				Name: c.GetName(), Weight: c.GetWeight().GetValue(), Host: c.GetHostRewriteLiteral(),
+				Mutate: r.mutations(fmt.Sprintf("%s.route.weighted_clusters.clusters[%d]", p, j), c),
+			})
 		}
 		for j, h := range e.GetMatch().GetHeaders() {
 			m.Headers = append(m.Headers, r.header(fmt.Sprintf("%s.match.headers[%d]", p, j), h))
@@ -195,8 +198,11 @@ func (r *reader) virtualHost(path string, v *routev3.VirtualHost) mesh.VirtualHo
 			m.Hash = append(m.Hash, r.hashPolicy(fmt.Sprintf("%s.route.hash_policy[%d]", p, j), h))
 		}
 		m.Rewrite = mesh.Rewrite{
-			Prefix: a.GetPrefixRewrite(), Host: a.GetHostRewriteLiteral(),
+			Prefix: a.GetPrefixRewrite(), Host: a.GetHostRewriteLiteral(), AutoHost: a.GetAutoHostRewrite().GetValue(), HostHeader: a.GetHostRewriteHeader(), AppendHost: a.GetAppendXForwardedHost(),
 			Regex: a.GetRegexRewrite().GetPattern().GetRegex(), Substitution: a.GetRegexRewrite().GetSubstitution(),
+		}
+		if x := a.GetHostRewritePathRegex(); x != nil {
+			m.Rewrite.HostRegex = &mesh.HostRegex{Regex: x.GetPattern().GetRegex(), Substitution: x.GetSubstitution()}
 		}
 		m.Retry = r.retry(p+".route.retry_policy", a.GetRetryPolicy())
 		if a.GetTimeout() != nil {

@@ -99,6 +99,7 @@ var ignored = map[protoreflect.FullName]map[string]string{
 	"envoy.config.core.v3.Node":                     {"metadata": forControl, "locality": "all endpoints are of one locality"},
 	"envoy.config.listener.v3.Listener":             {"metadata": forFilters, "traffic_direction": "is told to tracers, and there are none"},
 	"envoy.config.route.v3.VirtualHost":             {"metadata": forFilters},
+	"envoy.config.route.v3.WeightedCluster":         {"total_weight": "the weights are added up, as in Envoy", "runtime_key_prefix": noRuntime},
 	"envoy.config.route.v3.Route":                   {"metadata": forFilters},
 	"envoy.config.cluster.v3.Cluster":               {"metadata": forFilters},
 	"envoy.config.endpoint.v3.LbEndpoint":           {"metadata": forFilters},

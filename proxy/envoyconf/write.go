@@ -165,13 +165,11 @@ func virtualHost(h *mesh.VirtualHost) (_ *routev3.VirtualHost, err error) {
 		if r.Rewrite.Regex != "" {
 			a.RegexRewrite = substitute(r.Rewrite.Regex, r.Rewrite.Substitution)
 		}
-		if r.Rewrite.Host != "" {
-			a.HostRewriteSpecifier = &routev3.RouteAction_HostRewriteLiteral{HostRewriteLiteral: r.Rewrite.Host}
-		}
+		writeHost(a, &r.Rewrite)
 		if len(r.Clusters) > 0 {
 			w := &routev3.WeightedCluster{}
 			for _, c := range r.Clusters {
-				w.Clusters = append(w.Clusters, &routev3.WeightedCluster_ClusterWeight{Name: c.Name, Weight: wrapperspb.UInt32(c.Weight)})
+				w.Clusters = append(w.Clusters, clusterWeight(&c))
 			}
 			a.ClusterSpecifier = &routev3.RouteAction_WeightedClusters{WeightedClusters: w}
 		}
@@ -218,6 +216,32 @@ func redirect(d *mesh.Redirect) *routev3.RedirectAction {
 		out.PathRewriteSpecifier = &routev3.RedirectAction_RegexRewrite{RegexRewrite: substitute(d.Regex, d.Substitution)}
 	}
 	return out
+}
+
+func clusterWeight(c *mesh.WeightedCluster) *routev3.WeightedCluster_ClusterWeight {
+	out := &routev3.WeightedCluster_ClusterWeight{
+		Name: c.Name, Weight: wrapperspb.UInt32(c.Weight),
+		RequestHeadersToAdd: headerOptions(c.Mutate.Request.Add), RequestHeadersToRemove: c.Mutate.Request.Remove,
+		ResponseHeadersToAdd: headerOptions(c.Mutate.Response.Add), ResponseHeadersToRemove: c.Mutate.Response.Remove,
+	}
+	if c.Host != "" {
+		out.HostRewriteSpecifier = &routev3.WeightedCluster_ClusterWeight_HostRewriteLiteral{HostRewriteLiteral: c.Host}
+	}
+	return out
+}
+
+func writeHost(a *routev3.RouteAction, w *mesh.Rewrite) {
+	a.AppendXForwardedHost = w.AppendHost
+	switch {
+	case w.Host != "":
+		a.HostRewriteSpecifier = &routev3.RouteAction_HostRewriteLiteral{HostRewriteLiteral: w.Host}
+	case w.AutoHost:
+		a.HostRewriteSpecifier = &routev3.RouteAction_AutoHostRewrite{AutoHostRewrite: wrapperspb.Bool(true)}
+	case w.HostHeader != "":
+		a.HostRewriteSpecifier = &routev3.RouteAction_HostRewriteHeader{HostRewriteHeader: w.HostHeader}
+	case w.HostRegex != nil:
+		a.HostRewriteSpecifier = &routev3.RouteAction_HostRewritePathRegex{HostRewritePathRegex: substitute(w.HostRegex.Regex, w.HostRegex.Substitution)}
+	}
 }
 
 func substitute(pattern, by string) *matcherv3.RegexMatchAndSubstitute {

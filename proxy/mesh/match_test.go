@@ -51,7 +51,7 @@ func TestWeightedClusters(t *testing.T) {
 	cfg.Clusters = append(cfg.Clusters, Cluster{Name: "v2"}, Cluster{Name: "never"})
 	r := &cfg.Listeners[0].VirtualHosts[0].Routes[0]
 	first := cfg.Clusters[0].Name
-	r.Cluster, r.Clusters = "", []WeightedCluster{{first, 1}, {"never", 0}, {"v2", 3}}
+	r.Cluster, r.Clusters = "", []WeightedCluster{{Name: first, Weight: 1}, {Name: "never", Weight: 0}, {Name: "v2", Weight: 3}}
 	table, err := Compile(cfg)
 	require.NoError(t, err)
 	route := &table.Listeners[0].any.routes[0]
@@ -67,9 +67,9 @@ func TestRouteMistakes(t *testing.T) {
 		`has 2 of prefix, path, path_separated_prefix and safe_regex`:       func(r *Route) { r.Separated = "/a" },
 		`path_separated_prefix: "/a/" does not begin with /, or ends in`:    func(r *Route) { r.Prefix, r.Separated = "", "/a/" },
 		`safe_regex: error parsing regexp`:                                  func(r *Route) { r.Prefix, r.Regex = "", "[" },
-		`has 2 of cluster, weighted_clusters, direct_response and redirect`: func(r *Route) { r.Clusters = []WeightedCluster{{r.Cluster, 1}} },
-		`weighted_clusters[0].name: no cluster is named "x"`:                func(r *Route) { r.Cluster, r.Clusters = "", []WeightedCluster{{"x", 1}} },
-		`weighted_clusters: weights add up to 0`:                            func(r *Route) { r.Clusters = []WeightedCluster{{r.Cluster, 0}}; r.Cluster = "" },
+		`has 2 of cluster, weighted_clusters, direct_response and redirect`: func(r *Route) { r.Clusters = []WeightedCluster{{Name: r.Cluster, Weight: 1}} },
+		`weighted_clusters[0].name: no cluster is named "x"`:                func(r *Route) { r.Cluster, r.Clusters = "", []WeightedCluster{{Name: "x", Weight: 1}} },
+		`weighted_clusters: weights add up to 0`:                            func(r *Route) { r.Clusters = []WeightedCluster{{Name: r.Cluster, Weight: 0}}; r.Cluster = "" },
 		`headers[0].name: is empty`:                                         func(r *Route) { r.Headers = []HeaderMatch{{}} },
 		`headers[0].name: is ":scheme"`:                                     func(r *Route) { r.Headers = []HeaderMatch{{Name: ":scheme"}} },
 		`headers[0].value.kind: is "like", want one of exact, prefix`:       func(r *Route) { r.Headers = []HeaderMatch{{Name: "a", Value: &StringMatch{Kind: "like"}}} },

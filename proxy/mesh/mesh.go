@@ -81,6 +81,9 @@ type Route struct {
 type WeightedCluster struct {
 	Name   string `json:"name"`
 	Weight uint32 `json:"weight"`
+
+	Mutate HeaderMutations `json:"mutate_headers,omitzero"`        // before the route's; not of TCP proxies
+	Host   string          `json:"host_rewrite_literal,omitempty"` // the host the upstream sees; not of TCP proxies
 }
 
 // Cluster is a set of endpoints, balanced.

@@ -16,8 +16,16 @@ type Rewrite struct {
 	Prefix string `json:"prefix_rewrite,omitempty"` // in the place of what the route's path matched; of a Regex, the whole path
 	Regex  string `json:"regex_rewrite,omitempty"`  // RE2; each match in the path is replaced by Substitution
 
-	Substitution string `json:"substitution,omitempty"`         // \1 to \9 are the expression's groups, \0 the match
-	Host         string `json:"host_rewrite_literal,omitempty"` // the host the upstream sees
+	Substitution string `json:"substitution,omitempty"` // \1 to \9 are the expression's groups, \0 the match
+
+	// One of these: the host the upstream sees. The last two leave the request's where
+	// they come out empty.
+	Host       string     `json:"host_rewrite_literal,omitempty"`
+	AutoHost   bool       `json:"auto_host_rewrite,omitempty"`       // the endpoint's name, if it has one
+	HostHeader string     `json:"host_rewrite_header,omitempty"`     // the value of a header, the first of its lines
+	HostRegex  *HostRegex `json:"host_rewrite_path_regex,omitempty"` // what an expression makes of the path
+
+	AppendHost bool `json:"append_x_forwarded_host,omitempty"` // where the host is rewritten
 }
 
 // rewriter is a compiled Rewrite of the path.
@@ -117,6 +125,7 @@ func (v *validator) rewrite(path string, w *Rewrite) {
 		v.fail(path+".prefix_rewrite", "%q does not begin with /", w.Prefix)
 	}
 	v.pathRewrite(path, w)
+	v.hostRewrite(path, w)
 }
 
 func (v *validator) pathRewrite(path string, w *Rewrite) {

@@ -17,6 +17,7 @@ func AppendRequest(dst []byte, h *http1.Head, r *RouteEntry, ids *RequestIDs, e 
 	if r == nil {
 		r = &noRoute
 	}
+	start := len(dst)
 	dst = append(dst, h.Bytes(h.MethodSpan)...)
 	dst = append(dst, ' ')
 	dst, rewritten := r.appendTarget(dst, h)
@@ -28,6 +29,7 @@ func AppendRequest(dst []byte, h *http1.Head, r *RouteEntry, ids *RequestIDs, e 
 	}
 	dst = append(dst, "\r\n"...)
 	begin := len(dst)
+	changed := len(r.host) > 0 && !r.silent
 	var proto, id, te, wasPath, wasHost, counted bool
 	var again repeats
 	fields := h.Fields()
@@ -64,7 +66,7 @@ func AppendRequest(dst []byte, h *http1.Head, r *RouteEntry, ids *RequestIDs, e 
 				continue
 			}
 		case http1.XEnvoyOriginalHost:
-			if len(r.host) > 0 {
+			if changed {
 				if !wasHost {
 					dst = appendOriginalHost(dst, h)
 				}
@@ -113,8 +115,13 @@ func AppendRequest(dst []byte, h *http1.Head, r *RouteEntry, ids *RequestIDs, e 
 	default:
 		dst = mutate(dst, begin, r.request, joinedOfRequests, nil, nil)
 	}
-	if len(r.host) > 0 && !wasHost {
+	if changed && !wasHost {
 		dst = appendOriginalHost(dst, h)
+	}
+	if r.late != nil {
+		if name := r.late.name(h, dst[begin:]); name != "" {
+			dst = setHost(dst, start, len(dst), name, r.appendHost)
+		}
 	}
 	if rewritten && !wasPath {
 		dst = appendOriginalPath(dst, h)

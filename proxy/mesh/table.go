@@ -117,14 +117,21 @@ func (l *CompiledListener) observe() {
 	for _, h := range l.hosts {
 		for i := range h.routes {
 			r := &h.routes[i]
-			l.Observed = l.Observed || r.Formats
-			for _, levels := range [][]mutator{r.request, r.response} {
-				for j := range levels {
-					for k := range levels[j].add {
-						if f := levels[j].add[k].format; f != nil {
-							see(f)
-						}
-					}
+			l.observeRoute(r, see)
+			for j := range r.toward {
+				l.observeRoute(&r.toward[j], see)
+			}
+		}
+	}
+}
+
+func (l *CompiledListener) observeRoute(r *RouteEntry, see func(*Format)) {
+	l.Observed = l.Observed || r.Formats
+	for _, levels := range [][]mutator{r.request, r.response} {
+		for j := range levels {
+			for k := range levels[j].add {
+				if f := levels[j].add[k].format; f != nil {
+					see(f)
 				}
 			}
 		}
@@ -163,8 +170,13 @@ type RouteEntry struct {
 	rewrite           *rewriter
 	request, response []mutator
 	host              []byte // the host upstream, empty for the request's own
-	expect            string // the x-envoy-expected-rq-timeout-ms line, empty without a timeout
-	countRequests     bool   // they get x-envoy-attempt-count
+	silent            bool   // the request's own is not told
+	late              *lateHost
+	autoHost          bool
+	appendHost        bool         // to x-forwarded-host
+	toward            []RouteEntry // see Toward
+	expect            string       // the x-envoy-expected-rq-timeout-ms line, empty without a timeout
+	countRequests     bool         // they get x-envoy-attempt-count
 	countResponses    bool
 }
 
@@ -224,7 +236,7 @@ func compileListener(l Listener, cluster map[string]int) CompiledListener {
 			e := RouteEntry{name: r.Name, choice: newChoice(r.Cluster, r.Clusters, cluster), Timeout: r.Timeout, Idle: r.Idle, headers: compileHeaders(r.Headers), query: compileQuery(r.Query), direct: r.Direct, redirect: r.Redirect,
 				request:  compileMutations(&r.Mutate.Request, &v.Mutate.Request, &l.Mutate.Request),
 				response: compileMutations(&r.Mutate.Response, &v.Mutate.Response, &l.Mutate.Response),
-				rewrite:  compileRewrite(&r.Rewrite), host: []byte(r.Rewrite.Host), countRequests: v.CountRequests, countResponses: v.CountResponses, fault: compileFault(cmp.Or(r.Fault, v.Fault))}
+				rewrite:  compileRewrite(&r.Rewrite), countRequests: v.CountRequests, countResponses: v.CountResponses, fault: compileFault(cmp.Or(r.Fault, v.Fault))}
 			if e.proto = "x-forwarded-proto: http\r\n"; l.TLS != nil {
 				e.proto = "x-forwarded-proto: https\r\n"
 			}
@@ -239,6 +251,8 @@ func compileListener(l Listener, cluster map[string]int) CompiledListener {
 			if d := e.expectedAfter(0); d > 0 {
 				e.expect = expectedName + ": " + strconv.FormatInt(d.Milliseconds(), 10) + "\r\n"
 			}
+			e.compileHost(&r.Rewrite)
+			e.compileToward(&r, &v, &l)
 			h.routes = append(h.routes, e)
 		}
 		out.hosts = append(out.hosts, h)

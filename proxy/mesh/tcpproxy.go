@@ -1,6 +1,9 @@
 package mesh
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // DefaultTCPIdle is Envoy's default for TCPProxy.Idle.
 const DefaultTCPIdle = time.Hour
@@ -56,16 +59,24 @@ func newChoice(one string, of []WeightedCluster, cluster map[string]int) (c choi
 // Cluster is the index into Table.Clusters of the cluster that a request or a
 // connection goes to; draw gives a number by chance.
 func (c *choice) Cluster(draw func() uint64) int {
+	if i := c.pick(draw); i >= 0 {
+		return c.clusters[i].cluster
+	}
+	return c.cluster
+}
+
+// pick is Cluster by the index into c.clusters, below 0 if there is one cluster alone.
+func (c *choice) pick(draw func() uint64) int {
 	if c.total == 0 {
-		return c.cluster
+		return -1
 	}
 	x := draw() % c.total
 	for i := range c.clusters {
 		if x < c.clusters[i].upTo {
-			return c.clusters[i].cluster
+			return i
 		}
 	}
-	return c.cluster // not reached: the last upTo is the total
+	return -1 // not reached: the last upTo is the total
 }
 
 // tcpStats are c's counters where the listener is a TCP proxy.
@@ -94,6 +105,11 @@ func (v *validator) tcp(path string, l *Listener) {
 		v.fail(path, "want one of cluster and weighted_clusters")
 	case p.Cluster != "" && !v.clusters[p.Cluster]:
 		v.fail(path+".cluster", "no cluster is named %q", p.Cluster)
+	}
+	for i := range p.Clusters {
+		if p.Clusters[i].differs() {
+			v.fail(fmt.Sprintf("%s.weighted_clusters[%d]", path, i), "changes headers, and a TCP proxy has none")
+		}
 	}
 	v.weighted(path, p.Clusters)
 	if p.Idle < 0 {

@@ -15,12 +15,12 @@ func TestTCPProxyValidate(t *testing.T) {
 		want  string
 	}{
 		{"one cluster", TCPProxy{Cluster: "a"}, nil, ""},
-		{"weighted", TCPProxy{Clusters: []WeightedCluster{{"a", 1}, {"b", 3}}}, nil, ""},
+		{"weighted", TCPProxy{Clusters: []WeightedCluster{{Name: "a", Weight: 1}, {Name: "b", Weight: 3}}}, nil, ""},
 		{"none", TCPProxy{}, nil, "listeners[0].tcp_proxy: want one of cluster and weighted_clusters"},
-		{"both", TCPProxy{Cluster: "a", Clusters: []WeightedCluster{{"a", 1}}}, nil, "want one of cluster and weighted_clusters"},
+		{"both", TCPProxy{Cluster: "a", Clusters: []WeightedCluster{{Name: "a", Weight: 1}}}, nil, "want one of cluster and weighted_clusters"},
 		{"unknown", TCPProxy{Cluster: "c"}, nil, `listeners[0].tcp_proxy.cluster: no cluster is named "c"`},
-		{"unknown weighted", TCPProxy{Clusters: []WeightedCluster{{"c", 1}}}, nil, `listeners[0].tcp_proxy.weighted_clusters[0].name: no cluster is named "c"`},
-		{"no weight", TCPProxy{Clusters: []WeightedCluster{{"a", 0}}}, nil, "weights add up to 0"},
+		{"unknown weighted", TCPProxy{Clusters: []WeightedCluster{{Name: "c", Weight: 1}}}, nil, `listeners[0].tcp_proxy.weighted_clusters[0].name: no cluster is named "c"`},
+		{"no weight", TCPProxy{Clusters: []WeightedCluster{{Name: "a", Weight: 0}}}, nil, "weights add up to 0"},
 		{"beside HTTP", TCPProxy{Cluster: "a"}, host, "is beside virtual_hosts, want one of them"},
 		{"timeout", TCPProxy{Cluster: "a", Idle: -1}, nil, "listeners[0].tcp_proxy.idle_timeout: is -1ns"},
 	} {
@@ -39,7 +39,7 @@ func TestTCPProxyValidate(t *testing.T) {
 
 func TestTCPProxyClusters(t *testing.T) {
 	table, err := Compile(Config{
-		Listeners: []Listener{{Name: "l", Address: "127.0.0.1:1", StatPrefix: "l", TCP: &TCPProxy{Clusters: []WeightedCluster{{"b", 3}, {"a", 1}}}}},
+		Listeners: []Listener{{Name: "l", Address: "127.0.0.1:1", StatPrefix: "l", TCP: &TCPProxy{Clusters: []WeightedCluster{{Name: "b", Weight: 3}, {Name: "a", Weight: 1}}}}},
 		Clusters:  []Cluster{{Name: "a"}, {Name: "b"}},
 	})
 	require.NoError(t, err)

@@ -186,6 +186,7 @@ func (v *validator) route(path string, r *Route) {
 		v.fail(path+".cluster", "no cluster is named %q", r.Cluster)
 	}
 	v.weighted(path, r.Clusters)
+	v.toward(path, r)
 	for i := range r.Headers {
 		v.header(fmt.Sprintf("%s.headers[%d]", path, i), &r.Headers[i])
 	}

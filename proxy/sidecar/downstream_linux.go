@@ -350,7 +350,9 @@ func (d *downstream) request(h *http1.Head, b []byte) int {
 		d.reply(&mesh.ReplyNotRelative)
 		return 0
 	}
-	d.route = d.l.t.Route(h)
+	if d.route = d.l.t.Route(h); d.route != nil && d.route.Differs() {
+		d.destination() // whose headers the answers of filters have too
+	}
 	if l := d.l; l.t.Filters != nil && !d.filter(h, filtering{l.t.Filters, l.bucket, l.faults}, 0) {
 		if d.held != nil {
 			return d.holdBody(b)

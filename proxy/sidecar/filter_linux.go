@@ -67,7 +67,8 @@ func (d *downstream) noteUnrouted(h *http1.Head) {
 // once.
 func (d *downstream) destination() *cluster {
 	if d.dest == nil {
-		d.dest = d.l.clusters[d.route.Cluster(d.w.draw)]
+		n, as := d.route.Toward(d.w.draw)
+		d.dest, d.route = d.l.clusters[n], as
 	}
 	return d.dest
 }

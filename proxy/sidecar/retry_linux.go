@@ -1,6 +1,7 @@
 package sidecar
 
 import (
+	"slices"
 	"time"
 
 	"github.com/meshnic/meshnic/proxy/http1"
@@ -96,4 +97,17 @@ func (d *downstream) tooLong() {
 	if !d.lost(r) {
 		d.answer(r)
 	}
+}
+
+// rehost has the request, of which there is so much, ask for a host of that name, and
+// so the tries that come after it, as with Envoy.
+func (d *downstream) rehost(request []byte, name string) []byte {
+	request = d.route.Rehost(slices.Clone(request), name)
+	if d.kept != nil {
+		d.kept = d.route.Rehost(d.kept, name)
+	}
+	if d.e != nil {
+		d.e.Rehost(d.route, name)
+	}
+	return request
 }

@@ -155,6 +155,9 @@ func (u *upstream) begin(d *downstream, request []byte) {
 			e.UpstreamLocal, _ = boundTo(u.fd)
 		}
 	}
+	if h := u.p.host; d.route.AutoHost() && h != nil && h.Name != "" {
+		request = d.rehost(request, h.Name)
+	}
 	c := u.p.c
 	c.RqTotal++
 	c.RqActive++
