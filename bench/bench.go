@@ -57,11 +57,15 @@ type System struct {
 	WallUS *Quantiles `json:"wall_us"` // measured here, the emulation's own cost included
 	// Ratio is to the first system of the experiment at the same connections:
 	// the median over repeats of the ratio within a repeat.
-	Ratio  *Ratio  `json:"ratio"`
-	Spread *Spread `json:"spread,omitempty"` // of p50 and p90 over the repeats
-	RPS    float64 `json:"requests_per_s"`
-	Gbps   float64 `json:"gbit_per_s,omitempty"` // link: bulk TCP payload, median over repeats
-	CPU    *CPU    `json:"cpu_us_per_request"`
+	Ratio *Ratio `json:"ratio"`
+	// ToBaseline is the same to Baseline, for a system that has one of its own: that
+	// of the paper's for its Kubernetes systems.
+	Baseline   string  `json:"baseline,omitempty"`
+	ToBaseline *Ratio  `json:"ratio_to_baseline,omitempty"`
+	Spread     *Spread `json:"spread,omitempty"` // of p50 and p90 over the repeats
+	RPS        float64 `json:"requests_per_s"`
+	Gbps       float64 `json:"gbit_per_s,omitempty"` // link: bulk TCP payload, median over repeats
+	CPU        *CPU    `json:"cpu_us_per_request"`
 	// ProxyKiB is null where it was not looked at: hop looks in the rows of one
 	// proxy and its fewest connections.
 	ProxyKiB *ProxyMemory `json:"proxy_memory_kib,omitempty"`

@@ -34,6 +34,7 @@ type topology struct {
 	balanced    bool        // without a proxy: the network picks a version of reviews for each connection
 	nic         nic.Program // or empty
 	like        string      // through a NIC: the same without one
+	cluster     bool        // pods, services and names of a cluster, as in cluster.go
 }
 
 var topologies = []topology{
@@ -45,6 +46,9 @@ var topologies = []topology{
 	{name: "envoy", short: "env", passes: 7, program: "envoy", outbound: true},
 	{name: "nic_passthrough", short: "nic", passes: 4, balanced: true, nic: nic.Passthrough, like: "without_envoy_balanced"},
 	{name: "nic_offload", short: "off", passes: 7, nic: nic.Offload, like: "without_envoy_balanced"},
+	{name: clusterBase, short: "k8s", cluster: true},
+	{name: "k8s_sidecar", short: "k8ssc", passes: 7, program: "sidecar", outbound: true, cluster: true},
+	{name: "k8s_with_istio", short: "k8senv", passes: 7, program: "envoy", outbound: true, cluster: true},
 }
 
 // pods of Bookinfo: the version of the image is in the name.
@@ -69,7 +73,7 @@ func Bookinfo(ctx context.Context, r *Run) (Document, error) {
 func bookinfoCells(ctx context.Context, r *Run, s *rigs) ([]cell, error) {
 	var cells []cell
 	for _, t := range topologies {
-		if t.name != topologies[0].name && !r.wanted(t.name) {
+		if t.name != topologies[0].name && !r.wanted(t.name) && !(t.name == clusterBase && r.wantsCluster()) {
 			continue
 		}
 		g, absent, err := s.bookinfo(ctx, t)
@@ -81,6 +85,9 @@ func bookinfoCells(ctx context.Context, r *Run, s *rigs) ([]cell, error) {
 			if t.nic == nic.Offload {
 				row.unmodelled = noProxyStages
 			}
+			if t.cluster {
+				row.baseline = clusterBase
+			}
 			if absent == "" {
 				w := g.page(t, c, r.pageWindow(c))
 				row.measure = func(ctx context.Context) (sample, error) { return g.measure(ctx, w) }
@@ -89,11 +96,6 @@ func bookinfoCells(ctx context.Context, r *Run, s *rigs) ([]cell, error) {
 				}
 			}
 			cells = append(cells, row)
-		}
-	}
-	for _, name := range []string{"k8s_without_istio", "k8s_with_istio"} {
-		for _, c := range r.clients() {
-			cells = append(cells, cell{name: name, connections: c, absent: notBuilt})
 		}
 	}
 	floor, err := s.floor(r)
@@ -141,8 +143,11 @@ func (g *rig) page(t topology, connections int, window time.Duration) work {
 		check.Contains = append(check.Contains, "glyphicon-star")
 	}
 	target := ip("productpage")
-	if t.nic == nic.Offload {
+	switch {
+	case t.nic == nic.Offload:
 		target = podVIP("productpage")
+	case t.cluster:
+		target = g.serviceIP("productpage")
 	}
 	return g.http("client", at(target), connections, window, check, "/productpage")
 }
@@ -159,6 +164,9 @@ func completePage() load.Check {
 // bookinfo makes the lab of one system and starts what runs in it.
 func (s *rigs) bookinfo(ctx context.Context, t topology) (g *rig, absent string, err error) {
 	program := ""
+	if t.cluster && t.program != "" && s.run.Unprivileged {
+		return nil, "without root: a user namespace of one user has no other for the proxy, whose connections are told from the pod's by it", nil
+	}
 	if t.program == "envoy" {
 		if program, absent = s.run.program("envoy"); absent != "" {
 			return nil, absent, nil
@@ -169,6 +177,10 @@ func (s *rigs) bookinfo(ctx context.Context, t topology) (g *rig, absent string,
 		fabric = lab.Ports
 	}
 	short := "bi" + s.run.Work[:1] + "_" + t.short
+	if t.cluster {
+		g, err = s.cluster(ctx, short, t, program)
+		return g, "", err
+	}
 	g, err = s.up(ctx, func(ctx context.Context) (*rig, error) {
 		return s.run.rig(ctx, short, fabric, t.hosts(), s.run.cores("bookinfo", "any"))
 	}, func(g *rig) error {
@@ -242,7 +254,10 @@ func (t topology) hosts() []lab.Host {
 func (g *rig) services(t topology) error {
 	for _, p := range pods {
 		listen := at(ip(p))
-		if t.program != "" {
+		switch {
+		case t.cluster:
+			listen = at("0.0.0.0") // as in the originals' images
+		case t.program != "":
 			listen = at("127.0.0.1")
 		}
 		cmd := g.self(nil, "bookinfo", p, "--listen", listen, "--work", g.run.Work)

@@ -27,11 +27,18 @@ var usual = map[string]string{
 	"nginx":                  "HTTP/1.1 to one server, x-forwarded-proto and x-request-id, connections kept; no log",
 }
 
+// clusterWork is what a sidecar in a cluster does.
+const clusterWork = "at caller and callee, whose connections nftables redirects to it: mutual TLS, HTTP/1.1 routed by authority, LEAST_REQUEST, Istio's retries, " +
+	"Envoy's headers and stats, connections to endpoints kept, Istio's access log; two workers each. The client has none"
+
 var special = map[[2]string]string{
 	{"hop", "sidecar"}:                     meshWork + "; one worker",
 	{"hop", "envoy"}:                       meshWork + "; one worker",
 	{"bookinfo", "without_envoy"}:          "nobody balances: every page has reviews-v3, as in the paper",
 	{"bookinfo", "without_envoy_balanced"}: "nftables picks a version of reviews at random for each connection",
+	{"bookinfo", "k8s_without_istio"}:      "kube-proxy's nftables rules pick a pod at random for each connection; services are found by name",
+	{"bookinfo", "k8s_sidecar"}:            clusterWork,
+	{"bookinfo", "k8s_with_istio"}:         clusterWork,
 	{"bookinfo", "sidecar_inbound"}:        "at the callee, reviews behind one in front of its versions: " + meshWork + "; two workers each",
 	{"bookinfo", "envoy_inbound"}:          "at the callee, reviews behind one in front of its versions: " + meshWork + "; two workers each",
 	{"bookinfo", "sidecar"}:                "at caller and callee: " + meshWork + "; two workers each",

@@ -16,6 +16,7 @@ type cell struct {
 	connections int
 	hops        int
 	like        string // through a NIC: the same path without one
+	baseline    string // of its own, besides the first system; empty: none
 	absent      string
 	unmodelled  string   // through a NIC: why there is no model time
 	beside      []string // systems that what it adds is compared with
@@ -114,6 +115,11 @@ func summarise(cells []cell, samples [][]sample) []System {
 				}
 			}
 			rows[i].Added = added(samples[i], baseline, cells[0].name, others)
+		}
+		if own := by[at{c.baseline, c.connections}]; c.baseline != "" && rows[i].Absent == nil {
+			if a, b := answeredBoth(samples[i], own); len(a) > 0 {
+				rows[i].Baseline, rows[i].ToBaseline = c.baseline, ratioTo(a, b)
+			}
 		}
 		if like := by[at{c.like, c.connections}]; c.like != "" {
 			rows[i].EmuUS = emu(samples[i], like, c.like)

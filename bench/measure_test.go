@@ -175,7 +175,7 @@ func TestConditionsOfEverySystem(t *testing.T) {
 	for _, top := range topologies {
 		require.NotEmpty(t, conditions("bookinfo", top.name), top.name)
 	}
-	none := []string{"direct", "floor", "k8s_without_istio", "k8s_with_istio"}
+	none := []string{"direct", "floor"}
 	for _, name := range systemNames {
 		of := conditions("hop", name) + conditions("bookinfo", name)
 		require.Equal(t, slices.Contains(none, name), of == "", name)

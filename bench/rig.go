@@ -45,9 +45,13 @@ type rig struct {
 
 // rig brings a lab up. name is short and unique in the run.
 func (r *Run) rig(ctx context.Context, name string, fabric lab.Fabric, hosts []lab.Host, cores []int) (*rig, error) {
-	l, err := lab.Up(ctx, lab.Spec{
-		Name: fmt.Sprintf("b%d_%s", os.Getpid(), name), Fabric: fabric, Hosts: hosts, StaticNeighbours: true,
-	})
+	return r.rigOf(ctx, name, lab.Spec{Fabric: fabric, Hosts: hosts}, cores)
+}
+
+// rigOf is rig for a lab that has more than hosts; its name is left out.
+func (r *Run) rigOf(ctx context.Context, name string, spec lab.Spec, cores []int) (*rig, error) {
+	spec.Name, spec.StaticNeighbours = fmt.Sprintf("b%d_%s", os.Getpid(), name), true
+	l, err := lab.Up(ctx, spec)
 	if err != nil {
 		return nil, err
 	}

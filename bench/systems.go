@@ -16,7 +16,7 @@ var systemNames = []string{
 	"nic_null", "nic_passthrough", "nic_passthrough_xdp", "nic_passthrough_tap", "nic_passthrough_packet",
 	"sidecar", "sidecar_inbound", "envoy", "envoy_inbound", "haproxy", "haproxy_tcp", "nginx",
 	"without_envoy", "without_envoy_balanced",
-	"k8s_without_istio", "k8s_with_istio", "nic_offload",
+	"k8s_without_istio", "k8s_sidecar", "k8s_with_istio", "nic_offload",
 }
 
 // CheckSystems returns a usage failure if a name is not a system's.
@@ -28,9 +28,6 @@ func CheckSystems(names []string) error {
 	}
 	return nil
 }
-
-// notBuilt says why a row that the paper or the design names has no figures.
-const notBuilt = "not built yet"
 
 // noProxyStages says why a NIC's proxy has no model time, if it has none.
 const noProxyStages = "the NIC was attached without a pipeline that has the proxy's stages"

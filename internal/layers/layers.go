@@ -72,11 +72,12 @@ var Table = []Layer{
 
 	{"bench/load", []string{"internal/failure"}, "load generator, null server, ping-pong"},
 	{"bench/clusterdns", []string{"internal/failure"}, "the name server of a lab's cluster"},
+	{"bench/istio", []string{"proxy/mesh"}, "sidecars of a cluster's pods: configurations and certificates"},
 	{"bench/lab", []string{"bench/clusterdns", "hostif", "hostif/netns", "internal/failure", "internal/spawn"}, "topologies in network namespaces"},
 	{"bench/reference", []string{"datapath/module", "datapath/pipeline"}, "the figures of the paper, the cycles of real RTL"},
 	{"bench/sweep", []string{"datapath/pipeline", "datapath/module", "datapath/area", "datapath/sim", "internal/failure"}, "a pipeline at many points: plans, shards, resumption, Pareto fronts"},
 	{"bench/replay", []string{"datapath", "datapath/card", "datapath/pipeline", "datapath/sim", "datapath/timing", "datapath/trace", "hostif", "nic", "internal/failure"}, "the frames of a capture through a pipeline"},
-	{"bench", []string{"bench/lab", "bench/load", "bench/replay", "hostif/netns", "hostif/probe", "nic", "nic/control", "proxy/mesh", "proxy/envoyconf", "internal/failure"}, "experiments"},
+	{"bench", []string{"bench/clusterdns", "bench/istio", "bench/lab", "bench/load", "bench/replay", "hostif/netns", "hostif/probe", "nic", "nic/control", "proxy/mesh", "proxy/envoyconf", "internal/failure"}, "experiments"},
 	{"bench/report", []string{"bench", "bench/reference", "internal/failure"}, "report, tables, figures"},
 
 	{"examples/...", []string{"datapath", "datapath/...", "hostif", "hostif/...", "nic", "bench/lab", "internal/failure", "internal/spawn"}, "one folder, one idea"},

@@ -1,0 +1,180 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/meshnic/meshnic/bench/clusterdns"
+	"github.com/meshnic/meshnic/bench/istio"
+	"github.com/meshnic/meshnic/bench/lab"
+	"github.com/meshnic/meshnic/proxy/envoyconf"
+)
+
+// clusterBase is the system that those with a sidecar in a cluster are compared
+// with.
+const clusterBase = "k8s_without_istio"
+
+// certificateLife is how long the sidecars' certificates hold: a day in Istio, which
+// renews them; nothing renews these.
+const certificateLife = time.Hour
+
+// wantsCluster reports whether a system is wanted that clusterBase is for.
+func (r *Run) wantsCluster() bool {
+	for _, t := range topologies {
+		if t.cluster && r.wanted(t.name) {
+			return true
+		}
+	}
+	return false
+}
+
+// clusterSpec are the pods and services of Istio's bookinfo.yaml, one replica
+// each, and a pod to ask from, which has no sidecar.
+func (t topology) clusterSpec() lab.Spec {
+	spec := lab.Spec{Fabric: lab.Kubernetes, Hosts: []lab.Host{{Name: "client", IP: ip("client")}}}
+	var services []string
+	of := map[string][]string{}
+	for _, p := range pods {
+		spec.Hosts = append(spec.Hosts, lab.Host{Name: p, IP: ip(p), Sidecar: t.program != ""})
+		s := serviceOf(p)
+		if of[s] == nil {
+			services = append(services, s)
+		}
+		of[s] = append(of[s], p)
+	}
+	for _, s := range services {
+		spec.Services = append(spec.Services, lab.Service{Name: s, Ports: []lab.ServicePort{{Name: "http", Port: bookinfoPort}}, Pods: of[s]})
+	}
+	return spec
+}
+
+func serviceOf(pod string) string {
+	service, _, _ := strings.Cut(pod, "-")
+	return service
+}
+
+// cluster makes the lab of a system in a cluster and starts what runs in it.
+func (s *rigs) cluster(ctx context.Context, short string, t topology, program string) (*rig, error) {
+	return s.up(ctx, func(ctx context.Context) (*rig, error) {
+		return s.run.rigOf(ctx, short, t.clusterSpec(), s.run.cores("bookinfo", "any"))
+	}, func(g *rig) error {
+		dns := g.self(nil, "dns")
+		dns.Cores, dns.Stderr = g.cores, g.run.logFile(g.lab.Spec().Name, "node", "dns")
+		p, err := g.lab.StartDNS(dns, false)
+		if err != nil {
+			return err
+		}
+		g.procs[service] = append(g.procs[service], p)
+		if err := g.services(t); err != nil {
+			return err
+		}
+		return g.clusterSidecars(t, program)
+	})
+}
+
+func (g *rig) serviceIP(name string) string {
+	v, _ := g.lab.Service(name)
+	return v.IP
+}
+
+// clusterSidecars starts a proxy in every pod of Bookinfo, as Istio's user. Envoy
+// and the sidecar read the same file.
+func (g *rig) clusterSidecars(t topology, program string) error {
+	if t.program == "" {
+		return nil
+	}
+	files, err := g.certificates()
+	if err != nil {
+		return err
+	}
+	services := meshServices(g.lab.Spec())
+	for _, p := range pods {
+		side := istio.Sidecar{Pod: p, Namespace: "default", Target: bookinfoPort, Files: files[serviceOf(p)], Log: "/dev/stdout",
+			Services: services, Domain: clusterdns.Domain}
+		yaml, err := envoyconf.Bootstrap(side.Config())
+		if err != nil {
+			return err
+		}
+		file, err := g.run.file("bookinfo/"+t.name+"/"+p+".yaml", yaml)
+		if err != nil {
+			return err
+		}
+		cmd := g.meshProxy(t.program, program, file, 2)
+		cmd.User, cmd.Stdout = int(lab.Sidecar.User), g.run.logFile(g.lab.Spec().Name, p, "access")
+		if err := g.start(proxy, p, t.program, istio.Inbound, cmd); err != nil {
+			return err
+		}
+		all := g.procs[proxy]
+		g.starting = append(g.starting, func() error { return all[len(all)-1].WaitListening(istio.Outbound, startTimeout) })
+	}
+	return nil
+}
+
+// meshServices are a lab's services as sidecars know them; each has a service
+// account of its own, as in bookinfo.yaml.
+func meshServices(spec lab.Spec) (out []istio.Service) {
+	at := map[string]netip.Addr{}
+	for _, h := range spec.Hosts {
+		at[h.Name] = netip.MustParseAddr(h.IP)
+	}
+	for _, v := range spec.Services {
+		s := istio.Service{Name: v.Name, Namespace: v.Namespace, IP: v.IP, Port: uint16(v.Ports[0].Port), Target: uint16(v.Ports[0].Target), Account: account(v.Name)}
+		for _, p := range v.Pods {
+			s.Pods = append(s.Pods, at[p])
+		}
+		out = append(out, s)
+	}
+	return out
+}
+
+func account(service string) string { return "bookinfo-" + service }
+
+// certificates makes an authority and a certificate for each service's account,
+// in the lab's directory, with which they go.
+func (g *rig) certificates() (map[string]istio.Files, error) {
+	now := time.Now()
+	ca, err := istio.NewCA(now, certificateLife)
+	if err != nil {
+		return nil, err
+	}
+	dir := g.lab.Journal().Dir()
+	write := func(name string, text []byte) (string, error) {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, text, 0o600); err != nil {
+			return "", fmt.Errorf("bench: %w", err)
+		}
+		return path, nil
+	}
+	root, err := write("root.pem", ca.Root())
+	if err != nil {
+		return nil, err
+	}
+	out := map[string]istio.Files{}
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	for _, v := range g.lab.Spec().Services {
+		wg.Go(func() { // finding primes takes a while
+			chain, key, e := ca.Issue(now, istio.Identity(v.Namespace, account(v.Name)))
+			mu.Lock()
+			defer mu.Unlock()
+			f := istio.Files{Root: root}
+			if e == nil {
+				f.Chain, e = write(v.Name+".pem", chain)
+			}
+			if e == nil {
+				f.Key, e = write(v.Name+".key", key)
+			}
+			if out[v.Name] = f; e != nil {
+				err = e
+			}
+		})
+	}
+	wg.Wait()
+	return out, err
+}
