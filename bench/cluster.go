@@ -84,7 +84,8 @@ func (g *rig) serviceIP(name string) string {
 }
 
 // clusterSidecars starts a proxy in every pod of Bookinfo, as Istio's user. Envoy
-// and the sidecar read the same file.
+// and the sidecar read the very same file: what differs from lab to lab are the
+// certificates, which it names as they are called in the lab's directory.
 func (g *rig) clusterSidecars(t topology, program string) error {
 	if t.program == "" {
 		return nil
@@ -101,12 +102,12 @@ func (g *rig) clusterSidecars(t topology, program string) error {
 		if err != nil {
 			return err
 		}
-		file, err := g.run.file("bookinfo/"+t.name+"/"+p+".yaml", yaml)
+		file, err := g.run.file("bookinfo/istio/"+p+".yaml", yaml)
 		if err != nil {
 			return err
 		}
 		cmd := g.meshProxy(t.program, program, file, 2)
-		cmd.User, cmd.Stdout = int(lab.Sidecar.User), g.run.logFile(g.lab.Spec().Name, p, "access")
+		cmd.Dir, cmd.User, cmd.Stdout = g.lab.Journal().Dir(), int(lab.Sidecar.User), g.run.logFile(g.lab.Spec().Name, p, "access")
 		if err := g.start(proxy, p, t.program, istio.Inbound, cmd); err != nil {
 			return err
 		}
@@ -145,11 +146,10 @@ func (g *rig) certificates() (map[string]istio.Files, error) {
 	}
 	dir := g.lab.Journal().Dir()
 	write := func(name string, text []byte) (string, error) {
-		path := filepath.Join(dir, name)
-		if err := os.WriteFile(path, text, 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, name), text, 0o600); err != nil {
 			return "", fmt.Errorf("bench: %w", err)
 		}
-		return path, nil
+		return name, nil
 	}
 	root, err := write("root.pem", ca.Root())
 	if err != nil {
