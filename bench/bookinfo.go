@@ -80,7 +80,7 @@ func bookinfoCells(ctx context.Context, r *Run, s *rigs) ([]cell, error) {
 		if err != nil {
 			return nil, err
 		}
-		for _, c := range r.clients() {
+		for _, c := range r.clientsOf(t) {
 			row := cell{name: t.name, connections: c, hops: t.passes, like: t.like, absent: absent}
 			if t.nic == nic.Offload {
 				row.unmodelled = noProxyStages
@@ -109,6 +109,17 @@ func (r *Run) clients() []int {
 		return r.connections(1, 2, 8)
 	}
 	return r.connections(1, 2, 4, 8, 16)
+}
+
+// clientsOf are fewer in a cluster: the paper's claim is about one connection.
+func (r *Run) clientsOf(t topology) []int {
+	switch {
+	case !t.cluster:
+		return r.clients()
+	case r.Quick:
+		return r.connections(1, 8)
+	}
+	return r.connections(1, 4, 16)
 }
 
 func (r *Run) pageWindow(connections int) time.Duration {

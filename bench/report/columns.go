@@ -102,6 +102,7 @@ func columns(v *view) []column {
 		{unit: "ratio p90", name: toBase, part: latency, cell: ratio, value: func(v *view, r *row) float64 { return v.ratioP90(r) }},
 		{unit: "ratio p90", name: "to " + balancedBase, part: latency, cell: ratio, value: balanced90,
 			when: func(v *view) bool { return v.any(func(r row) bool { return r.Balanced != nil }) }},
+		{unit: "ratio p90", name: "to " + v.own, part: latency, page: true, cell: ratio, value: own90, when: func(v *view) bool { return v.own != "" }},
 		{unit: "requests/s", part: cost, cell: us, value: func(_ *view, r *row) float64 { return r.RPS }},
 		{unit: "gbit/s", part: cost, cell: us, value: gbps,
 			when: func(v *view) bool { return v.any(func(r row) bool { return r.Gbps > 0 }) }},
@@ -154,6 +155,13 @@ func balanced90(_ *view, r *row) float64 {
 		return math.NaN()
 	}
 	return r.Balanced.P90
+}
+
+func own90(_ *view, r *row) float64 {
+	if r.ToBaseline == nil {
+		return math.NaN()
+	}
+	return r.ToBaseline.P90
 }
 
 func gbps(_ *view, r *row) float64 {

@@ -23,6 +23,7 @@ func CSVHeader() []string {
 		"proxy_memory_kib_idle_1000",
 		"added_us_p50", "added_p50_x_envoy", "added_p50_x_haproxy", "requests_per_s_x_envoy", "requests_per_s_x_haproxy", "requests_per_s_x_nginx", "hop_cpu_x_envoy",
 		"model_ns_null", "conditions",
+		"own_baseline", "ratio_to_own_baseline_p50", "ratio_to_own_baseline_p90",
 	}
 }
 
@@ -81,7 +82,10 @@ func csvRow(doc bench.Document, base string, s bench.System) []string {
 		r.Added = &bench.Added{}
 	}
 	num(s.Added != nil, r.Added.P50US, r.addedTo("envoy"), r.addedTo("haproxy"), r.rpsTo("envoy"), r.rpsTo("haproxy"), r.rpsTo("nginx"), r.hopCPUTo("envoy"))
-	return append(out, s.Unmodelled, s.Conditions)
+	out = append(out, s.Unmodelled, s.Conditions, s.Baseline)
+	own := orZero(s.ToBaseline)
+	num(s.ToBaseline != nil, own.P50, own.P90)
+	return out
 }
 
 func orZero[T any](p *T) T {

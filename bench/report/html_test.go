@@ -39,7 +39,7 @@ func TestHTMLHasEverySection(t *testing.T) {
 	}
 	for _, want := range []string{
 		"envoy P90 at 1 connection is 1.45x without_envoy with polyglot work", "the paper has 3.56x",
-		"not built yet", "k8s_without_istio", "k8s_with_istio", "nic_offload", // named as absent
+		"SYNTHETIC reason: without root", "k8s_without_istio", "k8s_with_istio", "nic_offload", // named as absent
 		"added wall_us", "cpu_us/<wbr>request", "model_ns", "emu_us", "gbit/<wbr>s", "p99.9",
 		"SYNTHETIC warning", "SYNTHETIC: made up for tests", // warnings and notes
 		"envoy-productpage.json", "22ff00112233", "0,1", // manifest: files and placement

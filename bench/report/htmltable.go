@@ -224,6 +224,9 @@ func newPaperTable(run Run) paperTable {
 				if b != nil {
 					x = fmtRatio(a.WallUS.P90/b.WallUS.P90, 2)
 				}
+				if a.ToBaseline != nil && p.Baseline == a.Baseline {
+					x = fmtRatio(a.ToBaseline.P90, 2)
+				}
 				if p.Baseline == views[w].base {
 					x = fmtRatio(views[w].ratioP90(a), 2)
 				}

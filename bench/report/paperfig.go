@@ -33,18 +33,26 @@ func paperFigure(v *view) *canvas {
 		sub:   "median of " + repeats(v.Manifest.Repeats) + "; whiskers: smallest and largest repeat"}
 	ratio := linePanel{x: pad + wide + gap, y: pad, w: 2*half - wide, h: height - 2*pad, one: true, conns: v.conns,
 		title: "P90 over that of " + v.base + ", ratio", sub: "at the same connections; median over repeats of the ratio within a repeat"}
+	if v.own != "" {
+		ratio.sub = "the same connections, medians of ratios within a repeat; systems of a cluster: over " + v.own
+	}
 	for _, name := range v.lineNames() {
 		a, b := series{name: name, st: styleOf(name)}, series{name: name, st: styleOf(name)}
 		for _, conns := range v.conns {
 			if r := v.at(name, conns, -1); r != nil {
 				a.pts = append(a.pts, v.p90Point(r))
-				q := v.ratioP90(r)
+				q, base := v.ratioP90(r), v.base
+				if r.ToBaseline != nil {
+					q, base = r.ToBaseline.P90, r.Baseline
+				}
 				b.pts = append(b.pts, point{conns, q, q, q,
-					fmt.Sprintf("%s, %d connections: P90 %s x %s", name, conns, fmtRatio(q, 2), v.base)})
+					fmt.Sprintf("%s, %d connections: P90 %s x %s", name, conns, fmtRatio(q, 2), base)})
 			}
 		}
 		latency.series = append(latency.series, a)
-		ratio.series = append(ratio.series, b)
+		if name != v.own { // it would be 1
+			ratio.series = append(ratio.series, b)
+		}
 	}
 	latency.elsewhereAt, ratio.elsewhereAt = "the paper, its hosts", "the paper"
 	for _, p := range reference.Paper() {
@@ -52,7 +60,7 @@ func paperFigure(v *view) *canvas {
 			continue
 		}
 		latency.elsewhere = append(latency.elsewhere, mark{p.System, styleOf(p.System), p.LatencyMS, paperMS(p)})
-		if p.Baseline == "without_envoy" && p.System != p.Baseline {
+		if p.System != p.Baseline && (p.Baseline == unproxied || p.Baseline == v.own) {
 			ratio.elsewhere = append(ratio.elsewhere, mark{p.System, styleOf(p.System), p.Ratio, fixed(p.Ratio, 2)})
 		}
 	}

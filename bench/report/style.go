@@ -57,6 +57,8 @@ func styleOf(system string) style {
 		return style{"olive", down, true}
 	case "k8s_without_istio":
 		return style{"lavender", hexagon, true}
+	case "k8s_sidecar":
+		return style{"mint", down, true}
 	case "k8s_with_istio":
 		return style{"violet", hexagon, false}
 	}

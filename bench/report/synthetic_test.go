@@ -6,6 +6,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -59,6 +60,7 @@ func syntheticAbsent(name, reason string) bench.System {
 const (
 	syntheticRule       = "SYNTHETIC rule"
 	syntheticUnmodelled = "SYNTHETIC reason"
+	clusterBase         = "k8s_without_istio"
 )
 
 // withAdded adds what each row adds, of the medians.
@@ -104,6 +106,9 @@ func withRatios(d bench.Document) bench.Document {
 			if s.WallUS != nil && b.Name == d.Systems[0].Name && b.Connections == s.Connections {
 				s.Ratio = &bench.Ratio{P50: s.WallUS.P50 / b.WallUS.P50, P90: s.WallUS.P90 / b.WallUS.P90}
 			}
+			if s.WallUS != nil && strings.HasPrefix(s.Name, "k8s_") && b.Name == clusterBase && b.Connections == s.Connections {
+				s.Baseline, s.ToBaseline = b.Name, &bench.Ratio{P50: s.WallUS.P50 / b.WallUS.P50, P90: s.WallUS.P90 / b.WallUS.P90}
+			}
 		}
 	}
 	return d
@@ -120,7 +125,12 @@ func syntheticBookinfo(work string, pageUS float64) bench.Document {
 		{"sidecar_inbound", 4, 260, .86, 0}, {"sidecar", 7, 430, .9, 0},
 		{"envoy_inbound", 4, 1150, .95, 0}, {"envoy", 7, 2300, 1.1, 0},
 		{"nic_passthrough", 4, 90, 1.01, 24}, {"nic_offload", 7, 150, .84, 30},
+		{clusterBase, 0, 280, .84, 0}, {"k8s_sidecar", 7, 900, .9, 0}, {"k8s_with_istio", 7, 3100, 1.1, 0},
 	} {
+		if s.name == "k8s_with_istio" && work == "native" {
+			d.Systems = append(d.Systems, syntheticAbsent(s.name, "SYNTHETIC reason: without root"))
+			continue
+		}
 		for _, c := range []int{1, 2, 4, 8, 16} {
 			x := syntheticSystem(s.name, c, s.hops, (pageUS*s.load+s.addUS)*math.Max(1, float64(c)/1.9), .04+.01*float64(c%3))
 			x.CPU.Proxy, x.CPU.NIC, x.CPU.Services = s.addUS*.7, s.nic, pageUS*s.load*.95
@@ -134,9 +144,6 @@ func syntheticBookinfo(work string, pageUS float64) bench.Document {
 			}
 			d.Systems = append(d.Systems, x)
 		}
-	}
-	for _, n := range []string{"k8s_without_istio", "k8s_with_istio"} {
-		d.Systems = append(d.Systems, syntheticAbsent(n, "not built yet"))
 	}
 	d.ModelCheck = syntheticCheck("nic_passthrough", 15)
 	return withRatios(d)

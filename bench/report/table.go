@@ -31,6 +31,7 @@ func Table(w io.Writer, doc bench.Document) error {
 	for _, a := range v.absent {
 		absent = append(absent, named{a.Name, "at " + a.Where() + ": " + a.Reason})
 	}
+	list(&b, "ratio p90 to "+v.own, v.ownRatios())
 	list(&b, "conditions", v.conditions())
 	list(&b, "no model_ns", v.unmodelled())
 	list(&b, "absent", absent)

@@ -85,6 +85,9 @@ func readRow(t *testing.T, row []string) bench.System {
 	want.WallUS = &bench.Quantiles{P50: num("wall_us_p50"), P90: num("wall_us_p90"), P99: num("wall_us_p99"), P999: num("wall_us_p999"), Max: num("wall_us_max")}
 	want.Spread = &bench.Spread{P50Min: num("wall_us_p50_min"), P50Max: num("wall_us_p50_max"), P90Min: num("wall_us_p90_min"), P90Max: num("wall_us_p90_max")}
 	want.Ratio = &bench.Ratio{P50: num("ratio_p50"), P90: num("ratio_p90")}
+	if want.Baseline = cell["own_baseline"]; want.Baseline != "" {
+		want.ToBaseline = &bench.Ratio{P50: num("ratio_to_own_baseline_p50"), P90: num("ratio_to_own_baseline_p90")}
+	}
 	if cell["cpu_us_per_request_services"] != "" {
 		want.CPU = &bench.CPU{Generator: num("cpu_us_per_request_generator"), Proxy: num("cpu_us_per_request_proxy"), NIC: num("cpu_us_per_request_nic"), Services: num("cpu_us_per_request_services")}
 	}

@@ -60,19 +60,27 @@ const unproxied = "without_envoy" // the paper's baseline
 // paperRatios says per system what the paper's headline says, for each work.
 func paperRatios(views []*view) []Verdict {
 	var out []Verdict
-	for _, name := range []string{"envoy", "envoy_inbound", "sidecar", "sidecar_inbound", "nic_passthrough", "nic_offload"} {
+	for _, name := range []string{"envoy", "envoy_inbound", "sidecar", "sidecar_inbound", "nic_passthrough", "nic_offload", "k8s_with_istio", "k8s_sidecar"} {
 		var works, blurred []string
+		over := unproxied
 		for _, v := range views {
-			base, r := v.at(unproxied, 1, -1), v.at(name, 1, -1)
+			r := v.at(name, 1, -1)
+			if r != nil && r.ToBaseline != nil {
+				over = r.Baseline
+			}
+			base := v.at(over, 1, -1)
 			if base == nil || r == nil {
 				continue
 			}
 			q := r.WallUS.P90 / base.WallUS.P90
-			if v.base == unproxied {
+			switch over {
+			case r.Baseline:
+				q = r.ToBaseline.P90
+			case v.base:
 				q = v.ratioP90(r)
 			}
-			s := fmt.Sprintf("%sx %s with %s work", fmtRatio(q, 2), unproxied, v.Work)
-			if r.Balanced != nil {
+			s := fmt.Sprintf("%sx %s with %s work", fmtRatio(q, 2), over, v.Work)
+			if r.Balanced != nil && over == unproxied {
 				s += fmt.Sprintf(" (%sx %s)", fmtRatio(r.Balanced.P90, 2), balancedBase)
 			}
 			works = append(works, s)
@@ -84,11 +92,11 @@ func paperRatios(views []*view) []Verdict {
 			continue
 		}
 		text := name + " P90 at 1 connection is " + strings.Join(works, ", ")
-		if p, ok := reference.Lookup("bookinfo", name, 1); ok && p.Baseline == unproxied {
+		if p, ok := reference.Lookup("bookinfo", name, 1); ok && p.Baseline == over {
 			text += fmt.Sprintf("; the paper has %sx", fixed(p.Ratio, 2))
 		}
 		if len(blurred) > 0 {
-			text += fmt.Sprintf("; with %s work its repeats overlap those of %s, so this run does not tell the two apart", strings.Join(blurred, " and "), unproxied)
+			text += fmt.Sprintf("; with %s work its repeats overlap those of %s, so this run does not tell the two apart", strings.Join(blurred, " and "), over)
 		}
 		out = append(out, Verdict{Text: text})
 	}

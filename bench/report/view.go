@@ -2,6 +2,7 @@ package report
 
 import (
 	"cmp"
+	"fmt"
 	"math"
 	"slices"
 	"strconv"
@@ -15,6 +16,7 @@ import (
 type view struct {
 	bench.Document
 	base   string // first system: what Ratio is relative to
+	own    string // what ToBaseline is relative to; empty: no row has one
 	names  []string
 	conns  []int
 	rows   []row
@@ -69,6 +71,9 @@ func newView(d bench.Document) *view {
 		}
 		if !slices.Contains(v.conns, s.Connections) {
 			v.conns = append(v.conns, s.Connections)
+		}
+		if s.ToBaseline != nil {
+			v.own = s.Baseline
 		}
 		v.rows = append(v.rows, row{System: s})
 	}
@@ -136,6 +141,23 @@ func (v *view) said(of func(bench.System) string) (out []named) {
 			if r.Name == name && n.text != "" && !slices.Contains(out, n) {
 				out = append(out, n)
 			}
+		}
+	}
+	return out
+}
+
+// ownRatios are the ratios p90 to v.own of the systems whose baseline that is, for
+// a terminal, whose tables have no room for it.
+func (v *view) ownRatios() (out []named) {
+	for _, name := range v.names {
+		var text []string
+		for _, c := range v.conns {
+			if r := v.at(name, c, -1); r != nil && r.ToBaseline != nil && name != v.own {
+				text = append(text, fmt.Sprintf("%s at %d", fmtRatio(r.ToBaseline.P90, 2), c))
+			}
+		}
+		if len(text) > 0 {
+			out = append(out, named{name, strings.Join(text, ", ") + " connections"})
 		}
 	}
 	return out
