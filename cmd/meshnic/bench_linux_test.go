@@ -114,21 +114,33 @@ func TestBenchCurlThroughTheNICsProxy(t *testing.T) {
 // A page of Bookinfo is whole behind every system that is ours.
 func TestBenchBookinfoContract(t *testing.T) {
 	hostiftest.NeedNet(t, netns.Probe)
-	raw, doc := benchJSON(t, "bookinfo", "--work", "native", "--systems", "without_envoy_balanced,sidecar_inbound,sidecar,nic_passthrough,nic_offload", "-c", "2")
+	raw, doc := benchJSON(t, "bookinfo", "--work", "native", "--systems", "without_envoy_balanced,sidecar_inbound,sidecar,nic_passthrough,nic_offload,k8s_sidecar", "-c", "2")
 	require.Equal(t, "native", raw["work"])
 	require.Equal(t, "without_envoy", doc.Systems[0].Name)
 	measured := 0
 	for _, s := range doc.Systems {
 		if s.Absent != nil {
-			require.Contains(t, []string{"k8s_without_istio", "k8s_with_istio"}, s.Name)
-			require.Equal(t, "not built yet", *s.Absent)
+			require.Equal(t, "k8s_sidecar", s.Name)
+			require.Contains(t, *s.Absent, "without root")
 			continue
 		}
 		measured++
+		require.Equal(t, strings.HasPrefix(s.Name, "k8s_"), s.ToBaseline != nil, s.Name)
+		if s.Name == "k8s_without_istio" { // which runs though it was not asked for
+			require.Equal(t, 1.0, s.ToBaseline.P90)
+			require.NotEqual(t, 1.0, s.Ratio.P90)
+		}
+		require.Equal(t, strings.Contains(s.Name, "sidecar"), s.CPU.Proxy > 0, s.Name)
 		require.NotZero(t, s.N, s.Name)
 		require.Zero(t, s.Errors, s.Name)
 	}
-	require.Equal(t, 7, measured)
+	want := 9
+	if netns.Entered() == "unprivileged" {
+		want = 8
+	} else {
+		require.NotEmpty(t, doc.Manifest.Files["bookinfo/istio/reviews-v1.yaml"], "of both proxies")
+	}
+	require.Equal(t, want, measured)
 	require.NotEmpty(t, doc.Manifest.Files["bookinfo/nic_offload/nic.yaml"])
 }
 

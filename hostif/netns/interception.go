@@ -16,7 +16,7 @@ func Istio() Interception {
 }
 
 // Rules returns the rules that Istio's init container makes in its native
-// nftables mode (Istio 1.28, tools/istio-nftables) for all ports in and out. The
+// nftables mode (istio/istio at 0d2a99f1, tools/istio-nftables) for all ports in and out. The
 // table is of family ip here, not inet: a lab has no IPv6.
 func (i Interception) Rules() Rules {
 	tcp, lo := term{op: opProto, name: "tcp"}, term{op: opOif, name: "lo"}

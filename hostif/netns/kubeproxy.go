@@ -32,7 +32,7 @@ const masqueradeMark = 1 << 14
 const kubeProxy = "kube-proxy"
 
 // KubeProxy returns the rules that kube-proxy makes of c in its nftables mode
-// (Kubernetes 1.35, pkg/proxy/nftables), in the same tables, chains and order:
+// (kubernetes/kubernetes at 030880a5, pkg/proxy/nftables), in the same table and chains:
 // a map from address, protocol and port to a chain of the service, there a
 // random number to a chain of the endpoint, there the change of destination,
 // and a mark on what would come back to its sender. Comments, and what only
