@@ -3,6 +3,7 @@ package bench
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -42,7 +43,7 @@ func TestSidecarsOfAClusterReadOneFile(t *testing.T) {
 	spec := topology{program: "envoy"}.clusterSpec()
 	for i := range spec.Services { // as Up chooses them
 		v := &spec.Services[i]
-		v.Namespace, v.IP, v.Ports[0].Target = "default", "10.96.0.11", bookinfoPort
+		v.Namespace, v.IP, v.Ports[0].Target = "default", fmt.Sprintf("10.96.0.%d", 11+i), bookinfoPort
 	}
 	services := meshServices(spec)
 	require.Len(t, services, 4)
