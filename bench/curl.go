@@ -64,11 +64,8 @@ func (r *Run) httpPaths() []path {
 
 // unmodelled says why a path through a NIC has no model time.
 func (p path) unmodelled() string {
-	switch p.program {
-	case nic.Null:
+	if p.program == nic.Null {
 		return "a wire has no pipeline"
-	case nic.Offload:
-		return noProxyStages
 	}
 	return ""
 }

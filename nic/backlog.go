@@ -3,11 +3,12 @@ package nic
 import (
 	"github.com/meshnic/meshnic/datapath"
 	"github.com/meshnic/meshnic/datapath/sim"
+	"github.com/meshnic/meshnic/datapath/tcp/splice"
 	"github.com/meshnic/meshnic/datapath/wire"
 )
 
 // maxBehind is how many segments may wait for the model. It bounds the memory
-// that waiting takes, some 50 MiB, and how long the model is busy after the
+// that waiting takes, some 80 MiB, and how long the model is busy after the
 // traffic: a second or two.
 const maxBehind = 1 << 20
 
@@ -17,8 +18,8 @@ type arrival struct {
 	at       sim.Cycle
 	to       datapath.PortSet
 	size     uint32
-	flow     uint32 // the tracker's place
-	segments uint32 // on a line
+	flow     uint32 // the tracker's place, or behind these the proxy's
+	segments uint32 // on a line, with the frames of the proxy's own
 	segment  uint16 // bytes behind the headers in each of these; 0: it is one
 	headers  uint16
 	in       uint8
@@ -26,6 +27,14 @@ type arrival struct {
 	drop     uint8 // place of the stage that dropped it among model.stages, from 1; 0: none
 	flags    wire.TCPFlags
 	payload  bool // it carries some
+	answers  bool // with it, bytes of the answer go to the client
+	told     bool // reads, lookups, head and written are
+	reads    uint8
+	lookups  uint8
+	head     uint16
+	written  uint16
+	owns     uint16 // arrivals that follow, of frames of the proxy's own because of this one
+	grow     int32
 	gap      bool // frames before it were left out
 }
 
@@ -51,22 +60,30 @@ type backlog struct {
 	untimed uint64 // segments left out
 }
 
-// push keeps a, or leaves it out.
-func (b *backlog) push(a *arrival) {
+// push keeps a and what follows of the proxy's own, or leaves them out.
+func (b *backlog) push(a *arrival, own []splice.Frame) {
+	a.owns = uint16(len(own))
+	a.segments += uint32(len(own))
 	n := int(a.segments)
 	if b.skips = b.waiting+n > maxBehind || b.skips && b.waiting > maxBehind/2; b.skips {
 		b.gap = true
 		b.untimed += uint64(n)
 		return
 	}
+	a.gap, b.gap = b.gap, false
+	b.put(a)
+	for _, f := range own {
+		b.put(&arrival{size: uint32(len(f.Data)), to: datapath.PortSet(0).Add(f.Port)})
+	}
+	b.waiting += n
+}
+
+func (b *backlog) put(a *arrival) {
 	if b.next-b.first == uint64(len(b.ring)) {
 		b.grow()
 	}
-	p := &b.ring[b.next&uint64(len(b.ring)-1)]
-	*p = *a
-	p.gap, b.gap = b.gap, false
+	b.ring[b.next&uint64(len(b.ring)-1)] = *a
 	b.next++
-	b.waiting += n
 }
 
 func (b *backlog) grow() {

@@ -34,7 +34,7 @@ func TestBacklog(t *testing.T) {
 	push := func(times int, segments uint32) {
 		for range times {
 			n++
-			b.push(&arrival{at: n, segments: segments})
+			b.push(&arrival{at: n, segments: segments}, nil)
 		}
 	}
 	push(3, 1)

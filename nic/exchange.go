@@ -31,8 +31,12 @@ func newExchanges(flows int) exchanges {
 	return exchanges{all: make([]exchange, 1), flow: make([]uint32, flows), done: newTally()}
 }
 
-// frame returns the exchange that a frame on a flow is part of.
-func (x *exchanges) frame(a *arrival) uint32 {
+// frame returns the exchange that a frame on a flow is part of, with so many frames of the
+// proxy's own because of it.
+func (x *exchanges) frame(a *arrival, own int) uint32 {
+	for int(a.flow) >= len(x.flow) {
+		x.flow = append(x.flow, make([]uint32, max(len(x.flow), 1024))...)
+	}
 	cur := x.flow[a.flow]
 	asks := a.side == 0 && (a.flags&wire.SYN != 0 || a.payload)
 	if cur == 0 || asks && (a.flags&wire.SYN != 0 || x.all[cur].answered) {
@@ -42,8 +46,8 @@ func (x *exchanges) frame(a *arrival) uint32 {
 		x.flow[a.flow] = cur
 	}
 	e := &x.all[cur]
-	e.answered = e.answered || a.side == 1 && a.payload
-	e.open += uint32(max(1, bits.OnesCount64(uint64(a.to))))
+	e.answered = e.answered || a.answers
+	e.open += uint32(max(1, bits.OnesCount64(uint64(a.to))) + own)
 	return cur
 }
 

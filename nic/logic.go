@@ -10,6 +10,7 @@ import (
 	"github.com/meshnic/meshnic/datapath/parser"
 	"github.com/meshnic/meshnic/datapath/sim"
 	"github.com/meshnic/meshnic/datapath/tcp"
+	"github.com/meshnic/meshnic/datapath/tcp/splice"
 	"github.com/meshnic/meshnic/datapath/timing"
 	"github.com/meshnic/meshnic/hostif"
 	"github.com/meshnic/meshnic/internal/failure"
@@ -25,6 +26,7 @@ type Logic struct {
 	sw      *eswitch     // nil in program null
 	tracker *tcp.Tracker // nil in program null
 	proxy   Proxy        // nil but in program offload
+	taken   int          // of the frames that it has made since Flushed
 	pkt     datapath.Packet
 	nextID  uint64
 	counts  counts
@@ -37,14 +39,23 @@ type Outcome struct {
 	Stage   string              // that decided
 	To      datapath.PortSet    // ports it leaves by, mirrors included
 	Data    []byte              // the frame as it leaves
+	Work    datapath.Work       // of the proxy for it
+	Own     []splice.Frame      // that the proxy made because of it; they leave before it, and hold until Flushed
 }
 
-// Decision is the outcome for the timed half of the card.
-func (o *Outcome) Decision() timing.Decision {
-	d := timing.Decision{To: o.To}
+// Decision is the outcome for the timed half of the card, of a frame that came in with so
+// many bytes. Frames of the proxy's own are appended to own.
+func (o *Outcome) Decision(size int, own []timing.Own) timing.Decision {
+	d := timing.Decision{To: o.To, Work: o.Work}
 	if o.To == 0 {
 		d.Drop = o.Stage
+	} else if o.Work.Told {
+		d.Grow = len(o.Data) - size
 	}
+	for _, f := range o.Own {
+		own = append(own, timing.Own{Bytes: len(f.Data), To: f.Port})
+	}
+	d.Own = own
 	return d
 }
 
@@ -122,7 +133,27 @@ func (l *Logic) Process(now sim.Cycle, in datapath.Port, data []byte, offload ho
 	if verdict != datapath.Forward {
 		p.Egress = 0
 	}
-	return Outcome{Verdict: verdict, Reason: p.Reason, Stage: stage, To: p.Egress | p.Mirror, Data: p.Data}
+	o := Outcome{Verdict: verdict, Reason: p.Reason, Stage: stage, To: p.Egress | p.Mirror, Data: p.Data}
+	if l.proxy != nil {
+		o.Own = l.made()
+		if w, ok := l.proxy.(datapath.Worker); ok && (stage == l.proxy.Name() || passed(l.ingress, stage, l.proxy)) {
+			o.Work = w.Work()
+		}
+	}
+	return o
+}
+
+// passed reports whether a packet that stage by decided about had been through s.
+func passed(stages []datapath.Stage, by string, s datapath.Stage) bool {
+	for _, x := range stages {
+		if x == s {
+			return true
+		}
+		if x.Name() == by {
+			return false
+		}
+	}
+	return false
 }
 
 // through takes p through stages until one of them decides.

@@ -2,6 +2,7 @@ package nic
 
 import (
 	"fmt"
+	"math/bits"
 	"slices"
 	"time"
 
@@ -10,6 +11,7 @@ import (
 	"github.com/meshnic/meshnic/datapath"
 	"github.com/meshnic/meshnic/datapath/pipeline"
 	"github.com/meshnic/meshnic/datapath/sim"
+	"github.com/meshnic/meshnic/datapath/tcp/splice"
 	"github.com/meshnic/meshnic/datapath/timing"
 )
 
@@ -37,7 +39,9 @@ type model struct {
 	begun  bool
 	start  sim.Cycle
 	id     uint32
-	latest sim.Cycle // of the last frame on the card
+	latest sim.Cycle    // of the last frame on the card
+	made   []timing.Own // of the frame that enters
+	flows  uint32       // the tracker's places; the proxy's are behind them
 	backlog
 	pause  time.Duration // until then the traffic has the time
 	stages []string      // that dropped frames
@@ -68,7 +72,8 @@ func (t *tally) times() Times {
 }
 
 func newModel(d *pipeline.Description, ports []string, flows int) (*model, error) {
-	m := &model{name: d.Name, ports: ports, all: newTally(), asked: newExchanges(flows), pair: make([]*tally, len(ports)*len(ports))}
+	m := &model{name: d.Name, ports: ports, all: newTally(), asked: newExchanges(flows), flows: uint32(flows)}
+	m.pair = make([]*tally, (len(ports)+1)*len(ports))
 	var err error
 	m.card, err = timing.New(d, timing.Options{Ports: len(ports)}, m)
 	if err != nil {
@@ -85,15 +90,38 @@ func (m *model) at(now sim.Cycle) sim.Picos { return sim.Picos(now-m.start) * co
 // arrive notes a frame that the program has just had.
 func (m *model) arrive(now sim.Cycle, in datapath.Port, size int, segment uint16, l *Logic, o *Outcome) {
 	h := &l.pkt.PHV
-	a := arrival{at: now, in: uint8(in), size: uint32(size), segment: segment, headers: h.PayloadOff, to: o.To, side: -1}
+	w := &o.Work
+	a := arrival{
+		at: now, in: uint8(in), size: uint32(size), segment: segment, headers: h.PayloadOff, to: o.To, side: -1,
+		told: w.Told, reads: w.Reads, lookups: w.Lookups, head: w.Head, written: w.Written,
+	}
 	a.segments = uint32(segments(size, int(segment), int(h.PayloadOff)))
 	if o.To == 0 {
 		a.drop = m.stage(o.Stage)
 	}
-	if place, side, ok := l.tracker.Last(&l.pkt); ok {
-		a.flow, a.side, a.flags, a.payload = place, int8(side), h.TCPFlags, h.PayloadLen > 0
+	if w.Told && o.To != 0 {
+		a.grow = int32(len(o.Data) - size)
 	}
-	m.push(&a)
+	if w.Told && w.Flow >= 0 {
+		a.flow, a.side, a.flags, a.payload, a.answers = m.flows+uint32(w.Flow), 1, h.TCPFlags, h.PayloadLen > 0, w.Answer
+		if w.Client {
+			a.side = 0
+		}
+	} else if place, side, ok := l.tracker.Last(&l.pkt); ok {
+		a.flow, a.side, a.flags, a.payload = place, int8(side), h.TCPFlags, h.PayloadLen > 0
+		a.answers = side == 1 && a.payload
+	}
+	if !m.card.Writes() {
+		o = &Outcome{}
+	}
+	m.push(&a, o.Own)
+}
+
+// own notes a frame that the proxy has made at a time of its own.
+func (m *model) own(now sim.Cycle, f splice.Frame) {
+	if in, ok := m.card.OwnPort(); ok {
+		m.push(&arrival{at: now, in: uint8(in), size: uint32(len(f.Data)), segments: 1, to: datapath.PortSet(0).Add(f.Port), side: -1, told: true}, nil)
+	}
 }
 
 // stage is the place of a stage's name, from 1.
@@ -115,8 +143,17 @@ func (m *model) enter(a *arrival) {
 	if a.gap {
 		m.asked.forget()
 	}
+	if m.id >= maxID && m.card.InFlight() == 0 {
+		m.id = 0
+	}
 	m.latest = a.at
-	d, at := timing.Decision{To: a.to}, m.at(a.at)
+	m.made = m.made[:0]
+	for range a.owns {
+		f := m.pop()
+		m.made = append(m.made, timing.Own{Bytes: int(f.size), To: datapath.Port(bits.TrailingZeros64(uint64(f.to)))})
+	}
+	d, at := timing.Decision{To: a.to, Work: datapath.Work{Told: a.told, Reads: a.reads, Lookups: a.lookups}, Grow: int(a.grow)}, m.at(a.at)
+	head, written := int(a.head), a.written
 	if a.drop > 0 {
 		d.Drop = m.stages[a.drop-1]
 	}
@@ -125,16 +162,33 @@ func (m *model) enter(a *arrival) {
 		if most := int(a.segment) + int(a.headers); a.segment > 0 && rest > most {
 			n = most
 		}
+		// A head ends in one of the segments, which is the reason for what was done about it.
+		d.Own, d.Work.Head, d.Work.Written = nil, uint16(min(head, n)), 0
+		if head <= n {
+			d.Own, m.made = m.made, nil
+			d.Work.Written, written = written, 0
+		}
+		if head -= n; head > 0 {
+			head += int(a.headers)
+		}
 		if a.side >= 0 {
-			d.Tag = m.asked.frame(a)
+			d.Tag = m.asked.frame(a, len(d.Own))
 		}
 		m.id++
 		m.card.Arrive(m.id, int(a.in), at, n, d)
+		d.Grow = 0
+		if len(d.Own) > 0 {
+			m.made = d.Own[:0] // the card has them
+		}
 		if rest -= n; rest > 0 {
 			rest += int(a.headers)
 		}
 	}
 }
+
+// maxID is a frame's number from which on they begin anew when none is on the card, which
+// takes numbers below 2^31.
+const maxID = 1 << 30
 
 // due reports whether it is the model's turn, when the last frame came idle ago.
 func (m *model) due(now, idle time.Duration) bool {
@@ -158,9 +212,9 @@ func (m *model) turn(now time.Duration) {
 // them by now.
 func (m *model) slice(now sim.Cycle) {
 	for left := modelSlice; left > 0 && m.waiting > 0; {
-		a := m.pop()
+		a := *m.pop()
 		left -= int(a.segments)
-		m.enter(a)
+		m.enter(&a)
 	}
 	if !m.begun {
 		return
@@ -215,6 +269,14 @@ func (m *model) Lost(l timing.Loss) {
 	}
 }
 
+// in is the name of a port, or of where frames of the proxy's own arrive.
+func (m *model) in(port int) string {
+	if port == len(m.ports) {
+		return OwnFrames
+	}
+	return m.ports[port]
+}
+
 // times is nil if no frame has come.
 func (m *model) times() *ModelTime {
 	behind := uint64(m.waiting + m.card.InFlight())
@@ -228,7 +290,7 @@ func (m *model) times() *ModelTime {
 	for k, t := range m.pair {
 		if t != nil {
 			s.Crossings = append(s.Crossings, CrossingTime{
-				In: m.ports[k/len(m.ports)], Out: m.ports[k%len(m.ports)], Frames: t.frames, Times: t.times(),
+				In: m.in(k / len(m.ports)), Out: m.ports[k%len(m.ports)], Frames: t.frames, Times: t.times(),
 			})
 		}
 	}

@@ -77,6 +77,9 @@ type Capture interface {
 // DefaultPipeline is the card that is modelled where nothing else is asked for.
 const DefaultPipeline = "passthrough-100g"
 
+// OffloadPipeline is the same of program offload.
+const OffloadPipeline = "offload-100g"
+
 // DefaultConfig is a passthrough NIC: 65,536 flows, 4,096 addresses, a card of
 // 100 Gbit/s ports.
 func DefaultConfig() Config {
@@ -101,12 +104,11 @@ type NIC struct {
 	hints []tcp.Hint
 
 	cycle     sim.Cycle // of the last Step
-	ownQueued int       // frames of the proxy's own that are queued
 	housekept sim.Cycle // when
 	ended     int       // ports that will bring no more frames
 	linkDown  uint64    // times a port's interface was found down
 	captured  int       // frames
-	first     sim.Cycle // when the first was captured
+	first     sim.Cycle // the time in the capture counts from
 	snap      snapshots
 }
 

@@ -144,11 +144,8 @@ func (n *NIC) Step(now sim.Cycle) (int, error) {
 	moved := 0
 	n.cycle = now
 	if n.proxy != nil {
-		n.proxy.Advance(now)
-		if n.own() {
-			if err := n.flush(); err != nil {
-				return 0, err
-			}
+		if err := n.advance(now); err != nil {
+			return 0, err
 		}
 	}
 	for i, p := range n.ports {
@@ -184,9 +181,10 @@ func (n *NIC) Step(now sim.Cycle) (int, error) {
 	return moved, nil
 }
 
-// capture keeps a frame as it would have come over a line.
+// capture keeps a frame as it would have come over a line. What a proxy does
+// depends on the time of day: of its frames the capture has the time since the loop began.
 func (n *NIC) capture(now sim.Cycle, port int, f *hostif.Frame) (err error) {
-	if n.captured == 0 {
+	if n.captured == 0 && n.proxy == nil {
 		n.first = now
 	}
 	n.captured++
@@ -227,7 +225,7 @@ func (n *NIC) frame(now sim.Cycle, in datapath.Port, f *hostif.Frame) {
 	}
 	f.Data = o.Data
 	if n.proxy != nil {
-		n.own()
+		n.send(o.Own)
 		if o.To != 0 && f.Offload != (hostif.Offload{}) {
 			f.Offload = reframed(f)
 		}
@@ -275,9 +273,6 @@ func (n *NIC) flush() error {
 			return err
 		}
 	}
-	if n.proxy != nil {
-		n.proxy.Flushed()
-		n.ownQueued = 0
-	}
+	n.Logic.Flushed()
 	return nil
 }

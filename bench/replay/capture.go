@@ -62,7 +62,8 @@ type Record struct {
 
 // Capture reads a pcap or pcapng file.
 type Capture struct {
-	Format string // pcap or pcapng, and the resolution of a pcap's times
+	Format  string // pcap or pcapng, and the resolution of a pcap's times
+	Comment string // of a pcapng file's first section, once a record has been read
 	Counts
 	name  string
 	r     *bufio.Reader

@@ -19,7 +19,7 @@ import (
 // either engine.
 func TestLiveCaptureHasTheLiveFigures(t *testing.T) {
 	var file bytes.Buffer
-	capture, err := pcap.NewCapture(&file, []string{"a", "b", "c"}, time.Unix(1_790_000_000, 0))
+	capture, err := pcap.NewCapture(&file, []string{"a", "b", "c"}, time.Unix(1_790_000_000, 0), "")
 	require.NoError(t, err)
 	cfg := nic.DefaultConfig()
 	cfg.Pipeline, cfg.Capture = load(t, "passthrough-100g"), capture

@@ -19,6 +19,7 @@ const (
 
 	byteOrder = 0x1a2b3c4d
 
+	optComment    = 1
 	optName       = 2
 	optResolution = 9
 	optFCS        = 13
@@ -84,6 +85,7 @@ func (c *Capture) block(rec *Record) bool {
 	switch kind {
 	case blockSection:
 		c.faces = c.faces[:0]
+		c.comment(body)
 		c.OtherBlocks++
 	case blockInterface:
 		c.face(body)
@@ -94,6 +96,21 @@ func (c *Capture) block(rec *Record) bool {
 		c.OtherBlocks++
 	}
 	return false
+}
+
+// comment takes the first comment out of a section's options, which are behind byte order,
+// version and length.
+func (c *Capture) comment(b []byte) {
+	for b = b[min(len(b), 16):]; len(b) >= 4; {
+		code, n := c.order.Uint16(b), int(c.order.Uint16(b[2:]))
+		if code == 0 || n > len(b)-4 {
+			break
+		}
+		if code == optComment && c.Comment == "" {
+			c.Comment = string(bytes.TrimRight(b[4:4+n], "\x00"))
+		}
+		b = b[min(len(b), 4+(n+3)&^3):]
+	}
 }
 
 // face reads an interface.

@@ -11,6 +11,7 @@ import (
 	"github.com/meshnic/meshnic/datapath/card"
 	"github.com/meshnic/meshnic/datapath/pipeline"
 	"github.com/meshnic/meshnic/internal/failure"
+	"github.com/meshnic/meshnic/nic"
 )
 
 // PortModes are how a frame's port is found:
@@ -32,6 +33,9 @@ type ports struct {
 // newPorts looks at the interfaces that are known: those before the first record.
 func newPorts(mode string, c *Capture) (ports, error) {
 	faces := c.Interfaces()
+	if last := len(faces) - 1; last > 0 && faces[last] == nic.OwnFrames {
+		faces = faces[:last]
+	}
 	if mode == "" || mode == "auto" {
 		if mode = "one"; len(faces) > 1 {
 			mode = "interface"

@@ -24,10 +24,13 @@ type Result struct {
 	Capture  Counts    `json:"capture"`
 	Problems []Problem `json:"problems,omitempty"` // the first of the records that are not replayed as they stand
 
-	Offered      Load   `json:"offered"`              // back to back without times and rates
-	Carried      Load   `json:"carried"`              // copies count each
-	Dropped      uint64 `json:"dropped_frames"`       // whole, or copies of them
-	ProgramDrops uint64 `json:"program_drops_frames"` // that the program decided, also where no stage of the pipeline can act on it
+	Offered      Load   `json:"offered"`                   // back to back without times and rates
+	Carried      Load   `json:"carried"`                   // copies count each
+	Dropped      uint64 `json:"dropped_frames"`            // whole, or copies of them
+	ProgramDrops uint64 `json:"program_drops_frames"`      // that the program decided, also where no stage of the pipeline can act on it
+	Consumed     uint64 `json:"consumed_frames,omitempty"` // that were for the program itself
+	Requests     uint64 `json:"requests,omitempty"`        // that a proxy carried
+	Diverged     uint64 `json:"diverged_frames,omitempty"` // that the proxy made then and not now, or now and not then, at times of its own
 	UnderWay     int    `json:"under_way_frames"`
 	Finished     bool   `json:"finished"` // the card came to rest
 	Drops        []Drop `json:"drops"`
@@ -101,8 +104,8 @@ type Port struct {
 }
 
 func (r *Result) addPorts(names []string) {
-	for i, name := range names {
-		r.Ports = append(r.Ports, Port{Port: i, Name: name})
+	for _, name := range names {
+		r.Ports = append(r.Ports, Port{Port: len(r.Ports), Name: name})
 	}
 }
 
@@ -114,13 +117,17 @@ func (r *Result) arrived(f *frame) {
 }
 
 func (r *Result) left(f *frame, x timing.Crossing) {
-	r.Carried.add(int(f.bytes), x.Left)
+	bytes := int(f.bytes)
+	if x.Own {
+		bytes = x.Bytes
+	}
+	r.Carried.add(bytes, x.Left)
 	for len(r.Ports) <= x.Out { // of a pipeline with more outputs
 		r.Ports = append(r.Ports, Port{Port: len(r.Ports)})
 	}
 	p := &r.Ports[x.Out]
 	p.Out++
-	p.OutBytes += uint64(f.bytes)
+	p.OutBytes += uint64(bytes)
 }
 
 // last is when the last frame arrived.
@@ -131,6 +138,9 @@ func (r *Result) measure(y *replay) {
 	r.File, r.Format, r.Capture, r.Problems = y.c.name, y.c.Format, y.c.Counts, y.c.Problems()
 	if y.Pace.BackToBack { // it comes as it is taken
 		r.Offered.first, r.Offered.until = 0, 0
+	}
+	if y.proxy != nil {
+		r.Requests = y.logic.ProxyCounters()["splice.exchanges"]
 	}
 	r.Offered.rates()
 	r.Carried.rates()

@@ -7,13 +7,14 @@ import (
 
 // frame is what is remembered of a frame while it is on the card.
 type frame struct {
-	id     uint32
-	bytes  uint16
-	in     uint8
-	copies uint8 // that have neither left nor got lost
-	reason datapath.DropReason
-	at     sim.Picos // of its arrival
-	beats  uint64    // that arrived at its port before it
+	id       uint32
+	bytes    uint16
+	in       uint8
+	copies   uint16 // that have neither left nor got lost, frames because of it included
+	consumed bool   // it was for the program itself
+	reason   datapath.DropReason
+	at       sim.Picos // of its arrival
+	beats    uint64    // that arrived at its port before it
 }
 
 // ring is the frames on the card, by id. It grows with how many there are.

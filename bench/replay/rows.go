@@ -1,6 +1,7 @@
 package replay
 
 import (
+	"github.com/meshnic/meshnic/nic"
 	"strconv"
 
 	"github.com/meshnic/meshnic/datapath/trace"
@@ -90,6 +91,11 @@ func (r *Result) Rows() (rows [][]string) {
 	}
 	num("dropped_frames", r.Dropped)
 	num("program_drops_frames", r.ProgramDrops)
+	if r.Program == string(nic.Offload) {
+		num("consumed_frames", r.Consumed)
+		num("requests", r.Requests)
+		num("diverged_frames", r.Diverged)
+	}
 	num("under_way_frames", uint64(r.UnderWay))
 	text("finished", strconv.FormatBool(r.Finished))
 	for _, d := range r.Drops {

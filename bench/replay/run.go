@@ -25,6 +25,10 @@ type Options struct {
 	Skip     uint64 // records that are left out at the beginning
 	Limit    uint64 // frames that are replayed at most; 0: all
 
+	// Proxy, if set, makes the proxy that answered when the capture was made, as its comment
+	// says: the program is then nic.Offload, and does the same again.
+	Proxy func(nic.Origin) (nic.Proxy, error)
+
 	NoProgram     bool // every frame passes, through port 0 to port 0 or from port k to the next
 	SkipChecksums bool // frames with wrong checksums pass
 	Hairpin       bool // frames may leave by the port they came in on, as they always may where there is one
@@ -44,6 +48,7 @@ type replay struct {
 	clock  clock
 	card   *timing.Card
 	logic  *nic.Logic // or nil
+	proxy  *proxied   // with a Proxy
 	shift  int        // of a port number in tdest
 	meter  meter
 	out    *writers
@@ -81,7 +86,7 @@ func (r *replay) run(ctx context.Context) (*Result, error) {
 	}
 	n := uint64(0)
 	for ; more; more = (o.Limit == 0 || n < o.Limit) && r.next(&rec) {
-		if !r.ports.place(&rec) {
+		if !r.place(&rec) {
 			c.NoPort++
 			c.Frames--
 			continue
@@ -118,6 +123,12 @@ func (r *replay) build() error {
 	if r.ports, err = newPorts(r.Options.Ports, r.c); err != nil {
 		return err
 	}
+	var origin nic.Origin
+	if r.Proxy != nil {
+		if origin, err = r.origin(); err != nil {
+			return err
+		}
+	}
 	n := len(r.ports.names)
 	asIs, err := r.takes(n)
 	if err != nil {
@@ -147,10 +158,19 @@ func (r *replay) build() error {
 		return refused(r.Pipeline, err)
 	}
 	r.res.addPorts(r.ports.names)
+	if r.proxy != nil {
+		r.res.addPorts([]string{nic.OwnFrames})
+	}
 	if r.NoProgram || !acts && n == 1 && !asIs {
 		return nil
 	}
 	cfg := nic.DefaultConfig()
+	if r.Proxy != nil {
+		cfg.Program = nic.Offload
+		if cfg.Proxy, err = r.Proxy(origin); err != nil {
+			return err
+		}
+	}
 	cfg.Hairpin, cfg.SkipChecksums = r.Hairpin || n == 1, r.SkipChecksums
 	names := slices.Clone(r.ports.names)
 	for len(names) < 2 {
@@ -199,16 +219,19 @@ func (r *replay) arrive(rec *Record, at sim.Picos) {
 		r.out.keep(rec.Number, rec.Data)
 	}
 	d, reason := timing.Decision{To: 1}, datapath.DropNone
-	if r.logic != nil {
-		data, off := rec.Data, hostif.Offload{}
-		if len(data) < rec.Length {
-			off.CsumPartial = true // nobody can verify it
-			r.buf = append(append(r.buf[:0], data...), make([]byte, rec.Length-len(data))...)
-			data = r.buf
+	switch own := r.proxy != nil && rec.Port == r.proxy.port; {
+	case own:
+		var ok bool
+		if d, ok = r.made(rec, at); !ok {
+			return
 		}
-		o := r.logic.Process(sim.Cycle(at/corePeriod), datapath.Port(rec.Port), data, off)
-		d, reason = o.Decision(), o.Reason
-		if d.Drop != "" {
+	case r.logic != nil:
+		var o nic.Outcome
+		if d, o = r.decide(rec, at); o.Verdict == datapath.Consume {
+			r.res.Consumed++
+			break
+		}
+		if reason = o.Reason; d.Drop != "" {
 			r.res.ProgramDrops++
 			if r.out != nil {
 				r.out.reasons[rec.Number] = reason.String()
@@ -218,7 +241,10 @@ func (r *replay) arrive(rec *Record, at sim.Picos) {
 	d.Dest = uint8(lowest(d.To) << r.shift)
 	f := frame{id: rec.Number, bytes: uint16(rec.Length), in: uint8(rec.Port), copies: 1, reason: reason, at: at}
 	if n := popcount(d.To); n > 1 && len(r.ports.names) > 1 {
-		f.copies = uint8(n)
+		f.copies = uint16(n)
+	}
+	if f.consumed = d.Drop != "" && reason == datapath.DropNone; r.card.Writes() {
+		f.copies += uint16(len(d.Own))
 	}
 	l := &r.clock.lines[rec.Port]
 	f.beats = l.sent
@@ -226,6 +252,25 @@ func (r *replay) arrive(rec *Record, at sim.Picos) {
 	r.flight.put(f, r.card.InFlight())
 	r.res.arrived(&f)
 	r.card.Arrive(rec.Number, rec.Port, at, rec.Length, d)
+}
+
+// decide has the program decide about a frame that came in.
+func (r *replay) decide(rec *Record, at sim.Picos) (timing.Decision, nic.Outcome) {
+	data := rec.Data
+	if len(data) < rec.Length {
+		r.buf = append(append(r.buf[:0], data...), make([]byte, rec.Length-len(data))...)
+		data = r.buf
+	}
+	if r.proxy != nil {
+		return r.ask(rec, at, data)
+	}
+	o := r.logic.Process(r.cycle(rec, at), datapath.Port(rec.Port), data, offloaded(rec))
+	return o.Decision(len(data), nil), o
+}
+
+// offloaded says of a truncated frame that nobody can verify it.
+func offloaded(rec *Record) hostif.Offload {
+	return hostif.Offload{CsumPartial: len(rec.Data) < rec.Length}
 }
 
 // corePeriod is a cycle of the program's clock.
@@ -275,13 +320,17 @@ func (r *replay) Crossed(x timing.Crossing) {
 		r.wait.add(max(0, x.Entered-f.at))
 		r.clock.lines[f.in].entered(f.beats, x.Entered)
 		r.res.left(f, x)
-		r.over(f, x.Left, false)
+		r.over(f, x.Left, 1, false)
 	}
 }
 
 func (r *replay) Lost(l timing.Loss) {
 	id := l.Frame
 	f := r.flight.of(id)
+	if f.id == id && f.consumed && !l.Own && l.Why == sim.LossVerdict {
+		r.over(f, l.At, l.Copies, false)
+		return
+	}
 	k := loss{l.Stage, l.Why.String()}
 	if l.Why == sim.LossVerdict && f.id == id && f.reason != datapath.DropNone {
 		k.why = f.reason.String()
@@ -293,15 +342,13 @@ func (r *replay) Lost(l timing.Loss) {
 	}
 	d.Frames++
 	if f.id == id {
-		r.over(f, l.At, true)
+		r.over(f, l.At, l.Copies, true)
 	}
 }
 
 // over takes copies of a frame away.
-func (r *replay) over(f *frame, t sim.Picos, lost bool) {
-	if f.copies > 0 {
-		f.copies--
-	}
+func (r *replay) over(f *frame, t sim.Picos, copies int, lost bool) {
+	f.copies -= uint16(min(copies, int(f.copies)))
 	if r.out != nil && (f.copies == 0 || lost) {
 		r.out.over(f.id, t)
 	}

@@ -27,6 +27,8 @@ var words = []word{
 		params: []string{"DEPTH", "FIFO_DEPTH", "RX_FIFO_DEPTH", "TX_FIFO_DEPTH", "DATA_FIFO_DEPTH", "PAYLOAD_FIFO_DEPTH", "BUFFER_SIZE"},
 	},
 	{Name: "table_size", Doc: "entries of every table", params: []string{"ENTRIES", "FLOWS"}},
+	{Name: "scan_bytes", Doc: "bytes that every scanner of heads looks at in a cycle", params: []string{"BYTES_PER_CYCLE"}, modules: "l7_scanner"},
+	{Name: "memory_latency_ns", Doc: "of one access of every table that has its memory's latency as a parameter", params: []string{"ACCESS_NS"}},
 	{Name: "pcie_latency_ns", Doc: "of every PCIe crossing", params: []string{"LATENCY_NS"}, modules: "dma_"},
 }
 

@@ -43,6 +43,7 @@ type attachFlags struct {
 	skipSums bool
 	duration time.Duration
 	output   string
+	origin   *nic.Origin // of the proxy of program offload
 }
 
 func newAttach() *cobra.Command {
@@ -70,7 +71,7 @@ In mode tap the interfaces are made, and are gone when attach ends.`,
 	fl.StringVar(&f.program, "program", string(nic.Passthrough), "null (a wire), passthrough (learning switch, TCP tracker) or offload (that, and the proxy of --config)")
 	fl.StringVar(&f.config, "config", "", "of program offload: an Envoy bootstrap file; the NIC answers for its listeners' addresses")
 	fl.StringVar(&f.fallback, "fallback", "", "of program offload: the host sidecar that carries what the NIC does not: ADDR, or ADDR,PORT=ADDR:PORT,... for listeners that have other ports there")
-	fl.StringVar(&f.pipeline, "pipeline", nic.DefaultPipeline, "the card whose cycles are counted: a built-in pipeline, a YAML file, or none")
+	fl.StringVar(&f.pipeline, "pipeline", nic.DefaultPipeline, "the card whose cycles are counted: a built-in pipeline, a YAML file, or none (default of program offload: "+nic.OffloadPipeline+")")
 	fl.StringVar(&f.capture, "capture", "", "write every frame that arrives to this pcapng file, an interface a port; meshnic replay gives it the live figures")
 	fl.StringVar(&f.fault, "fault", "", "faults injected on every port: loss=1%,dup=1%,reorder=1%,corrupt=0.1%,delay=2ms")
 	fl.Uint64Var(&f.seed, "seed", 1, "seed of the faults")
@@ -117,7 +118,7 @@ func runAttach(cmd *cobra.Command, f attachFlags) error {
 
 	if len(specs) > 0 { // attach.Open says what is wrong with none
 		if cfg.Program == nic.Offload && !cmd.Flags().Changed("pipeline") {
-			f.pipeline = "none" // no built-in card has the proxy's stages
+			f.pipeline = nic.OffloadPipeline
 		}
 		if cfg.Pipeline, err = cardPipeline(cmd, f.pipeline, len(specs)); err != nil {
 			return err
@@ -130,12 +131,12 @@ func runAttach(cmd *cobra.Command, f attachFlags) error {
 		return err
 	}
 	if cfg.Program == nic.Offload {
-		proxy, err := newProxy(cmd, f, set)
+		proxy, origin, err := newProxy(f, set)
 		if err != nil {
 			return errors.Join(err, set.Close())
 		}
 		defer proxy.Close()
-		cfg.Proxy = proxy
+		cfg.Proxy, f.origin = proxy, &origin
 	}
 	err = carry(cmd.Context(), set, specs, cfg, f, cmd.OutOrStdout(), log)
 	return errors.Join(err, set.Close())
@@ -163,7 +164,7 @@ func cardPipeline(cmd *cobra.Command, name string, ports int) (*pipeline.Descrip
 }
 
 // openCapture makes the capture file.
-func openCapture(path string, specs []attach.PortSpec) (c *pcap.Capture, end func() error, err error) {
+func openCapture(path string, specs []attach.PortSpec, origin *nic.Origin) (c *pcap.Capture, end func() error, err error) {
 	file, err := os.Create(path)
 	if err != nil {
 		return nil, nil, &failure.Error{Kind: failure.Usage, What: "capture " + path, Err: err, Next: "name a file in a folder that can be written to"}
@@ -173,7 +174,12 @@ func openCapture(path string, specs []attach.PortSpec) (c *pcap.Capture, end fun
 		names = append(names, s.Name)
 	}
 	buffered := bufio.NewWriterSize(file, 1<<20)
-	c, err = pcap.NewCapture(buffered, names, time.Now())
+	start, comment := time.Now(), ""
+	if origin != nil { // so that a replay has the proxy do the same
+		start, comment = origin.Start, origin.String()
+		names = append(names, nic.OwnFrames)
+	}
+	c, err = pcap.NewCapture(buffered, names, start, comment)
 	return c, func() error { return errors.Join(c.Close(), buffered.Flush(), file.Close()) }, err
 }
 
@@ -185,7 +191,7 @@ func carry(ctx context.Context, set *attach.Set, specs []attach.PortSpec, cfg ni
 		ports = append(ports, nic.Port{Name: specs[i].Name, Link: l})
 	}
 	if f.capture != "" {
-		c, end, err := openCapture(f.capture, specs)
+		c, end, err := openCapture(f.capture, specs, f.origin)
 		if err != nil {
 			return err
 		}

@@ -8,8 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/spf13/cobra"
-
 	"github.com/meshnic/meshnic/datapath/sim"
 	"github.com/meshnic/meshnic/hostif/attach"
 	"github.com/meshnic/meshnic/internal/failure"
@@ -22,17 +20,9 @@ import (
 const proxyConns = 1 << 18
 
 // newProxy makes the proxy of program offload for the ports of set.
-func newProxy(cmd *cobra.Command, f attachFlags, set *attach.Set) (*offload.Offload, error) {
+func newProxy(f attachFlags, set *attach.Set) (*offload.Offload, nic.Origin, error) {
 	if f.config == "" {
-		return nil, failure.Usagef("attach: --program offload needs the proxy's configuration: --config FILE, an Envoy bootstrap")
-	}
-	boot, err := readBootstrap(f.config)
-	if err != nil {
-		return nil, err
-	}
-	fallback, err := parseFallback(f.fallback)
-	if err != nil {
-		return nil, err
+		return nil, nic.Origin{}, failure.Usagef("attach: --program offload needs the proxy's configuration: --config FILE, an Envoy bootstrap")
 	}
 	mtu := 0
 	for _, l := range set.Links {
@@ -40,10 +30,25 @@ func newProxy(cmd *cobra.Command, f attachFlags, set *attach.Set) (*offload.Offl
 			mtu = l.MTU()
 		}
 	}
+	o := nic.Origin{Seed: f.seed, MTU: mtu, Conns: proxyConns, Ports: len(set.Links), Start: time.Now()}
+	p, err := proxyOf(f.config, f.fallback, o)
+	return p, o, err
+}
+
+// proxyOf makes the proxy of a file's configuration.
+func proxyOf(config, beside string, o nic.Origin) (*offload.Offload, error) {
+	boot, err := readBootstrap(config)
+	if err != nil {
+		return nil, err
+	}
+	fallback, err := parseFallback(beside)
+	if err != nil {
+		return nil, err
+	}
 	hostname, _ := os.Hostname()
 	return offload.New(offload.Config{
-		Mesh: boot, Conns: proxyConns, Ports: len(set.Links), MTU: mtu,
-		Clock: sim.Clock{Hz: nic.CoreHz}, Epoch: time.Now(), Seed: f.seed, Fallback: fallback, Hostname: hostname,
+		Mesh: boot, Conns: o.Conns, Ports: o.Ports, MTU: o.MTU,
+		Clock: sim.Clock{Hz: nic.CoreHz}, Epoch: o.Start, Seed: o.Seed, Fallback: fallback, Hostname: hostname,
 	})
 }
 

@@ -19,6 +19,7 @@ import (
 	"github.com/meshnic/meshnic/datapath/sim"
 	"github.com/meshnic/meshnic/datapath/trace"
 	"github.com/meshnic/meshnic/internal/failure"
+	"github.com/meshnic/meshnic/nic"
 )
 
 type replayFlags struct {
@@ -26,6 +27,7 @@ type replayFlags struct {
 	engine   string
 	ports    string
 	program  string
+	config   string
 	sums     bool
 	hairpin  bool
 	speed    float64
@@ -62,6 +64,9 @@ mac, port 0 for frames from the first source address and port 1 for all others, 
 directions of a capture that was taken on a wire; auto is interface if there are several, else one.
 A chain becomes a card of so many ports.
 
+With --program offload the NIC's proxy decides again as it did when attach --program offload captured; the
+capture says with which seed and when. At another pace it still decides as it did then.
+
 Captures taken on the sending host have unfinished checksums, which the NIC drops: add --skip-checksums.
 Records that are malformed, truncated, of zero length, too long, out of order or cut off are counted, and
 the rest is replayed. Built in: ` + strings.Join(pipeline.Shipped(), ", ") + `.`,
@@ -72,7 +77,8 @@ the rest is replayed. Built in: ` + strings.Join(pipeline.Shipped(), ", ") + `.`
 	fl.StringVar(&f.pipeline, "pipeline", "", "name of a built-in pipeline, or a YAML file")
 	fl.StringVar(&f.engine, "engine", "maxplus", strings.Join(pipeline.Engines, " or ")+"; both give the same")
 	fl.StringVar(&f.ports, "ports", "auto", "where frames come in: "+strings.Join(replay.PortModes, ", "))
-	fl.StringVar(&f.program, "program", "passthrough", "passthrough, or none: nothing decides, every frame passes")
+	fl.StringVar(&f.program, "program", "passthrough", "passthrough, offload (with the --config that attach had), or none: nothing decides, every frame passes")
+	fl.StringVar(&f.config, "config", "", "of program offload: the Envoy bootstrap file with which the capture was made")
 	fl.BoolVar(&f.sums, "skip-checksums", false, "pass frames with wrong checksums on instead of dropping them")
 	fl.BoolVar(&f.hairpin, "hairpin", false, "let frames leave by the port they came in on; always so with one port")
 	fl.Float64Var(&f.speed, "speed", 1, "times as fast as recorded")
@@ -111,6 +117,9 @@ func runReplay(cmd *cobra.Command, file string, f replayFlags) error {
 		NoProgram: f.program == "none", SkipChecksums: f.sums, Hairpin: f.hairpin,
 		Pace: replay.Pace{Speed: f.speed, Gap: sim.Picos(f.gap.Nanoseconds()) * 1000, BackToBack: f.b2b},
 	}
+	if f.config != "" {
+		o.Proxy = func(origin nic.Origin) (nic.Proxy, error) { return proxyOf(f.config, origin) }
+	}
 	out, err := f.open(file, cmd.OutOrStdout(), &o.Traces)
 	if err != nil {
 		return err
@@ -143,8 +152,10 @@ func (f *replayFlags) check() error {
 		return usage(fmt.Sprintf("engine %q", f.engine), "want "+strings.Join(pipeline.Engines, " or "))
 	case !slices.Contains(replay.PortModes, f.ports):
 		return usage(fmt.Sprintf("ports %q", f.ports), "want "+strings.Join(replay.PortModes, ", "))
-	case f.program != "passthrough" && f.program != "none":
-		return usage(fmt.Sprintf("program %q", f.program), "want passthrough or none")
+	case f.program != "passthrough" && f.program != "none" && f.program != string(nic.Offload):
+		return usage(fmt.Sprintf("program %q", f.program), "want passthrough, offload or none")
+	case (f.program == string(nic.Offload)) != (f.config != ""):
+		return usage("--program "+f.program+" --config "+f.config, "program offload needs the configuration of its proxy, and no other has one")
 	case !slices.Contains([]string{"table", "json", "csv"}, f.output):
 		return usage(fmt.Sprintf("output %q", f.output), "want table, json or csv")
 	case !(f.speed > 0) || f.speed > 1e9 || f.speed < 1e-9:
@@ -205,6 +216,9 @@ func hints(w io.Writer, r *replay.Result, f replayFlags) {
 	}
 	if r.ProgramDrops > 0 && r.Dropped == 0 {
 		say("the program would drop %d frames, but no stage of the pipeline acts on frames: they passed", r.ProgramDrops)
+	}
+	if r.Diverged > 0 {
+		say("the proxy did not do the same again: %d frames at times of its own are missing, or too many; is --config the file with which the capture was made?", r.Diverged)
 	}
 	if r.Capture.Frames == 0 {
 		say("the capture has no frame that can be replayed")

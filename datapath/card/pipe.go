@@ -59,8 +59,9 @@ type Pipe struct {
 	got      int // of them in
 	need     int // of them to be seen
 	seen     int
-	held     int // beats that wait for the verdict
-	repacked int // bytes passed on, if push is not 0
+	due      sim.Cycle // of a head that is all in: when it is seen; 0: not known
+	held     int       // beats that wait for the verdict
+	repacked int       // bytes passed on, if push is not 0
 }
 
 // NewPipe returns a pipeline between two wires of one clock and one width.
@@ -105,8 +106,13 @@ func (p *Pipe) Accept() {
 // Level is how many bytes are inside.
 func (p *Pipe) Level() int { return p.q.bytes }
 
-// Wake is when the oldest beat may leave.
-func (p *Pipe) Wake() sim.Picos { return p.q.wake(p.out.Clock) }
+// Wake is when the oldest beat may leave, or a head is seen.
+func (p *Pipe) Wake() sim.Picos {
+	if p.due == 0 {
+		return p.q.wake(p.out.Clock)
+	}
+	return min(p.q.wake(p.out.Clock), wakeAt(p.in.Clock, p.due))
+}
 
 // Edge moves beats and looks at heads.
 func (p *Pipe) Edge(sim.Edges) bool {
@@ -174,12 +180,21 @@ func (p *Pipe) look(now sim.Cycle) bool {
 	if !p.open || p.decided {
 		return false
 	}
+	if now < p.due {
+		return false
+	}
 	was, there := p.seen, min(p.got, p.need)
 	before := max(p.seen, min(there, p.cfg.Known))
 	if p.seen = there; p.cfg.Rate > 0 {
 		p.seen = min(there, before+p.cfg.Rate)
 	}
-	if p.seen < p.need {
+	switch {
+	case p.due > 0:
+		p.seen, p.due = p.need, 0
+	case p.seen < p.need && there == p.need: // nothing more has to come
+		p.due = now + sim.Cycle((p.need-p.seen+p.cfg.Rate-1)/p.cfg.Rate)
+		return true
+	case p.seen < p.need:
 		return p.seen > was
 	}
 	p.decide(now)

@@ -54,6 +54,7 @@ type Rewriter struct {
 	sent  int       // bytes of the frame on the way out, or of the own one
 	since sim.Cycle // the writer began with the first
 	wrote int       // bytes it has to have written for what is behind it
+	due   sim.Cycle // when it has written what is waited for; 0: nothing is
 }
 
 // NewRewriter returns a Rewriter between two wires of one clock and one width.
@@ -91,8 +92,13 @@ func (r *Rewriter) Accept() {
 // Level is how many bytes are inside.
 func (r *Rewriter) Level() int { return r.q.bytes }
 
-// Wake is when the oldest beat may leave.
-func (r *Rewriter) Wake() sim.Picos { return r.q.wake(r.out.Clock) }
+// Wake is when the oldest beat may leave, or the writer has what the next one needs.
+func (r *Rewriter) Wake() sim.Picos {
+	if r.due == 0 {
+		return r.q.wake(r.out.Clock)
+	}
+	return min(r.q.wake(r.out.Clock), wakeAt(r.in.Clock, r.due))
+}
 
 // Edge takes a beat and passes one on.
 func (r *Rewriter) Edge(sim.Edges) bool {
@@ -104,8 +110,7 @@ func (r *Rewriter) Edge(sim.Edges) bool {
 	if put {
 		r.take(r.in.Beat, now)
 	}
-	wait := r.pass(now)
-	return put || got || wait
+	return r.pass(now) || put || got
 }
 
 // take takes a beat.
@@ -148,15 +153,9 @@ func (r *Rewriter) enough() bool {
 	return n <= r.text.Written || r.got+r.text.Grow >= n
 }
 
-// written reports whether the writer is through with so many bytes behind the r.wrote
-// that it had before.
-func (r *Rewriter) written(bytes int, now sim.Cycle) bool {
-	return r.wrote+bytes <= r.cfg.Rate*int(now-r.since+1)
-}
-
-// pass puts the next beat on its way if it is there, and reports whether anything
-// changes by itself: it did, or the writer is at work.
+// pass puts the next beat on its way if it is there, and reports whether anything changed.
 func (r *Rewriter) pass(now sim.Cycle) bool {
+	r.due = 0
 	if !r.open {
 		return false
 	}
@@ -173,8 +172,10 @@ func (r *Rewriter) pass(now sim.Cycle) bool {
 			return false
 		}
 	}
-	if !r.written(fresh, now) {
-		return true
+	// Behind the r.wrote bytes before.
+	if at := r.since + sim.Cycle((r.wrote+fresh+r.cfg.Rate-1)/r.cfg.Rate); fresh > 0 && now+1 < at {
+		r.due = at - 1
+		return false
 	}
 	if r.q.n == len(r.q.place) {
 		return false

@@ -36,6 +36,7 @@ type Own struct {
 type Crossing struct {
 	Frame   uint32    // that came in
 	Own     bool      // what left is a frame of the program's own because of it
+	Bytes   int       // of that
 	In, Out int       // ports; see Card.OwnPort
 	Entered sim.Picos // the frame's first beat stood at the receiving port's first stage
 	Left    sim.Picos // its last beat left the sending port's last stage
@@ -281,6 +282,9 @@ func (c *Card) Finish(limit sim.Picos) bool {
 // OwnPort is the number after the last port's: where those frames of the program's own
 // arrive that no frame is the reason for. ok is false where they cannot.
 func (c *Card) OwnPort() (in int, ok bool) { return c.own, c.own >= 0 }
+
+// Writes reports whether the card writes frames of the program's own.
+func (c *Card) Writes() bool { return c.flight.writes }
 
 // Tag is what the caller gave with a frame. It is known until the observer has
 // been told what became of the frame.

@@ -161,7 +161,7 @@ func (c *Card) Left(sink int, id uint32, at sim.Cycle) {
 	}
 	cross := Crossing{Own: x.cause != 0, In: int(x.in), Out: k, Entered: x.entered, Left: c.built.Out[k].Wire.Clock.At(at)}
 	if cross.Own {
-		cross.Entered = c.flight.of(x.cause).entered
+		cross.Entered, cross.Bytes = c.flight.of(x.cause).entered, int(x.bytes)
 	}
 	cross.Frame, _ = c.flight.over(id, x, 1)
 	c.see.Crossed(cross)

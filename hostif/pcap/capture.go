@@ -16,12 +16,13 @@ type Capture struct {
 	start time.Time
 }
 
-// NewCapture begins a file. Frames' times count from start.
-func NewCapture(w io.Writer, ports []string, start time.Time) (*Capture, error) {
+// NewCapture begins a file, with a comment if that is not empty. Frames' times count from
+// start.
+func NewCapture(w io.Writer, ports []string, start time.Time, comment string) (*Capture, error) {
 	port := func(name string) pcapgo.NgInterface {
 		return pcapgo.NgInterface{Name: name, LinkType: layers.LinkTypeEthernet, SnapLength: maxFrame, TimestampResolution: 9}
 	}
-	ng, err := pcapgo.NewNgWriterInterface(w, port(ports[0]), pcapgo.NgWriterOptions{SectionInfo: pcapgo.NgSectionInfo{Application: "meshnic"}})
+	ng, err := pcapgo.NewNgWriterInterface(w, port(ports[0]), pcapgo.NgWriterOptions{SectionInfo: pcapgo.NgSectionInfo{Application: "meshnic", Comment: comment}})
 	if err != nil {
 		return nil, err
 	}

@@ -48,7 +48,7 @@ func (o *Offload) learn(ip [16]byte, mac wire.MAC, port datapath.Port) {
 // resolve asks for the endpoints whose neighbours are not known, once a second, or
 // earlier when one is waited for.
 func (o *Offload) resolve() {
-	if o.neighbours.open == 0 || o.neighbours.asked != 0 && o.now-o.neighbours.asked < sim.Cycle(o.cfg.Clock.Hz) {
+	if o.neighbours.open == 0 || o.neighbours.asked != 0 && o.now < o.neighbours.asked+sim.Cycle(o.cfg.Clock.Hz) {
 		return
 	}
 	o.neighbours.asked = max(o.now, 1)

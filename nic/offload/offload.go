@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"math/rand/v2"
 	"net/netip"
-	"slices"
 	"time"
 
 	"github.com/meshnic/meshnic/datapath"
@@ -80,7 +79,10 @@ type Offload struct {
 
 	drain      []splice.Endpoint // whose idle connections are to go
 	neighbours neighbours
-	frames     []splice.Frame // ARP
+	frames     []splice.Frame // that were made since Flushed
+	taken      int            // of the engine's, how many are among them
+	asked      bool           // the last packet was an ARP packet
+	lookups    uint8          // for the request that is being decided
 	now        sim.Cycle
 }
 
@@ -132,10 +134,26 @@ func (o *Offload) Name() string { return "offload" }
 // accord is in Out, before p.
 func (o *Offload) Process(now sim.Cycle, p *datapath.Packet) datapath.Verdict {
 	o.now = now
-	if p.PHV.Has(datapath.HdrARP) {
+	defer o.collect()
+	if o.asked = p.PHV.Has(datapath.HdrARP); o.asked {
 		return o.arp(p)
 	}
 	return o.engine.Process(now, p)
+}
+
+// Work is what was done for the packet that Process was given last.
+func (o *Offload) Work() datapath.Work {
+	if o.asked {
+		return datapath.Work{Told: true, Flow: -1}
+	}
+	return o.engine.Work()
+}
+
+// collect takes over what the engine has made, in its order.
+func (o *Offload) collect() {
+	out := o.engine.Out()
+	o.frames = append(o.frames, out[o.taken:]...)
+	o.taken = len(out)
 }
 
 // Advance does what is due at now.
@@ -145,23 +163,19 @@ func (o *Offload) Advance(now sim.Cycle) {
 	o.sweep(now)
 	o.resolve()
 	o.sinks.HandOver()
+	o.collect()
 }
 
 // Next is when Advance has something to do.
 func (o *Offload) Next() (sim.Cycle, bool) { return o.engine.Next() }
 
 // Out returns the frames that were made since the last Flushed.
-func (o *Offload) Out() []splice.Frame {
-	if len(o.frames) == 0 {
-		return o.engine.Out()
-	}
-	return append(slices.Clip(o.engine.Out()), o.frames...)
-}
+func (o *Offload) Out() []splice.Frame { return o.frames }
 
 // Flushed says that the frames of Out have left.
 func (o *Offload) Flushed() {
 	o.engine.Flushed()
-	o.frames = o.frames[:0]
+	o.frames, o.taken = o.frames[:0], 0
 }
 
 func addrOf(a netip.AddrPort) splice.Addr { return splice.Addr{IP: a.Addr().As16(), Port: a.Port()} }

@@ -7,6 +7,13 @@ import (
 	"github.com/meshnic/meshnic/proxy/mesh"
 )
 
+// Lookups that a decision takes in a card's tables, one after the other: virtual host and
+// route, cluster and endpoint.
+const (
+	routeLookups    = 2
+	endpointLookups = 2
+)
+
 var continued = []byte("HTTP/1.1 100 Continue\r\n\r\n")
 
 // Request decides about a request.
@@ -40,6 +47,7 @@ func (o *Offload) Request(now sim.Cycle, n splice.Flow, b []byte) splice.Decisio
 		return splice.Decision{}
 	}
 	o.giveBack(f)
+	o.lookups = 0
 	o.begin(f)
 	var d splice.Decision
 	if err != nil {
@@ -50,6 +58,7 @@ func (o *Offload) Request(now sim.Cycle, n splice.Flow, b []byte) splice.Decisio
 		o.rest = b[size:]
 		d = o.request(n, f, h)
 	}
+	d.Lookups = o.lookups
 	o.touch(n)
 	return d
 }
@@ -191,6 +200,7 @@ func (o *Offload) through(f *flow, leg *leg, h *http1.Head, filter int) *mesh.Re
 			c.RqWS++
 			f.complete = false
 			if o.note(leg, h); leg.entry != nil {
+				o.lookups += routeLookups
 				if leg.route = leg.l.t.Route(h); leg.route != nil { // not what it is refused by, but what it is logged with
 					leg.entry.Cluster = o.destination(leg).t.Name
 				}
@@ -202,6 +212,7 @@ func (o *Offload) through(f *flow, leg *leg, h *http1.Head, filter int) *mesh.Re
 			return &mesh.ReplyNotRelative
 		}
 		leg.route = leg.l.t.Route(h)
+		o.lookups += routeLookups
 		switch {
 		case leg.route == nil:
 		case f.n > 1 && leg.route.Differs():
@@ -245,6 +256,7 @@ func (o *Offload) destination(leg *leg) *cluster {
 	if leg.dest == nil {
 		n, as := leg.route.Toward(o.draw)
 		leg.dest, leg.route = leg.l.clusters[n], as
+		o.lookups += endpointLookups
 	}
 	return leg.dest
 }

@@ -112,6 +112,7 @@ type Decision struct {
 	Out  []byte // the head as its receiver gets it; the Engine copies it
 	Body uint64 // with Length
 	Framing
+	Lookups uint8  // in tables, that it took to decide: a card's time for it is counted in them
 	Interim []byte // of a request: what the client is told at once, such as "100 Continue"
 	Keep    bool   // hold a request until its response begins: it may be sent again
 	Kept    bool   // send the request that was kept, Head, Out and the rest don't count

@@ -30,6 +30,7 @@ func (e *Engine) open(s *segment, remote, local Addr) {
 	}
 	n := e.t.insert(remote, local)
 	e.halves++
+	e.work.Flow, e.work.Client = n, true
 	x := &e.t.conns[n]
 	c.peer, c.link, c.timer = x.peer, x.link, x.timer
 	*x = c
@@ -118,6 +119,7 @@ func (e *Engine) answered(s *segment, remote, local Addr) datapath.Verdict {
 	c.sndNxt, c.sndUna, c.rcvNxt = s.ack, s.ack, s.seq
 	c.acked, c.seen, c.told = s.seq, s.seq, gatherWindow
 	e.exch[n] = exchange{up: none}
+	e.work.Flow, e.work.Client = n, true
 	e.established(n)
 	return e.fromClient(n, s)
 }

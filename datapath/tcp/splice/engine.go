@@ -24,6 +24,7 @@ type Engine struct {
 	halves int // handshakes of clients under way
 	count  Counters
 	seg    segment
+	work   datapath.Work // for the packet that Process was given last
 	blocks [wire.MaxSACKBlocks]wire.SACKBlock
 	out    []Frame
 	arena  []byte
@@ -119,10 +120,12 @@ func (e *Engine) Active(f Flow) sim.Cycle { return e.t.conns[f].since }
 // What the Engine makes of its own accord is in Out, before p.
 func (e *Engine) Process(now sim.Cycle, p *datapath.Packet) datapath.Verdict {
 	h := &p.PHV
+	e.work = datapath.Work{Told: true, Flow: none}
 	if !h.Has(datapath.HdrTCP) || h.Headers&(datapath.HdrVLAN|datapath.HdrFragment|datapath.HdrMoreFragments) != 0 {
 		return datapath.Continue
 	}
 	e.now = now
+	e.work.Reads = 1
 	remote, local := Addr{h.IPSrc, h.SrcPort}, Addr{h.IPDst, h.DstPort}
 	n := e.t.find(&remote, &local)
 	s := &e.seg
@@ -135,13 +138,13 @@ func (e *Engine) Process(now sim.Cycle, p *datapath.Packet) datapath.Verdict {
 	}
 	c := &e.t.conns[n]
 	s.read(p, c)
-	v := datapath.Consume
 	if c.has(flagServer) {
-		v = e.fromServer(n, s)
-	} else {
-		v = e.fromClient(n, s)
+		e.concerns(c.peer, c.peer)
+		return e.fromServer(n, s)
 	}
-	return v
+	e.work.Client = true
+	e.concerns(n, e.exch[n].up)
+	return e.fromClient(n, s)
 }
 
 // ours reports whether a is an address that connections to servers come from, at

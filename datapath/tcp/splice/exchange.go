@@ -56,7 +56,9 @@ func (e *Engine) pipelined(n int32, s *segment) {
 func (e *Engine) request(n int32, b []byte, s *segment) datapath.Verdict {
 	c, x := &e.t.conns[n], &e.exch[n]
 	d := e.app.Request(e.now, Flow(n), b)
+	e.work.Lookups += d.Lookups
 	if d.Do == Wait {
+		e.scanned(0)
 		if s != nil {
 			x.gather = e.heads.appendTo(x.gather, b)
 		}
@@ -68,6 +70,7 @@ func (e *Engine) request(n int32, b []byte, s *segment) datapath.Verdict {
 	if d.Do == Raw {
 		d.Head, d.Out, d.Framing = 0, nil, ToTheEnd
 	}
+	e.scanned(len(b) - d.Head)
 	x.req = message{in: c.rcvNxt, headIn: uint32(d.Head), bare: uint32(d.Head), headOut: uint32(len(d.Out)), begun: true}
 	x.req.frame(&d)
 	x.resp, x.close, x.keep, x.raw, x.aborted = message{}, false, d.Keep, d.Do == Raw, false
@@ -172,6 +175,7 @@ func (x *exchange) consumed(e *Engine, k int) {
 func (e *Engine) join(n, u int32) {
 	c, v, x := &e.t.conns[n], &e.t.conns[u], &e.exch[n]
 	x.up, v.peer, c.peer = u, n, u
+	e.work.Reads++
 	x.phase = busy
 	c.flags &^= flagMapped
 	v.flags &^= flagMapped
@@ -190,6 +194,7 @@ func (e *Engine) sendRequest(n int32, s *segment, d *Decision, from, until int) 
 	x.req.out = u.sndNxt
 	x.resp.in = u.rcvNxt
 	e.hold(u, x.up, u.sndNxt, d.Out)
+	e.work.Written = uint16(len(d.Out))
 	g := pass{to: u, head: d.Out, from: from, until: until}
 	g.flags = wire.ACK | wire.PSH
 	g.seq = u.sndNxt
@@ -437,6 +442,7 @@ func (e *Engine) reply(n int32, d *Decision) {
 		x.req = message{in: c.rcvNxt, next: c.rcvNxt, begun: true}
 	}
 	x.phase = replied
+	e.work.Answer = true
 	complete := x.req.whole && c.seen.AtOrAfter(x.req.next)
 	if !complete {
 		x.req.whole, x.req.next = true, c.seen

@@ -237,6 +237,7 @@ func (e *Engine) toClient(c int32, s *segment, from, until int, flags wire.TCPFl
 	default:
 		g.seq = d.sndNxt
 	}
+	e.work.Answer = e.work.Answer || from < until
 	e.translate(s, u, d, &x.req, &g.header)
 	e.responded(c)
 	return e.send(s, &g)
@@ -360,6 +361,11 @@ func (e *Engine) respond(c, n int32, s *segment) datapath.Verdict {
 	}
 	for {
 		d := e.app.Response(e.now, Flow(c), b)
+		if d.Do == Wait {
+			e.scanned(0)
+		} else {
+			e.scanned(len(b) - d.Head)
+		}
 		switch d.Do {
 		case Skip:
 			u.rcvNxt = u.rcvNxt.Add(uint32(d.Head))
@@ -468,6 +474,7 @@ func (e *Engine) sendResponse(c, n int32, s *segment, d *Decision, b []byte) dat
 		}
 	}
 	e.hold(k, c, k.sndNxt, d.Out)
+	e.work.Written, e.work.Answer = uint16(len(d.Out)), true
 	// Heads are complete in the segment that ends them: what b has of the body is of s.
 	from := len(s.payload) - (len(b) - d.Head)
 	g := pass{to: k, head: d.Out, from: from, until: from + len(body)}

@@ -1,0 +1,38 @@
+package nic
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/meshnic/meshnic/internal/failure"
+)
+
+// Origin is what decides, beside its configuration and the frames, what a proxy does. A
+// capture of its traffic says it in its comment, so that a replay does the same.
+type Origin struct {
+	Seed  uint64
+	MTU   int       // bytes; 0: of no port
+	Conns int       // that there is room for
+	Ports int       // of the NIC
+	Start time.Time // of cycle 0
+}
+
+const originForm = "meshnic proxy seed=%d mtu=%d conns=%d ports=%d start=%d"
+
+// String is the comment.
+func (o Origin) String() string {
+	return fmt.Sprintf(originForm, o.Seed, o.MTU, o.Conns, o.Ports, o.Start.UnixNano())
+}
+
+// ParseOrigin reads a comment. An error says that there is none in it.
+func ParseOrigin(comment string) (o Origin, err error) {
+	var start int64
+	_, err = fmt.Sscanf(comment, originForm, &o.Seed, &o.MTU, &o.Conns, &o.Ports, &start)
+	o.Start = time.Unix(0, start)
+	if err != nil || o.String() != strings.TrimSpace(comment) {
+		return Origin{}, failure.New(failure.BadFile, "the capture's comment", "it does not say how the proxy was that answered: its seed, its room, the time of cycle 0",
+			"capture with meshnic attach --program offload --capture FILE")
+	}
+	return o, nil
+}

@@ -1,0 +1,28 @@
+package nic
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+func FuzzOrigin(f *testing.F) {
+	f.Add(Origin{Seed: 7, MTU: 1500, Conns: 1 << 18, Ports: 3, Start: time.Unix(1_790_000_000, 5)}.String())
+	f.Add("a comment")
+	f.Fuzz(func(t *testing.T, comment string) {
+		o, err := ParseOrigin(comment)
+		if err != nil {
+			return
+		}
+		again, err := ParseOrigin(o.String())
+		require.NoError(t, err)
+		require.Equal(t, o, again)
+	})
+}
+
+func TestOriginRefused(t *testing.T) {
+	_, err := ParseOrigin("meshnic proxy seed=1 mtu=x")
+	require.ErrorContains(t, err, "does not say how the proxy was")
+	require.ErrorContains(t, err, "attach --program offload --capture")
+}
