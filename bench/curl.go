@@ -64,8 +64,11 @@ func (r *Run) httpPaths() []path {
 
 // unmodelled says why a path through a NIC has no model time.
 func (p path) unmodelled() string {
-	if p.program == nic.Null {
+	switch p.program {
+	case nic.Null:
 		return "a wire has no pipeline"
+	case nic.Offload:
+		return noProxyStages
 	}
 	return ""
 }

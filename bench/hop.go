@@ -140,7 +140,7 @@ func (s *rigs) hopOffload(ctx context.Context, hosts []lab.Host, core []int, gro
 	}
 	cells := append(group(g, "nic_offload", 1, inbound), group(g, "nic_offload", 2, outbound)...)
 	for i := range cells {
-		cells[i].like = "direct"
+		cells[i].like, cells[i].unmodelled = "direct", noProxyStages
 	}
 	cells[0].measure = g.withMemory("nic_offload", inbound, cells[0].measure)
 	return cells, nil

@@ -8,6 +8,9 @@ import (
 	"github.com/meshnic/meshnic/hostif"
 )
 
+// Frame is one that a proxy made.
+type Frame = splice.Frame
+
 // OwnFrames is the name of the interface, after the ports', under which a capture has
 // the frames that a proxy made at times of its own.
 const OwnFrames = "(card)"

@@ -5,7 +5,6 @@ import (
 
 	"github.com/meshnic/meshnic/datapath"
 	"github.com/meshnic/meshnic/datapath/sim"
-	"github.com/meshnic/meshnic/datapath/tcp/splice"
 	"github.com/meshnic/meshnic/datapath/timing"
 	"github.com/meshnic/meshnic/internal/failure"
 	"github.com/meshnic/meshnic/nic"
@@ -21,9 +20,9 @@ type proxied struct {
 	begin int64 // ns since 1970, of cycle 0
 	port  int   // of the card, and interface of the capture: frames that the proxy made at times of its own
 	own   []timing.Own
-	at    sim.Cycle      // the timers have run up to here
-	ran   bool           // they have
-	due   []splice.Frame // that it has made at this time, and the capture has not had yet
+	at    sim.Cycle   // the timers have run up to here
+	ran   bool        // they have
+	due   []nic.Frame // that it has made at this time, and the capture has not had yet
 }
 
 // origin is where the capture's proxy began.

@@ -18,6 +18,7 @@ type Scatter struct {
 	Size   string   // what a dot's size means; empty: nothing
 	Key    []string // what the designs differ in: names of a dot's Key
 	Panels []ScatterPanel
+	Says   [3]string // of dots on the front, of others and of open ones; empty: what they are of designs
 }
 
 // ScatterPanel is one condition.
@@ -77,9 +78,15 @@ func (s Scatter) legend(c *canvas) {
 		c.close()
 		x += 34 + textWidth(text, labelSize)
 	}
-	item(frontStyle, "on the Pareto front")
-	item(otherStyle, "beaten by another")
-	item(openStyle, "loses or cuts frames, or does not come to rest: not compared")
+	says := s.Says
+	if says == [3]string{} {
+		says = [3]string{"on the Pareto front", "beaten by another", "loses or cuts frames, or does not come to rest: not compared"}
+	}
+	for i, st := range []style{frontStyle, otherStyle, openStyle} {
+		if says[i] != "" {
+			item(st, says[i])
+		}
+	}
 	if s.Size != "" {
 		c.text("sub small", x, 10, start, "size: "+s.Size)
 	}

@@ -112,7 +112,7 @@ do it; 6 conflict; 7 threshold not met; 8 result not trustworthy; 130/143 interr
 		return &failure.Error{Kind: failure.Usage, What: err.Error(), Next: cmd.CommandPath() + " --help"}
 	})
 	root.AddCommand(
-		newBench(), newReport(), newCompare(),
+		newBench(), newReport(), newCompare(), newBreakEven(),
 		newAttach(), newLab(), newClean(), newDoctor(),
 		newSim(), newSweep(), newReplay(),
 		newSidecar(), newCheck(), newExplain(), newBookinfo(), newDNS(),

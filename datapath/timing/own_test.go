@@ -39,15 +39,17 @@ func proxied(seed uint64, ports, frames int) []arrival {
 }
 
 func TestEnginesAgreeOnOwnFrames(t *testing.T) {
-	for _, ports := range []int{2, 3, 7} {
-		t.Run(fmt.Sprint(ports), func(t *testing.T) {
-			all := proxied(uint64(ports), ports, 400)
-			fast, fastPeaks := run(t, "offload-100g", "maxplus", ports, all)
-			slow, slowPeaks := run(t, "offload-100g", "tick", ports, all)
-			require.Equal(t, slow.crossed, fast.crossed)
-			require.Equal(t, slow.lost, fast.lost)
-			require.Equal(t, slowPeaks, fastPeaks)
-		})
+	for _, name := range []string{"offload-100g", "offload-10g", "offload-host"} {
+		for _, ports := range []int{2, 3, 7} {
+			t.Run(fmt.Sprint(name, ports), func(t *testing.T) {
+				all := proxied(uint64(ports), ports, 300)
+				fast, fastPeaks := run(t, name, "maxplus", ports, all)
+				slow, slowPeaks := run(t, name, "tick", ports, all)
+				require.Equal(t, slow.crossed, fast.crossed)
+				require.Equal(t, slow.lost, fast.lost)
+				require.Equal(t, slowPeaks, fastPeaks)
+			})
+		}
 	}
 }
 

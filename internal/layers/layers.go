@@ -78,6 +78,7 @@ var Table = []Layer{
 	{"bench/sweep", []string{"datapath/pipeline", "datapath/module", "datapath/area", "datapath/sim", "internal/failure"}, "a pipeline at many points: plans, shards, resumption, Pareto fronts"},
 	{"bench/replay", []string{"datapath", "datapath/card", "datapath/pipeline", "datapath/sim", "datapath/timing", "datapath/trace", "hostif", "nic", "internal/failure"}, "the frames of a capture through a pipeline"},
 	{"bench", []string{"bench/clusterdns", "bench/istio", "bench/lab", "bench/load", "bench/replay", "hostif/netns", "hostif/probe", "nic", "nic/control", "proxy/mesh", "proxy/envoyconf", "internal/failure"}, "experiments"},
+	{"bench/breakeven", []string{"bench", "datapath", "datapath/module", "datapath/pipeline", "datapath/sim", "datapath/timing", "internal/failure"}, "where a proxy on the card loses against one on a host"},
 	{"bench/report", []string{"bench", "bench/reference", "internal/failure"}, "report, tables, figures"},
 
 	{"examples/...", []string{"datapath", "datapath/...", "hostif", "hostif/...", "nic", "bench/lab", "internal/failure", "internal/spawn"}, "one folder, one idea"},
