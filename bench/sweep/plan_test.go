@@ -112,7 +112,7 @@ func TestBadPlans(t *testing.T) {
 		"unknown field":       {"pipeline: switch\nvarry: {}", `plan.yaml:2:1: unknown field "varry", want schema, pipeline, vary`},
 		"field twice":         {"pipeline: switch\npipeline: switch", `plan.yaml:2:1: field "pipeline" comes twice`},
 		"vary is a list":      {"pipeline: switch\nvary: [a]", "plan.yaml:2:7: vary is not a mapping"},
-		"unknown parameter":   {"pipeline: switch\nvary:\n  DEPHT: 1", `plan.yaml:3:3: no stage has a parameter "DEPHT", want clock_mhz, width, fifo_depth, table_size, pcie_latency_ns, or DATA_WIDTH, KEEP_ENABLE, DEPTH,`},
+		"unknown parameter":   {"pipeline: switch\nvary:\n  DEPHT: 1", `plan.yaml:3:3: no stage has a parameter "DEPHT", want clock_mhz, width, fifo_depth, table_size, scan_bytes, memory_latency_ns, pcie_latency_ns, or DATA_WIDTH, KEEP_ENABLE, DEPTH,`},
 		"unknown stage":       {"pipeline: switch\nvary:\n  q9.DEPTH: 1", `plan.yaml:3:3: there is no stage "q9", want q0, q1, q2, q3, crossbar`},
 		"not of this stage":   {"pipeline: switch\nvary:\n  crossbar.DEPTH: 1", `plan.yaml:3:3: stage crossbar (axis_switch) has no parameter "DEPTH", want S_COUNT`},
 		"word about nothing":  {"pipeline: switch\nvary:\n  table_size: 1", "plan.yaml:3:3: no stage of pipeline switch has anything that table_size is about"},
