@@ -28,6 +28,7 @@ type replayFlags struct {
 	ports    string
 	program  string
 	config   string
+	fallback string
 	sums     bool
 	hairpin  bool
 	speed    float64
@@ -79,6 +80,7 @@ the rest is replayed. Built in: ` + strings.Join(pipeline.Shipped(), ", ") + `.`
 	fl.StringVar(&f.ports, "ports", "auto", "where frames come in: "+strings.Join(replay.PortModes, ", "))
 	fl.StringVar(&f.program, "program", "passthrough", "passthrough, offload (with the --config that attach had), or none: nothing decides, every frame passes")
 	fl.StringVar(&f.config, "config", "", "of program offload: the Envoy bootstrap file with which the capture was made")
+	fl.StringVar(&f.fallback, "fallback", "", "of program offload: the --fallback that attach had")
 	fl.BoolVar(&f.sums, "skip-checksums", false, "pass frames with wrong checksums on instead of dropping them")
 	fl.BoolVar(&f.hairpin, "hairpin", false, "let frames leave by the port they came in on; always so with one port")
 	fl.Float64Var(&f.speed, "speed", 1, "times as fast as recorded")
@@ -118,7 +120,7 @@ func runReplay(cmd *cobra.Command, file string, f replayFlags) error {
 		Pace: replay.Pace{Speed: f.speed, Gap: sim.Picos(f.gap.Nanoseconds()) * 1000, BackToBack: f.b2b},
 	}
 	if f.config != "" {
-		o.Proxy = func(origin nic.Origin) (nic.Proxy, error) { return proxyOf(f.config, origin) }
+		o.Proxy = func(origin nic.Origin) (nic.Proxy, error) { return proxyOf(f.config, f.fallback, origin) }
 	}
 	out, err := f.open(file, cmd.OutOrStdout(), &o.Traces)
 	if err != nil {

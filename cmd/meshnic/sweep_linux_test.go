@@ -238,7 +238,7 @@ func TestSweepBadInput(t *testing.T) {
 	}{
 		{"no pipeline", nil, 2, []string{"no pipeline", "next: meshnic sweep --pipeline passthrough-100g", "reference-nic, switch"}},
 		{"unknown pipeline", []string{"--pipeline", "nix"}, 3, []string{"nix: is neither built in nor a file", "built in are passthrough-100g"}},
-		{"unknown parameter", append(nic, "--vary", "DEPHT=1"), 2, []string{`no stage has a parameter "DEPHT", want clock_mhz, width, fifo_depth, table_size, pcie_latency_ns, or `, "BUFFER_SIZE"}},
+		{"unknown parameter", append(nic, "--vary", "DEPHT=1"), 2, []string{`no stage has a parameter "DEPHT", want clock_mhz, width, fifo_depth, table_size, scan_bytes, memory_latency_ns, pcie_latency_ns, or `, "BUFFER_SIZE"}},
 		{"unknown stage", append(nic, "--vary", "quews.BUFFER_SIZE=1"), 2, []string{`there is no stage "quews", want arbiter, lookup, queues`}},
 		{"no range", append(nic, "--vary", "fifo_depth"), 2, []string{"--vary fifo_depth: want STAGE.PARAM=RANGE"}},
 		{"wrong step", append(nic, "--vary", "fifo_depth=512..4096:+0"), 2, []string{"the step is 0, want more than 0"}},
