@@ -157,7 +157,11 @@ func (v *view) ownRatios() (out []named) {
 			}
 		}
 		if len(text) > 0 {
-			out = append(out, named{name, strings.Join(text, ", ") + " connections"})
+			unit := " connections"
+			if len(text) == 1 && v.conns[0] == 1 {
+				unit = " connection"
+			}
+			out = append(out, named{name, strings.Join(text, ", ") + unit})
 		}
 	}
 	return out
