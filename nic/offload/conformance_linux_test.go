@@ -145,6 +145,9 @@ func hold(t *testing.T, all []conformance.Case) [][]string {
 	w := conformance.New(t, all, n, addrs, "")
 	cfg, err := envoyconf.Read(w.File, "cases.yaml")
 	require.NoError(t, err)
+	for i := range cfg.Listeners {
+		cfg.Listeners[i].ConnLogs = nil // with which a listener falls back
+	}
 	start(offload.Config{Mesh: cfg, LogFlush: 20 * time.Millisecond})
 	seen := w.Play(func(i int) string { return addrs[i] })
 	counts := conformance.Settled(t, func() map[string]uint64 { return b.stats(t) })

@@ -23,6 +23,7 @@ const (
 	ByOriginalDst  Reason = "original_dst"  // has no endpoints but where connections were going
 	ByNames        Reason = "names"         // somebody has to ask a name server
 	ByHealthCheck  Reason = "health_check"  // somebody has to ask the endpoints, with a TCP stack
+	ByListenerLog  Reason = "listener_log"  // the NIC keeps no account of a connection, only of requests
 	ByIPv6         Reason = "ipv6"          // the NIC asks for neighbours by ARP alone
 	byNothing      Reason = ""              // it is carried
 )
@@ -33,7 +34,8 @@ var why = map[Reason]string{
 	ByChains: "which of several filter chains it is, is told by TLS or the original destination", ByInterception: "it takes connections for addresses that are not its own",
 	ByUpstreamTLS: "TLS to endpoints needs the payload, and the NIC keeps none", ByOriginalDst: "its endpoints are where connections were going",
 	ByNames: "its endpoints are names, and the NIC asks no name server", ByHealthCheck: "its endpoints are asked how they are, and the NIC has no TCP stack to ask with",
-	ByIPv6: "the NIC finds neighbours by ARP alone",
+	ByListenerLog: "it has a log of connections, and the NIC has logs of requests alone",
+	ByIPv6:        "the NIC finds neighbours by ARP alone",
 }
 
 // Why is r in a sentence without a full stop.
@@ -54,6 +56,8 @@ func ListenerReason(table *mesh.Table, i int) Reason {
 		return ByTCPProxy
 	case in != (mesh.Interception{}):
 		return ByInterception
+	case len(t.ConnLogs) > 0:
+		return ByListenerLog
 	case !t.Address.Addr().Is4():
 		return ByIPv6
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/meshnic/meshnic/datapath/sim"
+	"github.com/meshnic/meshnic/nic"
 	"github.com/meshnic/meshnic/nic/offload"
 	"github.com/meshnic/meshnic/proxy/mesh"
 )
@@ -149,4 +150,18 @@ func TestNoFallback(t *testing.T) {
 	cfg.Mesh.Listeners = cfg.Mesh.Listeners[:1]
 	_, err = offload.New(cfg)
 	require.ErrorContains(t, err, "cluster checked")
+}
+
+// A listener that logs its connections falls back, and without a host sidecar is
+// refused.
+func TestListenerLogFallsBack(t *testing.T) {
+	cfg := mesh.Config{
+		Listeners: []mesh.Listener{{Name: "http", Address: proxyIP + ":80", StatPrefix: "http", ConnLogs: []mesh.AccessLog{{Path: "/dev/null"}}}},
+		Clusters:  []mesh.Cluster{{Name: "app"}},
+	}
+	parts, err := offload.Explain(cfg)
+	require.NoError(t, err)
+	require.Equal(t, offload.Part{Kind: "listener", Name: "http (" + proxyIP + ":80)", Where: "fallback", Reason: offload.ByListenerLog, Why: offload.ByListenerLog.Why()}, parts[0])
+	_, err = offload.New(offload.Config{Mesh: cfg, Conns: 1 << 4, Ports: 2, Clock: sim.Clock{Hz: nic.CoreHz}})
+	require.ErrorContains(t, err, "the NIC has logs of requests alone")
 }

@@ -43,7 +43,9 @@ func TestFiles(t *testing.T) {
 		s.Append(to, logs, &mesh.Entry{Status: status}, nil)
 	}
 	s.HandOver()
-	next, err := OpenAll(logging(b, c), old, time.Hour, &count)
+	wanted := logging(b)
+	wanted.Listeners[0].ConnLogs = logging(c).Listeners[0].Logs // in place of those of requests
+	next, err := OpenAll(wanted, old, time.Hour, &count)
 	require.NoError(t, err)
 	require.Same(t, old[b], next[b])
 	s.Keep(s.Of(compiled(t, logging(b, c)), next))

@@ -1,6 +1,7 @@
 package accesslog
 
 import (
+	"slices"
 	"time"
 
 	"github.com/meshnic/meshnic/proxy/mesh"
@@ -13,7 +14,7 @@ type Files map[string]*File
 func OpenAll(cfg *mesh.Config, old Files, interval time.Duration, c *Counters) (Files, error) {
 	files := Files{}
 	for i := range cfg.Listeners {
-		for _, l := range cfg.Listeners[i].Logs {
+		for _, l := range slices.Concat(cfg.Listeners[i].Logs, cfg.Listeners[i].ConnLogs) {
 			if files[l.Path] != nil {
 				continue
 			}

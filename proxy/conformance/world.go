@@ -29,6 +29,7 @@ type caseConfig struct {
 	Manager      map[string]any `yaml:"manager"`       // what else the HTTP connection manager has
 	Listener     map[string]any `yaml:"listener"`      // what else the listener has
 	Log          any            `yaml:"log"`           // the access log's format, text or JSON, if it is not caseLog
+	ListenerLog  string         `yaml:"listener_log"`  // the format of the listener's own, whose lines are among the others
 	LogFilters   map[string]any `yaml:"log_filters"`   // several logs in its place, whose lines begin with the name of their filter
 
 	// By name, what each has besides its endpoints. Those are "endpoints", which is
@@ -186,6 +187,9 @@ func (c *caseConfig) listener(t testing.TB, i int, address, logs string) object 
 		"name":          prefix(i),
 		"address":       socketAddress(t, address),
 		"filter_chains": []any{object{"filters": []any{object{"name": "http", "typed_config": manager}}}},
+	}
+	if c.ListenerLog != "" {
+		out["access_log"] = []any{accessLog(object{"text_format_source": object{"inline_string": c.ListenerLog + "\n"}})}
 	}
 	maps.Copy(out, c.Listener)
 	return out

@@ -22,7 +22,7 @@ var carried = map[protoreflect.FullName]map[string][]string{
 	"envoy.config.core.v3.SocketAddress":                  {"address": nil, "port_value": nil, "protocol": {"TCP"}},
 	"envoy.config.listener.v3.Listener": {
 		"name": nil, "address": nil, "filter_chains": nil, "listener_filters": nil,
-		"use_original_dst": nil, "transparent": nil, "bind_to_port": nil,
+		"use_original_dst": nil, "transparent": nil, "bind_to_port": nil, "access_log": nil,
 	},
 	"envoy.extensions.filters.listener.original_dst.v3.OriginalDst":   {},
 	"envoy.config.listener.v3.FilterChain":                            {"filter_chain_match": nil, "filters": nil, "transport_socket": nil, "transport_socket_connect_timeout": nil},
@@ -45,7 +45,7 @@ var carried = map[protoreflect.FullName]map[string][]string{
 		"codec_type": {"HTTP1", "AUTO"}, "stat_prefix": nil, "route_config": nil, "http_filters": nil, "access_log": nil, "forward_client_cert_details": {"SANITIZE"},
 	},
 	"envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy": {
-		"stat_prefix": nil, "cluster": nil, "weighted_clusters": nil, "idle_timeout": nil, "max_connect_attempts": nil,
+		"stat_prefix": nil, "cluster": nil, "weighted_clusters": nil, "idle_timeout": nil, "max_connect_attempts": nil, "access_log": nil,
 	},
 	"envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy.WeightedCluster": {"clusters": nil},
 	"envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy.WeightedCluster.ClusterWeight": {

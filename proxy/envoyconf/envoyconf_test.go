@@ -109,6 +109,8 @@ func reviews() mesh.Config {
 			}},
 		}, {
 			Name: "mongo", Address: "127.0.0.1:27017", StatPrefix: "mongo", Intercept: mesh.Interception{OriginalDst: true, HandOver: true}, TCP: &mesh.TCPProxy{Cluster: "details", Idle: 90 * time.Second, Attempts: 3},
+			Logs:     []mesh.AccessLog{{Path: "/dev/null", Text: "%UPSTREAM_HOST%\n", Filter: &mesh.LogFilter{Flagged: &mesh.FlagFilter{}}}},
+			ConnLogs: []mesh.AccessLog{{Path: "/dev/null"}, {Path: "/dev/null", JSON: map[string]any{"id": "%CONNECTION_ID%"}}},
 		}, {
 			Name: "mysql", Address: "127.0.0.1:3306", StatPrefix: "mysql", Intercept: mesh.Interception{Unbound: true}, TCP: &mesh.TCPProxy{Clusters: []mesh.WeightedCluster{{Name: "reviews", Weight: 90}, {Name: "details", Weight: 10}}},
 		}},
@@ -435,6 +437,47 @@ func TestReadLogFilter(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, &want, cfg.Listeners[0].Logs[0].Filter)
 	}
+}
+
+// Logs of connections are read from where Envoy has them, and what is wrong with them
+// is said there.
+func TestReadConnectionLogs(t *testing.T) {
+	const listener, tcp = "static_resources.listeners[0].", "static_resources.listeners[0].filter_chains[0].filters[0].typed_config."
+	read := func(proxy, whole string) (mesh.Config, error) {
+		for _, s := range []*string{&proxy, &whole} {
+			if *s != "" {
+				*s = ", " + *s
+			}
+		}
+		const file = `{"@type": type.googleapis.com/envoy.extensions.access_loggers.stream.v3.StdoutAccessLog`
+		return Read([]byte(`static_resources:
+  listeners:
+  - address: {socket_address: {address: 127.0.0.1, port_value: 8080}}
+    access_log: [{typed_config: `+file+`}`+whole+`}]
+    filter_chains:
+    - filters:
+      - typed_config:
+          "@type": type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy
+          stat_prefix: in
+          cluster: app
+          access_log: [{typed_config: `+file+`}`+proxy+`}]
+  clusters: [{name: app}]
+`), "f.yaml")
+	}
+	cfg, err := read("filter: {not_health_check_filter: {}}", "filter: {duration_filter: {comparison: {value: {default_value: 5, runtime_key: k}}}}")
+	require.NoError(t, err)
+	require.Equal(t, []mesh.AccessLog{{Path: "/dev/stdout", Filter: &mesh.LogFilter{NotHealthCheck: true}}}, cfg.Listeners[0].Logs)
+	require.Equal(t, []mesh.AccessLog{{Path: "/dev/stdout", Filter: &mesh.LogFilter{Duration: &mesh.Comparison{Op: "EQ", Value: 5}}}}, cfg.Listeners[0].ConnLogs)
+	const flags = "filter: {response_flag_filter: {flags: [NR, XX]}}"
+	_, err = read("", flags)
+	require.ErrorContains(t, err, "f.yaml:4:")
+	require.ErrorContains(t, err, listener+"access_log[0].filter.response_flag_filter.flags[1]: is \"XX\"")
+	_, err = read(flags, "")
+	require.ErrorContains(t, err, "f.yaml:11:")
+	require.ErrorContains(t, err, tcp+"access_log[0].filter.response_flag_filter.flags[1]: is \"XX\"")
+	_, err = read("filter: {}", "filter: {}")
+	require.ErrorContains(t, err, listener+"access_log[0].filter: has no filter")
+	require.ErrorContains(t, err, tcp+"access_log[0].filter: has no filter")
 }
 
 func TestReadRefusesLogFilters(t *testing.T) {

@@ -58,6 +58,8 @@ func (r *reader) place(path string) string {
 	chain := r.chains[i]
 	filter := chain + ".filters[0].typed_config"
 	switch {
+	case strings.HasPrefix(rest, ".listener_access_log"):
+		return chain[:strings.LastIndex(chain, ".filter_chains")] + "." + strings.TrimPrefix(rest, ".listener_")
 	case strings.HasPrefix(rest, ".name"), strings.HasPrefix(rest, ".address"):
 		return chain[:strings.LastIndex(chain, ".filter_chains")] + rest
 	case strings.HasPrefix(rest, ".virtual_hosts"):

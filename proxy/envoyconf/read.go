@@ -108,6 +108,7 @@ func (r *reader) address(path string, a *corev3.Address) string {
 // listener reads l, a Listener for each of its filter chains.
 func (r *reader) listener(path string, l *listenerv3.Listener) (all []mesh.Listener) {
 	base := mesh.Listener{Name: l.GetName(), Address: r.address(path+".address", l.GetAddress()), Intercept: interception(l)}
+	base.ConnLogs = r.accessLogs(path+".access_log", l.GetAccessLog())
 	if base.Name == "" {
 		base.Name = base.Address
 	}
@@ -134,6 +135,7 @@ func (r *reader) filterChain(path string, out mesh.Listener, c *listenerv3.Filte
 	var tcp tcpv3.TcpProxy
 	if fs[0].GetTypedConfig().UnmarshalTo(&tcp) == nil {
 		out.StatPrefix, out.TCP = tcp.GetStatPrefix(), r.tcp(path+".typed_config", &tcp)
+		out.Logs = r.accessLogs(path+".typed_config.access_log", tcp.GetAccessLog())
 		return out
 	}
 	var m hcmv3.HttpConnectionManager

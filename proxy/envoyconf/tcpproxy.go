@@ -1,6 +1,7 @@
 package envoyconf
 
 import (
+	accesslogv3 "github.com/envoyproxy/go-control-plane/envoy/config/accesslog/v3"
 	tcpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/tcp_proxy/v3"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
@@ -23,10 +24,10 @@ func (r *reader) tcp(path string, p *tcpv3.TcpProxy) *mesh.TCPProxy {
 }
 
 // tcpProxy is the way back.
-func tcpProxy(l *mesh.Listener) *tcpv3.TcpProxy {
+func tcpProxy(l *mesh.Listener, logs []*accesslogv3.AccessLog) *tcpv3.TcpProxy {
 	p := l.TCP
 	// The idle timeout is always written: left out it would mean an hour.
-	out := &tcpv3.TcpProxy{StatPrefix: l.StatPrefix, IdleTimeout: durationpb.New(p.Idle), ClusterSpecifier: &tcpv3.TcpProxy_Cluster{Cluster: p.Cluster}}
+	out := &tcpv3.TcpProxy{StatPrefix: l.StatPrefix, AccessLog: logs, IdleTimeout: durationpb.New(p.Idle), ClusterSpecifier: &tcpv3.TcpProxy_Cluster{Cluster: p.Cluster}}
 	if len(p.Clusters) > 0 {
 		w := &tcpv3.TcpProxy_WeightedCluster{}
 		for _, c := range p.Clusters {

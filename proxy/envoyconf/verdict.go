@@ -3,6 +3,7 @@ package envoyconf
 import (
 	"cmp"
 	"slices"
+	"strings"
 
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
@@ -56,9 +57,14 @@ const (
 
 // judges are those of the messages that are items of a file.
 var judges = map[protoreflect.FullName]judge{
-	"envoy.config.core.v3.Node":         always(Host, "is shown by the admin"),
-	"envoy.config.bootstrap.v3.Admin":   always(Host, "is a server of the host's"),
-	"envoy.config.listener.v3.Listener": always(NIC, "takes connections in"),
+	"envoy.config.core.v3.Node":       always(Host, "is shown by the admin"),
+	"envoy.config.bootstrap.v3.Admin": always(Host, "is a server of the host's"),
+	"envoy.config.listener.v3.Listener": func(has func(string) bool) (Verdict, string) {
+		if has("access_log") {
+			return Host, "logs its connections, and the NIC has logs of requests alone"
+		}
+		return NIC, "takes connections in"
+	},
 	"envoy.config.listener.v3.FilterChain": func(has func(string) bool) (Verdict, string) {
 		if has("transport_socket") {
 			return Host, ciphers
@@ -125,5 +131,18 @@ func (c *checker) judged(n *node, path string, d protoreflect.MessageDescriptor)
 		return
 	}
 	v, why := j(func(field string) bool { return n.has(field) })
+	if of, log := cutLog(path); log && slices.ContainsFunc(*c.items, func(i Item) bool { return i.Path == of && i.Verdict == Host }) {
+		v, why = Host, "is of connections that the host sidecar carries"
+	}
 	*c.items = append(*c.items, Item{n.line, n.column, path, v, why})
+}
+
+// cutLog is the path of what the access log at path is of, ok is false if there is
+// none there.
+func cutLog(path string) (of string, ok bool) {
+	i := strings.LastIndexByte(path, '.')
+	if i < 0 || !strings.HasPrefix(path[i:], ".access_log[") {
+		return "", false
+	}
+	return path[:i], true
 }

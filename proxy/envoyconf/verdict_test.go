@@ -69,6 +69,21 @@ func TestCheck(t *testing.T) {
 	require.Equal(t, "pod", cfg.Node)
 }
 
+func TestCheckConnectionLogs(t *testing.T) {
+	const log = "access_log: [{typed_config: {'@type': type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog, path: /dev/null}}]\n"
+	file := strings.Replace(judged, "    traffic_direction: OUTBOUND\n", "    "+log, 1)
+	items := Check([]byte(file), "f.yaml")
+	require.Subset(t, verdicts(items), []string{"7:5 host listeners[0]", "8:18 host access_log[0]", "16:13 nic access_log[0]"})
+	items = append(items, Check([]byte(strings.NewReplacer(
+		"    traffic_direction: OUTBOUND\n", "", judged[strings.Index(judged, "    - filters:"):strings.Index(judged, "  clusters:")],
+		"    - filters: [{typed_config: {'@type': type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy, stat_prefix: in, cluster: app,\n        "+log[:len(log)-1]+"}}]\n",
+	).Replace(judged)), "f.yaml")...)
+	require.Subset(t, verdicts(items), []string{"9:32 host typed_config", "10:22 host access_log[0]"})
+	for _, i := range items {
+		require.NotEqual(t, Refused, i.Verdict, "%s: %s", i.Path, i.Why)
+	}
+}
+
 func TestCheckRefuses(t *testing.T) {
 	for _, tt := range []struct{ old, new, want string }{
 		{"  - name: app\n", "  - name: app\n    upstream_bind_config: {}\n", "37:5 refused upstream_bind_config"},             // not carried

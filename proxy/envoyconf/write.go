@@ -62,6 +62,10 @@ func bootstrap(cfg mesh.Config) (*bootstrapv3.Bootstrap, error) {
 		if i == 0 || l.Name != cfg.Listeners[i-1].Name || l.Address != cfg.Listeners[i-1].Address {
 			*all = append(*all, &listenerv3.Listener{Name: l.Name, Address: address(l.Address)})
 			intercept((*all)[len(*all)-1], l.Intercept)
+			var err error
+			if (*all)[len(*all)-1].AccessLog, err = accessLogs(l.ConnLogs); err != nil {
+				return nil, fmt.Errorf("envoyconf: listener %s: %w", l.Name, err)
+			}
 		}
 		if err := listener((*all)[len(*all)-1], l); err != nil {
 			return nil, err
@@ -82,8 +86,12 @@ func bootstrap(cfg mesh.Config) (*bootstrapv3.Bootstrap, error) {
 
 // listener adds to out the filter chain that l is.
 func listener(out *listenerv3.Listener, l *mesh.Listener) error {
+	logs, err := accessLogs(l.Logs)
+	if err != nil {
+		return fmt.Errorf("envoyconf: listener %s: %w", l.Name, err)
+	}
 	if l.TCP != nil {
-		return chainOf(out, l, tcpName, tcpProxy(l))
+		return chainOf(out, l, tcpName, tcpProxy(l, logs))
 	}
 	filters, err := httpFilters(l.Filters)
 	if err != nil {
@@ -100,10 +108,6 @@ func listener(out *listenerv3.Listener, l *mesh.Listener) error {
 			return fmt.Errorf("envoyconf: listener %s: %w", l.Name, err)
 		}
 		rc.VirtualHosts = append(rc.VirtualHosts, h)
-	}
-	logs, err := accessLogs(l.Logs)
-	if err != nil {
-		return fmt.Errorf("envoyconf: listener %s: %w", l.Name, err)
 	}
 	return chainOf(out, l, hcmName, &hcmv3.HttpConnectionManager{
 		// Not AUTO: an HTTP/2 preface is a bad request to the sidecar, so it

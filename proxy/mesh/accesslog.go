@@ -7,13 +7,14 @@ import (
 	"slices"
 )
 
-// AccessLog is a file that gets a line for each request when it is over.
+// AccessLog is a file that gets a line for each request, or each connection, when it
+// is over.
 type AccessLog struct {
 	Path      string         `json:"path"`
 	Text      string         `json:"text_format,omitempty"`       // a format string, with a line break at its end if there is to be one
 	JSON      map[string]any `json:"json_format,omitempty"`       // objects, lists, numbers, booleans, nulls, and strings that are format strings
 	OmitEmpty bool           `json:"omit_empty_values,omitempty"` // leaves out what is not known instead of "-" or null
-	Filter    *LogFilter     `json:"filter,omitempty"`            // which requests get one; nil means all
+	Filter    *LogFilter     `json:"filter,omitempty"`            // of which there is one; nil means all
 }
 
 // Log is a compiled AccessLog.

@@ -13,18 +13,20 @@ const (
 	opText op = iota
 	opRequest
 	opResponse
-	opNothing // what a request over HTTP/1.1 in clear text never has
+	opNothing // what neither requests nor connections have here
 	opStartTime
 	opStartTimeLocal
 	opEmitTime
 	opProtocol
 	opStatus
 	opDetails
+	opTermination
 	opFlags
 	opFlagsLong
 	opReceived
 	opSent
 	opBetween
+	opHandshake
 	opUpstream
 	opUpstreamIP
 	opUpstreamRemote
@@ -47,6 +49,7 @@ const (
 	opDirectIP
 	opDirectPort
 	opRoute
+	opServerName
 	opConnection
 	opStream
 	opHostname
@@ -57,6 +60,7 @@ const (
 	opOriginalPathAlone
 	opPathAsIs
 	opPathAsIsAlone
+	opType
 )
 
 // takes is what may stand behind a command's name.
@@ -85,12 +89,12 @@ var commands = map[string]commandSpec{
 	"REQ": {op: opRequest, takes: takesHeader}, "RESP": {op: opResponse, takes: takesHeader}, "TRAILER": {op: opNothing, takes: takesHeader},
 	"START_TIME": {op: opStartTime, takes: takesTime}, "START_TIME_LOCAL": {op: opStartTimeLocal, takes: takesTime},
 	"EMIT_TIME": {op: opEmitTime, takes: takesTime}, "PROTOCOL": {op: opProtocol}, "RESPONSE_CODE": {op: opStatus},
-	"RESPONSE_CODE_DETAILS": {op: opDetails, takes: takesSpaces}, "CONNECTION_TERMINATION_DETAILS": {op: opNothing},
+	"RESPONSE_CODE_DETAILS": {op: opDetails, takes: takesSpaces}, "CONNECTION_TERMINATION_DETAILS": {op: opTermination},
 	"RESPONSE_FLAGS": {op: opFlags}, "RESPONSE_FLAGS_LONG": {op: opFlagsLong}, "BYTES_RECEIVED": {op: opReceived}, "BYTES_SENT": {op: opSent},
 	"DURATION": span(RequestBegins, RequestOver), "REQUEST_DURATION": span(RequestBegins, RequestEnds),
 	"REQUEST_TX_DURATION": span(RequestBegins, UpstreamEnds), "RESPONSE_DURATION": span(RequestBegins, ResponseBegins),
 	"RESPONSE_TX_DURATION": span(ResponseBegins, DownstreamEnds), "UPSTREAM_CONNECTION_POOL_READY_DURATION": span(RequestBegins, PoolReady),
-	"COMMON_DURATION": {op: opBetween, takes: takesSpan}, "DOWNSTREAM_HANDSHAKE_DURATION": {op: opNothing}, "ROUNDTRIP_DURATION": {op: opNothing},
+	"COMMON_DURATION": {op: opBetween, takes: takesSpan}, "DOWNSTREAM_HANDSHAKE_DURATION": {op: opHandshake}, "ROUNDTRIP_DURATION": {op: opNothing},
 	"UPSTREAM_HOST": {op: opUpstream}, "UPSTREAM_REMOTE_ADDRESS": {op: opUpstreamRemote}, "UPSTREAM_HOST_NAME": {op: opUpstream},
 	"UPSTREAM_REMOTE_ADDRESS_WITHOUT_PORT": {op: opUpstreamRemoteIP}, "UPSTREAM_HOST_NAME_WITHOUT_PORT": {op: opUpstreamIP},
 	"UPSTREAM_REMOTE_PORT": {op: opUpstreamPort}, "UPSTREAM_PROTOCOL": {op: opUpstreamProtocol},
@@ -101,10 +105,10 @@ var commands = map[string]commandSpec{
 	"DOWNSTREAM_DIRECT_REMOTE_ADDRESS": {op: opRemote}, "DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT": {op: opRemoteIP}, "DOWNSTREAM_DIRECT_REMOTE_PORT": {op: opRemotePort},
 	"DOWNSTREAM_LOCAL_ADDRESS": {op: opLocal}, "DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT": {op: opLocalIP}, "DOWNSTREAM_LOCAL_PORT": {op: opLocalPort},
 	"DOWNSTREAM_DIRECT_LOCAL_ADDRESS": {op: opDirect}, "DOWNSTREAM_DIRECT_LOCAL_ADDRESS_WITHOUT_PORT": {op: opDirectIP}, "DOWNSTREAM_DIRECT_LOCAL_PORT": {op: opDirectPort},
-	"ROUTE_NAME": {op: opRoute}, "VIRTUAL_CLUSTER_NAME": {op: opNothing}, "REQUESTED_SERVER_NAME": {op: opNothing}, "FILTER_CHAIN_NAME": {op: opNothing},
+	"ROUTE_NAME": {op: opRoute}, "VIRTUAL_CLUSTER_NAME": {op: opNothing}, "REQUESTED_SERVER_NAME": {op: opServerName}, "FILTER_CHAIN_NAME": {op: opNothing},
 	"CONNECTION_ID": {op: opConnection}, "STREAM_ID": {op: opStream}, "HOSTNAME": {op: opHostname},
 	"QUERY_PARAM": {op: opQuery, takes: takesText}, "PATH": {op: opPath, takes: takesPath},
-	"ACCESS_LOG_TYPE": {op: opText},
+	"ACCESS_LOG_TYPE": {op: opType},
 }
 
 func commandList() string {
@@ -138,9 +142,6 @@ func compileCommand(name, arg, length string) (p part, why string) {
 	case takesNothing:
 		if arg != "" {
 			return p, name + " takes no argument"
-		}
-		if name == "ACCESS_LOG_TYPE" {
-			p.text = "DownstreamEnd" // the only one there is
 		}
 	case takesHeader:
 		return p.header(name)

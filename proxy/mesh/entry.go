@@ -22,6 +22,7 @@ const (
 	DownstreamBegins              // DS_TX_BEG: its first byte went to the client
 	DownstreamEnds                // DS_TX_END: its last
 	RequestOver                   // nothing more comes of it
+	HandshakeOver                 // the client's TLS was there, before a request or behind the beginning of a connection
 	numPoints
 )
 
@@ -32,9 +33,10 @@ var points = map[string]Point{
 }
 
 // Entry is what is known of a request, for its log line and for headers with
-// format strings. Its byte slices are the caller's.
+// format strings, or of a connection. Its byte slices are the caller's.
 type Entry struct {
-	Start int64            // ns since 1970, when its first byte came
+	Type  LogType
+	Start int64            // ns since 1970, when its first byte came, or the connection
 	Now   int64            // ns since 1970
 	times [numPoints]int64 // ns since Start plus one, 0 for what has not happened
 
@@ -42,12 +44,12 @@ type Entry struct {
 	Head                    bool // its head was read and is well-formed
 	Method, Path, Authority []byte
 	Request                 []byte // its fields, a line each, names in lower case
-	Received                uint64 // bytes of its body
+	Received                uint64 // bytes of its body, or of the connection
 
 	// Of the response, as it goes to the client.
 	Status   int    // 0 if there is none
 	Response []byte // its fields, like Request's
-	Sent     uint64 // bytes of its body
+	Sent     uint64 // bytes of its body, or to the connection's client
 	Flag     Flags
 	Details  string // why it is what it is, in Envoy's words
 
@@ -60,8 +62,15 @@ type Entry struct {
 	Remote, Local netip.AddrPort // the two ends of the client's connection, as the client sees them
 	Direct        netip.AddrPort // where it was taken in: Local, unless it was on its way elsewhere
 	UpstreamLocal netip.AddrPort // our end of the endpoint's
+	ServerName    string         // that the client's TLS asked for, where filter chains are told apart by it
 	Connection    uint64         // the client's connection's number
 	Hostname      string         // this machine's
+
+	// Of a connection alone.
+	Spoke       bool   // HTTP
+	Linked      bool   // there was a connection to the endpoint
+	ID          []byte // a UUID, of a TCP proxy's
+	Termination string // why it was ended, in Envoy's words
 
 	status  [3]byte     // Status, in text
 	kept    []byte      // what Keep and KeepResponse copied
@@ -73,7 +82,7 @@ type Entry struct {
 // came start ns after 1970.
 func (e *Entry) Begin(start int64) {
 	*e = Entry{
-		Start: start, Remote: e.Remote, Local: e.Local, Direct: e.Direct, Connection: e.Connection, Hostname: e.Hostname,
+		Start: start, Remote: e.Remote, Local: e.Local, Direct: e.Direct, Connection: e.Connection, Hostname: e.Hostname, ServerName: e.ServerName,
 		kept: e.kept[:0], scratch: e.scratch, lines: e.lines,
 	}
 	e.Reach(RequestBegins, 0)
@@ -91,6 +100,12 @@ func (e *Entry) Keep(head []byte) {
 	if string(method) == "CONNECT" {
 		e.Path = nil
 	}
+}
+
+// KeepID gives a connection an ID of ids.
+func (e *Entry) KeepID(ids *RequestIDs) {
+	e.kept = ids.Append(e.kept[:0])
+	e.ID = e.kept
 }
 
 // KeepLine makes a copy of what was read of the head of a request that is refused

@@ -48,6 +48,48 @@ func TestFormats(t *testing.T) {
 	}
 }
 
+// A connection has what a request has of it, and nothing of HTTP but whether it was
+// spoken.
+func TestFormatsOfConnections(t *testing.T) {
+	e := &Entry{}
+	e.Connection, e.ServerName, e.Hostname = 7, "sni", "pod"
+	e.Begin(1770091506078901234)
+	e.KeepID(NewRequestIDs([32]byte{}))
+	e.Type, e.Received, e.Sent, e.Cluster, e.Attempts, e.Termination = LogListener, 5, 6, "c", 2, "why not"
+	e.Upstream, e.Flag = netip.MustParseAddrPort("10.0.0.2:9080"), FlagUF.And(FlagURX)
+	e.Reach(PoolReady, 2e6)
+	e.Reach(HandshakeOver, -3500000)
+	e.Reach(RequestOver, 22e6)
+	for _, tt := range []struct {
+		format, want string
+		change       func()
+	}{
+		{"%ACCESS_LOG_TYPE% %PROTOCOL% %REQ(:METHOD)% %PATH% %RESPONSE_CODE% %CONNECTION_TERMINATION_DETAILS%", "NotSet - - - 0 why not", nil},
+		{"%ACCESS_LOG_TYPE% %PROTOCOL%", "TcpConnectionEnd HTTP/1.1", func() { e.Type, e.Spoke = LogTCP, true }},
+		{"%DURATION% %DOWNSTREAM_HANDSHAKE_DURATION% %UPSTREAM_CONNECTION_POOL_READY_DURATION% %REQUEST_DURATION% %COMMON_DURATION(DS_RX_BEG:US_TX_BEG:ms)%", "22 -3 2 - -", nil},
+		{"%UPSTREAM_HOST% %UPSTREAM_REMOTE_ADDRESS% %UPSTREAM_REMOTE_PORT% %UPSTREAM_PROTOCOL% %UPSTREAM_REQUEST_ATTEMPT_COUNT%", "10.0.0.2:9080 - - - 2", nil},
+		{"%UPSTREAM_REMOTE_ADDRESS% %UPSTREAM_REMOTE_PORT% %UPSTREAM_PROTOCOL%", "10.0.0.2:9080 9080 -", func() { e.Linked = true }},
+		{"%CONNECTION_ID% %REQUESTED_SERVER_NAME% %HOSTNAME% %BYTES_RECEIVED% %BYTES_SENT% %RESPONSE_FLAGS% %UPSTREAM_CLUSTER%", "7 sni pod 5 6 UF,URX c", nil},
+		{DefaultLogFormat, `[2026-02-03T04:05:06.078Z] "- - HTTP/1.1" 0 UF,URX 5 6 22 - "-" "-" "-" "-" "10.0.0.2:9080"` + "\n", nil},
+	} {
+		if tt.change != nil {
+			tt.change()
+		}
+		f, err := ParseFormat(tt.format)
+		require.NoError(t, err, tt.format)
+		require.Equal(t, tt.want, string(f.Append(nil, e, false)), tt.format)
+	}
+	f, err := ParseFormat("%STREAM_ID%")
+	require.NoError(t, err)
+	require.Regexp(t, "^[0-9a-f-]{36}$", string(f.Append(nil, e, false)))
+	e.Begin(0) // a request's next
+	require.Equal(t, "-", string(f.Append(nil, e, false)))
+	for kind, want := range map[LogType]bool{LogRequest: false, LogTCP: true, LogListener: true} {
+		logs := compileLogs([]AccessLog{{Path: "a", Filter: &LogFilter{Types: &TypeFilter{Types: []string{"TcpConnectionEnd", "NotSet"}}}}})
+		require.Equal(t, want, logs[0].Wants(&Entry{Type: kind}, nil), kind)
+	}
+}
+
 func TestFormatsRefused(t *testing.T) {
 	for format, want := range map[string]string{
 		"ab%":                         "at byte 2: a % that begins no command",

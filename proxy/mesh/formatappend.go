@@ -33,9 +33,11 @@ func (p *part) append(dst []byte, e *Entry) (_ []byte, ok bool) {
 	case opEmitTime:
 		return p.appendTime(dst, e.Now), true
 	case opProtocol:
-		return append(dst, "HTTP/1.1"...), true
+		return appendIf(dst, "HTTP/1.1", e.Type == LogRequest || e.Spoke)
 	case opDetails:
 		return appendIf(dst, e.Details, e.Details != "")
+	case opTermination:
+		return appendIf(dst, e.Termination, e.Termination != "")
 	case opFlags:
 		return e.Flag.append(dst, false), true
 	case opFlagsLong:
@@ -60,7 +62,12 @@ func (p *part) append(dst []byte, e *Entry) (_ []byte, ok bool) {
 		return appendAddress(dst, e.Direct, p.op == opDirect)
 	case opRoute:
 		return appendIf(dst, e.routeName(), e.routeName() != "")
+	case opServerName:
+		return appendIf(dst, e.ServerName, e.ServerName != "")
 	case opStream:
+		if e.Type != LogRequest {
+			return append(dst, e.ID...), len(e.ID) > 0
+		}
 		id, ok := field(e.Request, "x-request-id")
 		return append(dst, id...), ok
 	case opHostname:
@@ -69,6 +76,8 @@ func (p *part) append(dst []byte, e *Entry) (_ []byte, ok bool) {
 		return p.query(dst, e)
 	case opPath, opPathAlone, opOriginalPath, opOriginalPathAlone, opPathAsIs, opPathAsIsAlone:
 		return p.appendPath(dst, e)
+	case opType:
+		return append(dst, e.Type.String()...), true
 	}
 	if n, ok := p.number(e); ok {
 		return strconv.AppendInt(dst, n, 10), true
@@ -80,7 +89,7 @@ func (p *part) append(dst []byte, e *Entry) (_ []byte, ok bool) {
 // without quotes.
 func (p *part) numeric() bool {
 	switch p.op {
-	case opStatus, opReceived, opSent, opBetween, opAttempts, opConnection, opUpstreamPort, opUpstreamLocalPort, opRemotePort, opLocalPort, opDirectPort:
+	case opStatus, opReceived, opSent, opBetween, opHandshake, opAttempts, opConnection, opUpstreamPort, opUpstreamLocalPort, opRemotePort, opLocalPort, opDirectPort:
 		return true
 	}
 	return false
@@ -97,6 +106,8 @@ func (p *part) number(e *Entry) (n int64, ok bool) {
 		return int64(e.Sent), true
 	case opBetween:
 		return e.between(p.from, p.to, p.unit)
+	case opHandshake: // of a request below 0, as with Envoy
+		return (e.times[HandshakeOver] - 1) / 1e6, e.Reached(HandshakeOver)
 	case opAttempts:
 		return int64(e.Attempts), true
 	case opConnection:
@@ -115,9 +126,9 @@ func (p *part) number(e *Entry) (n int64, ok bool) {
 	return 0, false
 }
 
-// connected is the endpoint that the request was sent to.
+// connected is the endpoint that the request was sent to, or the connection linked.
 func (e *Entry) connected() netip.AddrPort {
-	if e.Reached(UpstreamBegins) {
+	if e.Reached(UpstreamBegins) || e.Linked {
 		return e.Upstream
 	}
 	return netip.AddrPort{}

@@ -8,7 +8,8 @@ import (
 	"strings"
 )
 
-// LogFilter says which requests an access log has a line of: one of these.
+// LogFilter says which requests, or connections, an access log has a line of: one of
+// these.
 type LogFilter struct {
 	Status   *Comparison  `json:"status_code_filter,omitempty"` // of 0 if there is no response
 	Duration *Comparison  `json:"duration_filter,omitempty"`    // in ms, up to the line
@@ -65,13 +66,25 @@ type TypeFilter struct {
 
 // LogTypes are Envoy's types of lines.
 func LogTypes() []string {
-	return []string{"NotSet", "TcpUpstreamConnected", "TcpPeriodic", "TcpConnectionStart", "TcpConnectionEnd", "DownstreamStart", "DownstreamPeriodic",
-		logOfRequest, "UpstreamPoolReady", "UpstreamPeriodic", "UpstreamEnd", "DownstreamTunnelSuccessfullyEstablished", "UdpTunnelUpstreamConnected",
+	return []string{LogListener.String(), "TcpUpstreamConnected", "TcpPeriodic", "TcpConnectionStart", LogTCP.String(), "DownstreamStart", "DownstreamPeriodic",
+		LogRequest.String(), "UpstreamPoolReady", "UpstreamPeriodic", "UpstreamEnd", "DownstreamTunnelSuccessfullyEstablished", "UdpTunnelUpstreamConnected",
 		"UdpPeriodic", "UdpSessionEnd"}
 }
 
-// logOfRequest is the type of the lines that there are.
-const logOfRequest = "DownstreamEnd"
+// LogType says what a line is of.
+type LogType uint8
+
+// The types of the lines that there are.
+const (
+	LogRequest  LogType = iota // a request
+	LogTCP                     // a TCP proxy's connection
+	LogListener                // a listener's connection, whatever it was for
+)
+
+// String is Envoy's name.
+func (t LogType) String() string {
+	return [...]string{LogRequest: "DownstreamEnd", LogTCP: "TcpConnectionEnd", LogListener: "NotSet"}[t]
+}
 
 // logFilter is a compiled LogFilter.
 type logFilter struct {
@@ -103,7 +116,7 @@ func compileLogFilter(f *LogFilter) *logFilter {
 	return out
 }
 
-// Wants reports whether l has a line of the request e, which is over. draw is a
+// Wants reports whether l has a line of e, which is over. draw is a
 // number by chance. It allocates nothing.
 func (l *Log) Wants(e *Entry, draw func() uint64) bool {
 	return l.filter == nil || l.filter.wants(e, draw)
@@ -145,7 +158,7 @@ func (f *logFilter) wants(e *Entry, draw func() uint64) bool {
 		}
 		return f.flags == nil && e.Flag != 0
 	case f.Types != nil:
-		return slices.Contains(f.Types.Types, logOfRequest) != f.Types.Exclude
+		return slices.Contains(f.Types.Types, e.Type.String()) != f.Types.Exclude
 	}
 	return true // NotHealthCheck
 }

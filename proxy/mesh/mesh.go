@@ -30,8 +30,10 @@ type Listener struct {
 	Handshake time.Duration `json:"transport_socket_connect_timeout,omitzero"` // how long TLS may take; 0 means as long as an idle connection may live
 
 	Mutate  HeaderMutations `json:"mutate_headers,omitzero"`
-	Logs    []AccessLog     `json:"access_log,omitempty"`
+	Logs    []AccessLog     `json:"access_log,omitempty"`   // of requests, or of the TCP proxy's connections
 	Filters []Filter        `json:"http_filters,omitempty"` // before the router, in this order
+
+	ConnLogs []AccessLog `json:"listener_access_log,omitempty"` // of all connections, also those for which there is no filter chain; the same in all of a listener's
 }
 
 // VirtualHost groups routes by the request's authority.

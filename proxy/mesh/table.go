@@ -44,8 +44,9 @@ type CompiledListener struct {
 	Handshake  time.Duration
 	Intercept  Interception
 
-	Logs    []Log
-	Filters []CompiledFilter // nil for none
+	Logs     []Log
+	ConnLogs []Log
+	Filters  []CompiledFilter // nil for none
 
 	Observed      bool // an Entry is wanted, for logs or for headers with format strings
 	UpstreamLocal bool // and in it our end of the upstream's connection
@@ -228,7 +229,7 @@ func Compile(cfg Config) (*Table, error) {
 func compileListener(l Listener, cluster map[string]int) CompiledListener {
 	out := CompiledListener{
 		Name: l.Name, Address: netip.MustParseAddrPort(l.Address), StatPrefix: l.StatPrefix,
-		TCP: compileTCP(l.TCP, cluster), Intercept: l.Intercept, Match: l.Match, TLS: l.TLS, Handshake: l.Handshake, Logs: compileLogs(l.Logs), Filters: compileFilters(l.Filters), exact: map[string]*host{},
+		TCP: compileTCP(l.TCP, cluster), Intercept: l.Intercept, Match: l.Match, TLS: l.TLS, Handshake: l.Handshake, Logs: compileLogs(l.Logs), ConnLogs: compileLogs(l.ConnLogs), Filters: compileFilters(l.Filters), exact: map[string]*host{},
 	}
 	for _, v := range l.VirtualHosts {
 		h := &host{}

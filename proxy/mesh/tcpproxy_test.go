@@ -37,6 +37,19 @@ func TestTCPProxyValidate(t *testing.T) {
 	}
 }
 
+// The chains of a listener have its log, all of them the same.
+func TestListenerLogsValidate(t *testing.T) {
+	of := func(path string, port uint32) Listener {
+		return Listener{Name: "l", Address: "127.0.0.1:1", StatPrefix: "l", TCP: &TCPProxy{Cluster: "a"}, Match: ChainMatch{Port: port}, ConnLogs: []AccessLog{{Path: path}}}
+	}
+	cfg := Config{Listeners: []Listener{of("x", 1), of("x", 2)}, Clusters: []Cluster{{Name: "a"}}}
+	require.NoError(t, cfg.Validate())
+	cfg.Listeners[1] = of("y", 2)
+	require.ErrorContains(t, cfg.Validate(), "listeners[1].listener_access_log: is not that of listeners[0]")
+	cfg.Listeners[1] = of("", 2)
+	require.ErrorContains(t, cfg.Validate(), "listeners[1].listener_access_log[0].path: is empty")
+}
+
 func TestTCPProxyClusters(t *testing.T) {
 	table, err := Compile(Config{
 		Listeners: []Listener{{Name: "l", Address: "127.0.0.1:1", StatPrefix: "l", TCP: &TCPProxy{Clusters: []WeightedCluster{{Name: "b", Weight: 3}, {Name: "a", Weight: 1}}}}},

@@ -44,6 +44,9 @@ func (c *Config) Validate() error {
 					v.fail(path+".filter_chain_match", "is also that of listeners[%d]", j)
 				}
 			}
+			if !reflect.DeepEqual(c.Listeners[i-1].ConnLogs, l.ConnLogs) {
+				v.fail(path+".listener_access_log", "is not that of listeners[%d], of the same listener", i-1)
+			}
 		} else if v.unique(path+".name", l.Name, names); v.address(path+".address", l.Address) && !strings.HasSuffix(l.Address, ":0") {
 			if owner, dup := addrs[l.Address]; dup {
 				v.fail(path+".address", "%s is also the address of %s", l.Address, owner)
@@ -55,6 +58,7 @@ func (c *Config) Validate() error {
 		}
 		v.mutations(path+".mutate_headers", &l.Mutate)
 		v.logs(path+".access_log", l.Logs)
+		v.logs(path+".listener_access_log", l.ConnLogs)
 		v.filters(path+".http_filters", l)
 		v.virtualHosts(path, l)
 		v.tcp(path, l)

@@ -25,12 +25,15 @@ const (
 // or in in.
 type downstream struct {
 	sock
+	conn
 	l       *chain
 	phase   phase
 	pumping bool
 	arrived *listener // where its filter chain is not known yet
 	counted bool      // among those with TLS
 	spoke   bool      // sent something
+	sound   bool      // what came with one read was no protocol error
+	rx, tx  uint64    // bytes of its clear text, to and from us
 
 	in    []byte // input not dealt with
 	from  int    // where it begins
@@ -66,10 +69,6 @@ type downstream struct {
 	againAt   int64       // when the next try begins, 0 if none is to
 	e         *mesh.Entry // what is known of it, if that is of use
 
-	// Of the connection, once somebody wants them, see meet.
-	remote, local, direct netip.AddrPort
-	number                uint64
-
 	t0   func()
 	bury func()
 }
@@ -93,7 +92,10 @@ func (w *worker) accept(fd int, l *chain, dst netip.AddrPort) *downstream {
 		}
 	}
 	d.sock = sock{w: w, h: d, fd: fd, t: timer{fire: d.t0}}
-	d.l, d.dst = l, dst
+	d.l, d.dst, d.since = l, dst, w.now
+	if len(l.t.ConnLogs) > 0 {
+		d.locate(fd, dst)
+	}
 	c := l.c
 	if w.register(&d.sock, edges) != nil {
 		unix.Close(fd)
@@ -185,11 +187,12 @@ func (d *downstream) step() bool {
 	if len(d.in) == 0 {
 		n, eof := d.read(w.in)
 		if n > 0 {
-			d.l.c.CxRxBytes += uint64(n)
+			d.received(n)
 			if m := d.consume(w.in[:n]); m < n && d.fd >= 0 {
 				d.in, d.from = append(w.buffer(), w.in[m:n]...), 0
 				d.fresh = d.head == nil
 			}
+			d.sound = d.sound || d.flag == 0
 			return true
 		}
 		return d.nothing(eof)
@@ -203,12 +206,20 @@ func (d *downstream) step() bool {
 	}
 	n, eof := d.read(d.in[len(d.in):cap(d.in)])
 	if n > 0 {
-		d.l.c.CxRxBytes += uint64(n)
+		d.received(n)
 		d.in = d.in[:len(d.in)+n]
 		d.stored()
 		return true
 	}
 	return d.nothing(eof)
+}
+
+// received counts n bytes. To the logs those behind the last response are none.
+func (d *downstream) received(n int) {
+	d.l.c.CxRxBytes += uint64(n)
+	if d.phase != phaseDrain {
+		d.rx += uint64(n)
+	}
 }
 
 // nothing follows a read that brought nothing.
@@ -300,6 +311,7 @@ func (d *downstream) malformed(err error, h *http1.Head) {
 		d.completed()
 	default:
 		c.CxProtocolError++
+		d.flag = mesh.FlagDPE
 	}
 	r := mesh.ReplyMalformed(err)
 	d.close, d.asked = true, false

@@ -26,12 +26,18 @@ func (l *listener) admit(fd int, dst netip.AddrPort) {
 	c := l.pick(fd, dst, "", "")
 	switch {
 	case c == nil:
-		l.undecided.c.NoChain++
-		unix.Close(fd)
+		l.unmatched(fd, dst)
 	case c.t.TCP != nil:
-		w.relay(fd, c, dst, nil)
+		w.relay(fd, c, dst, nil, conn{since: w.now})
 	default:
-		if d := w.accept(fd, c, dst); d != nil && c.tls != nil {
+		d := w.accept(fd, c, dst)
+		if d == nil {
+			return
+		}
+		if len(c.t.ConnLogs) > 0 {
+			d.count(w)
+		}
+		if c.tls != nil {
 			d.encrypt(c.tls.config)
 		}
 	}
@@ -154,6 +160,7 @@ func (d *downstream) open() {
 	}
 	state := d.tls.conn.ConnectionState()
 	tally(d.l.tc, &state)
+	d.secured = d.w.now
 	d.phase, d.headAt = phaseHead, 0
 	d.touch()
 	d.pump()
@@ -178,7 +185,7 @@ func (d *downstream) look() bool {
 	}
 	c := d.arrived.pick(d.fd, d.dst, "", "raw_buffer")
 	if c == nil {
-		d.l.c.NoChain++
+		d.noChain()
 		d.shut(false)
 		return false
 	}
@@ -198,7 +205,8 @@ func (d *downstream) look() bool {
 
 // hello is crypto/tls's question by which configuration hello is answered.
 func (d *downstream) hello(hello *tls.ClientHelloInfo) (*tls.Config, error) {
-	c := d.arrived.pick(d.fd, d.dst, strings.ToLower(hello.ServerName), "tls")
+	d.serverName = strings.ToLower(hello.ServerName)
+	c := d.arrived.pick(d.fd, d.dst, d.serverName, "tls")
 	switch {
 	case c != nil && c.t.TCP != nil:
 		d.tls.mute = true
@@ -224,6 +232,9 @@ func (d *downstream) become(c *chain) {
 	c.c.CxTotal++
 	c.c.CxActive++
 	d.l, d.arrived = c, nil
+	if len(c.t.ConnLogs) > 0 {
+		d.count(d.w)
+	}
 	if d.tls != nil {
 		d.tls.c = c.tc
 	}
@@ -248,7 +259,7 @@ func (d *downstream) handOver(c *chain, read []byte) {
 	delete(w.open, d)
 	fd := d.sock.leave()
 	w.dead = append(w.dead, d.bury)
-	w.relay(fd, c, d.dst, read)
+	w.relay(fd, c, d.dst, read, d.conn)
 }
 
 // refuse ends a connection whose handshake has failed.
@@ -259,7 +270,7 @@ func (d *downstream) refuse(err error) {
 		return
 	}
 	if errors.Is(err, errNoChain) {
-		d.l.c.NoChain++
+		d.noChain()
 	} else {
 		tallyFailure(d.l.tc, err)
 	}

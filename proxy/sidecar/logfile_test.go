@@ -4,6 +4,7 @@ package sidecar
 
 import (
 	"bufio"
+	"crypto/tls"
 	"fmt"
 	"net/http"
 	"os"
@@ -73,6 +74,39 @@ func TestLogReopensAndMoves(t *testing.T) {
 	require.Equal(t, failure.BadFile, failure.KindOf(err), "%v", err)
 	ask(t, c, r, path(4))
 	reads(t, b, "to b /3\nto b /4\n")
+}
+
+// A reload moves a listener's log too, also of connections that there are, and of
+// those that no filter chain is for.
+func TestListenerLogMoves(t *testing.T) {
+	dir := t.TempDir()
+	a, b := filepath.Join(dir, "a"), filepath.Join(dir, "b")
+	to := func(path, addr string) mesh.Config {
+		cfg := relay(0)
+		l := &cfg.Listeners[0]
+		l.VirtualHosts[0].Routes = []mesh.Route{{Prefix: "/", Direct: &mesh.DirectResponse{Status: 200, Body: "x"}}}
+		l.Address, l.Match.Transport = addr, "raw_buffer"
+		l.ConnLogs = []mesh.AccessLog{{Path: path, Text: "%RESPONSE_CODE_DETAILS% %RESPONSE_FLAGS% %BYTES_RECEIVED%\n"}}
+		return cfg
+	}
+	s := start(t, to(a, "127.0.0.1:0"), Options{Concurrency: 1, LogFlush: time.Millisecond})
+	addr := s.Addrs()[0].String()
+	stranger := func() {
+		tls.Client(dial(t, s), &tls.Config{ServerName: "x"}).Handshake()
+		dial(t, s).Close() // and who leaves before that is known
+	}
+	c := dial(t, s)
+	r := bufio.NewReader(c)
+	ask(t, c, r, path(1))
+	stranger()
+	reads(t, a, "filter_chain_not_found NR 0\n- - 0\n")
+	require.NoError(t, s.Reload(to(b, addr)))
+	ask(t, c, r, path(2))
+	c.Close()
+	reads(t, b, fmt.Sprintf("- - %d\n", 2*len(path(1))))
+	stranger()
+	reads(t, b, fmt.Sprintf("- - %d\nfilter_chain_not_found NR 0\n- - 0\n", 2*len(path(1))))
+	reads(t, a, "filter_chain_not_found NR 0\n- - 0\n")
 }
 
 // What is left is written when the server ends, however long the interval.

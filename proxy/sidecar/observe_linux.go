@@ -14,11 +14,11 @@ import (
 func (w *worker) pruneSinks() {
 	chains := w.retired
 	for _, l := range w.listeners {
-		chains = append(chains[:len(chains):len(chains)], l.chains...)
+		chains = append(append(chains[:len(chains):len(chains)], l.chains...), l.undecided)
 	}
 	var inUse [][]*accesslog.Sink
 	for _, c := range chains {
-		inUse = append(inUse, c.sinks)
+		inUse = append(inUse, c.sinks, c.connSinks)
 	}
 	w.sinks.Keep(inUse...)
 }
@@ -29,33 +29,30 @@ func (d *downstream) observe() {
 		return
 	}
 	w := d.w
+	d.locate(d.fd, d.dst)
+	d.count(w)
+	d.e = w.entry()
+	d.begin(d.e, w, d.headAt)
+}
+
+// entry provides an entry, which returnEntry takes back.
+func (w *worker) entry() *mesh.Entry {
 	if n := len(w.entries); n > 0 {
-		d.e, w.entries = w.entries[n-1], w.entries[:n-1]
-	} else {
-		d.e = &mesh.Entry{}
+		e := w.entries[n-1]
+		w.entries = w.entries[:n-1]
+		return e
 	}
-	d.meet()
-	d.e.Remote, d.e.Local, d.e.Direct, d.e.Connection, d.e.Hostname = d.remote, d.local, d.direct, d.number, w.s.hostname
-	d.e.Begin(w.wall(d.headAt))
+	return &mesh.Entry{}
+}
+
+func (w *worker) returnEntry(e *mesh.Entry) {
+	if len(w.entries) < maxPooled {
+		w.entries = append(w.entries, e)
+	}
 }
 
 // wall is when w's clock showed so many ns, in ns since 1970.
 func (w *worker) wall(ns int64) int64 { return w.epoch + ns }
-
-// meet finds out who d's ends are, if that was not asked before.
-func (d *downstream) meet() {
-	if d.remote.IsValid() {
-		return
-	}
-	w := d.w
-	d.remote, _ = peerOf(d.fd)
-	d.direct, _ = boundTo(d.fd)
-	if d.local = d.direct; d.dst.IsValid() {
-		d.local = d.dst
-	}
-	w.accepted++
-	d.number = w.accepted*uint64(len(w.s.workers)) + uint64(w.id)
-}
 
 // place hashes the request with head h, if that is what its cluster goes by.
 func (d *downstream) place(h *http1.Head) {
@@ -64,7 +61,7 @@ func (d *downstream) place(h *http1.Head) {
 		return
 	}
 	if d.route.HashesClient() {
-		d.meet()
+		d.locate(d.fd, d.dst)
 		d.client.Remote, d.client.Local = d.remote, d.local
 	}
 	d.hash, d.hashed = d.route.Hash(h, &d.client)
@@ -104,9 +101,7 @@ func (d *downstream) log() {
 	e.Route = d.route
 	w.sinks.Append(d.l.sinks, d.l.t.Logs, e, w.draw)
 	d.e = nil
-	if len(w.entries) < maxPooled {
-		w.entries = append(w.entries, e)
-	}
+	w.returnEntry(e)
 }
 
 func peerOf(fd int) (a netip.AddrPort, err error) {

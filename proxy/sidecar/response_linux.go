@@ -23,6 +23,7 @@ func (d *downstream) attach(u *upstream) {
 // send writes b to the client.
 func (d *downstream) send(b []byte) {
 	d.l.c.CxTxBytes += uint64(len(b))
+	d.tx += uint64(len(b))
 	d.write(b)
 }
 
@@ -217,6 +218,7 @@ func (d *downstream) shut(remote bool) {
 	}
 	delete(w.open, d)
 	d.sock.close()
+	d.logConn()
 	w.returnHead(d.head)
 	if d.in != nil {
 		w.recycle(d.in)
@@ -290,6 +292,7 @@ func (d *downstream) expired() {
 		d.shut(false)
 	case d.phase == phaseOpen && d.l.t.Handshake > 0:
 		c.CxTransportTimeout++
+		d.termination = transportTimeout
 		d.shut(false)
 	case d.phase == phaseOpen:
 		c.CxIdleTimeout++

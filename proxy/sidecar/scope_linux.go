@@ -44,6 +44,7 @@ type chain struct {
 	bucket    *mesh.Bucket       // of t's rate limit
 	faults    *mesh.ActiveFaults // of all workers
 	sinks     []*accesslog.Sink  // by t's access logs
+	connSinks []*accesslog.Sink  // by those of its listener
 	drainFrom int64              // when it was taken away, 0 if it was not
 }
 
@@ -100,6 +101,7 @@ func (w *worker) adopt(next *config, fds map[int]int) error {
 			w.listeners = append(w.listeners, l)
 			before = append(before, l.chains...)
 			l.chains, l.inspect = nil, false
+			l.undecided.t, l.undecided.connSinks = t, w.sinks.Of(t.ConnLogs, next.logs)
 		}
 		var c *chain
 		for j, b := range before {
@@ -115,7 +117,8 @@ func (w *worker) adopt(next *config, fds map[int]int) error {
 		if !c.t.LimitedAs(t) {
 			c.c.Limit = mesh.LimitCounters{} // they had another name
 		}
-		c.t, c.clusters, c.sinks, c.bucket, c.faults = t, clusters, w.sinks.Of(t.Logs, next.logs), next.buckets[i], next.faults[i]
+		c.t, c.clusters, c.bucket, c.faults = t, clusters, next.buckets[i], next.faults[i]
+		c.sinks, c.connSinks = w.sinks.Of(t.Logs, next.logs), w.sinks.Of(t.ConnLogs, next.logs)
 		l.chains = append(l.chains, c)
 		l.inspect = l.inspect || len(t.Match.ServerNames) > 0 || t.Match.Transport != ""
 	}

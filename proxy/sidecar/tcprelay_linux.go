@@ -13,9 +13,11 @@ import (
 // that everything goes to and comes from. Either side may end its stream and go on
 // reading, as in Envoy.
 type tcpRelay struct {
+	conn
 	l        *chain
 	cl       *cluster
-	p        *pool // of the endpoint; its connections are not used
+	p        *pool          // of the endpoint; its connections are not used
+	dst      netip.AddrPort // where the client was going, if the listener asked
 	down, up half
 	attempts int
 	counts   bool  // among p's busy
@@ -23,8 +25,11 @@ type tcpRelay struct {
 	opening  bool  // the client's TLS handshake is not over
 	openBy   int64 // when it has to be, 0 for whenever
 	idleAt   int64 // when nothing will have moved for too long, 0 for never
+	tried    int64 // when an endpoint was first looked for
 	upLast   bool  // of the ends of the two streams so far, the endpoint's came last
 	over     bool
+
+	e *mesh.Entry // what is known of it, if that is of use
 }
 
 // half is one of a tcpRelay's two connections.
@@ -38,11 +43,11 @@ type half struct {
 	shut  bool    // nor do we
 }
 
-// relay passes on fd, a client's connection, of which head was read before. Its TLS
-// waits until there is a connection to pass it on to, as Envoy's does.
-func (w *worker) relay(fd int, l *chain, dst netip.AddrPort, head []byte) {
+// relay passes on fd, a client's connection, of which head was read before and x is
+// known. Its TLS waits until there is a connection to pass it on to, as Envoy's does.
+func (w *worker) relay(fd int, l *chain, dst netip.AddrPort, head []byte, x conn) {
 	c := l.c
-	r := &tcpRelay{l: l}
+	r := &tcpRelay{conn: x, l: l, dst: dst, tried: w.now}
 	r.down.sock = sock{w: w, h: &r.down, fd: fd, t: timer{fire: r.late}, head: head, rd: len(head) > 0}
 	r.up.sock = sock{w: w, h: &r.up, fd: -1, slot: -1, t: timer{fire: r.slow}}
 	r.down.r, r.down.other, r.down.in, r.down.out = r, &r.up, &c.CxRxBytes, &c.CxTxBytes
@@ -55,6 +60,7 @@ func (w *worker) relay(fd int, l *chain, dst netip.AddrPort, head []byte) {
 	c.CxTotal++
 	c.CxActive++
 	w.open[r] = struct{}{}
+	r.observe()
 	if l.tls != nil {
 		r.down.tls, r.opening = newSecure(&r.down.sock, l.tls.config, false, l.tc, netip.AddrPort{}), true
 		if d := l.t.Handshake; d > 0 {
@@ -64,10 +70,19 @@ func (w *worker) relay(fd int, l *chain, dst netip.AddrPort, head []byte) {
 	}
 
 	r.cl = l.clusters[l.t.TCP.Cluster(w.draw)]
-	cc := r.cl.c
-	r.up.in, r.up.out = &cc.CxRxBytes, &cc.CxTxBytes
-	if r.cl.t.OriginalDst {
-		r.p = r.cl.toward(w, dst)
+	r.up.in, r.up.out = &r.cl.c.CxRxBytes, &r.cl.c.CxTxBytes
+	r.seek()
+}
+
+// seek looks for an endpoint, each time anew, and connects to it.
+func (r *tcpRelay) seek() {
+	w, cc := r.down.w, r.cl.c
+	if r.counts {
+		r.p.busy--
+		r.counts = false
+	}
+	if r.p = nil; r.cl.t.OriginalDst {
+		r.p = r.cl.toward(w, r.dst)
 	} else {
 		v := r.cl.limits.health.View()
 		r.cl.balancer.Use(v)
@@ -81,10 +96,12 @@ func (w *worker) relay(fd int, l *chain, dst netip.AddrPort, head []byte) {
 	switch {
 	case r.p == nil:
 		cc.CxNoneHealthy++
+		r.turnedAway(mesh.FlagUH)
 		r.end(false, false)
 		return
 	case r.cl.limits.connections.Load() >= int64(r.cl.limits.max.MaxConnections):
 		cc.CxOverflow++
+		r.turnedAway(mesh.FlagUO)
 		r.end(false, false)
 		return
 	}
@@ -107,7 +124,8 @@ func (r *tcpRelay) connect() {
 	cc.CxActive++
 	r.p.hs.CxTotal++
 	if err := r.p.dial(&r.up.sock); err != nil {
-		r.refused(false)
+		why := mesh.ReplyUnreachable(err.Error(), true)
+		r.refused(&why)
 		return
 	}
 	w.timers.set(&r.up.t, w.now+r.p.timeout)
@@ -122,7 +140,8 @@ func (r *tcpRelay) answered() {
 			return
 		}
 		if e, err := unix.GetsockoptInt(u.fd, unix.SOL_SOCKET, unix.SO_ERROR); err != nil || e != 0 {
-			r.refused(false)
+			why := mesh.ReplyUnreachable(unix.Errno(e).Error(), false)
+			r.refused(&why)
 			return
 		}
 		if ctx := r.cl.tls; ctx != nil {
@@ -132,7 +151,7 @@ func (r *tcpRelay) answered() {
 	if u.tls != nil {
 		switch over, err := u.shake(r.cl.tc); {
 		case err != nil:
-			r.refused(false)
+			r.refused(&mesh.ReplyConnectFailed)
 			return
 		case !over:
 			return
@@ -174,6 +193,11 @@ func (r *tcpRelay) open() bool {
 func (r *tcpRelay) connected() {
 	w, cc := r.down.w, r.cl.c
 	r.linked = true
+	r.reached()
+	if r.e != nil {
+		r.e.Linked = true
+		r.e.UpstreamLocal, _ = boundTo(r.up.fd)
+	}
 	r.judge(200)
 	w.timers.set(&r.up.t, 0)
 	cc.RqPendingActive--
@@ -185,14 +209,18 @@ func (r *tcpRelay) connected() {
 }
 
 // slow is called when the endpoint has not answered in time.
-func (r *tcpRelay) slow() { r.refused(true) }
+func (r *tcpRelay) slow() { r.refused(&mesh.ReplyConnectTimeout) }
 
-// refused tries once more, or gives up.
-func (r *tcpRelay) refused(timeout bool) {
+// refused tries once more, or gives up. why is what a request would be answered by.
+func (r *tcpRelay) refused(why *mesh.Reply) {
 	cc := r.cl.c
 	cc.CxConnectFail++
 	r.p.hs.CxConnectFail++
-	if timeout {
+	r.flag = r.flag.And(why.Flag)
+	if r.reached(); r.e != nil {
+		r.e.Failure = why.Failure
+	}
+	if why == &mesh.ReplyConnectTimeout {
 		cc.CxConnectTimeout++
 		cc.CxDestroyLocal++
 		r.judge(504)
@@ -204,10 +232,11 @@ func (r *tcpRelay) refused(timeout bool) {
 	cc.RqPendingFailureEject++
 	r.unlink()
 	if r.attempts < r.l.t.TCP.Attempts {
-		r.connect()
+		r.seek()
 		return
 	}
 	cc.CxAttemptsExceeded++
+	r.flag = r.flag.And(mesh.FlagURX)
 	r.end(false, false)
 }
 
@@ -255,6 +284,7 @@ func (r *tcpRelay) arm() {
 func (r *tcpRelay) late() {
 	if r.openBy != 0 && r.down.w.now >= r.openBy {
 		r.l.c.CxTransportTimeout++
+		r.termination = transportTimeout
 	} else {
 		r.l.c.CxIdleTimeout++
 	}
@@ -316,6 +346,7 @@ func (h *half) pump() {
 		}
 		*h.in += uint64(n)
 		*o.out += uint64(n)
+		r.carried(h, n)
 		o.write(h.w.in[:n])
 		r.touch()
 	}
@@ -338,6 +369,9 @@ func (h *half) finish() {
 func (r *tcpRelay) end(remote, reset bool) {
 	w, c := r.down.w, r.l.c
 	r.over = true
+	if remote && reset {
+		r.flag = r.flag.And(mesh.FlagUR)
+	}
 	if r.counts {
 		r.p.busy--
 	}
@@ -374,6 +408,7 @@ func (r *tcpRelay) end(remote, reset bool) {
 	c.CxActive--
 	c.CxDestroy++
 	delete(w.open, r)
+	r.log()
 }
 
 // reset has a close send a reset, and nothing before it.

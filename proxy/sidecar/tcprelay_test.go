@@ -295,6 +295,23 @@ func TestTCPProxyBreaker(t *testing.T) {
 	require.Equal(t, `server hears "x", ok`, st.said[1])
 }
 
+// The next attempt is made at whichever endpoint has its turn.
+func TestTCPProxyTriesAnother(t *testing.T) {
+	ln := upstreams(t, 1)[0]
+	cfg := tcpProxied(ln.Addr().String())
+	cfg.Clusters[0].Endpoints = append(cfg.Clusters[0].Endpoints, mesh.Endpoint{Address: "127.0.0.1:1"})
+	s := start(t, cfg, Options{Concurrency: 1})
+	for range 3 {
+		st := &stage{t: t, addr: s.Addrs()[0].String(), ln: ln.(*net.TCPListener)}
+		st.meet()
+		write(t, st.c, "x")
+		st.hear("server", st.u, 1)
+		require.Equal(t, []string{`server hears "x", ok`}, st.said)
+	}
+	require.GreaterOrEqual(t, stat(t, s, "cluster.app.upstream_cx_connect_fail"), uint64(2))
+	require.Zero(t, stat(t, s, "cluster.app.upstream_cx_connect_attempts_exceeded"))
+}
+
 // An endpoint that never answers is given up after the connect timeout, as often
 // as there are attempts.
 func TestTCPProxyConnectTimeout(t *testing.T) {
