@@ -236,8 +236,8 @@ func TestSweepBadInput(t *testing.T) {
 		code int
 		says []string
 	}{
-		{"no pipeline", nil, 2, []string{"no pipeline", "next: meshnic sweep --pipeline passthrough-100g", "reference-nic, switch"}},
-		{"unknown pipeline", []string{"--pipeline", "nix"}, 3, []string{"nix: is neither built in nor a file", "built in are passthrough-100g"}},
+		{"no pipeline", nil, 2, []string{"no pipeline", "next: meshnic sweep --pipeline offload-100g", "reference-nic, switch"}},
+		{"unknown pipeline", []string{"--pipeline", "nix"}, 3, []string{"nix: is neither built in nor a file", "built in are offload-100g"}},
 		{"unknown parameter", append(nic, "--vary", "DEPHT=1"), 2, []string{`no stage has a parameter "DEPHT", want clock_mhz, width, fifo_depth, table_size, scan_bytes, memory_latency_ns, pcie_latency_ns, or `, "BUFFER_SIZE"}},
 		{"unknown stage", append(nic, "--vary", "quews.BUFFER_SIZE=1"), 2, []string{`there is no stage "quews", want arbiter, lookup, queues`}},
 		{"no range", append(nic, "--vary", "fifo_depth"), 2, []string{"--vary fifo_depth: want STAGE.PARAM=RANGE"}},
@@ -260,7 +260,7 @@ func TestSweepBadInput(t *testing.T) {
 		{"plan with flags", []string{"--plan", thing, "--bytes", "60"}, 2, []string{"--plan with --bytes: the plan says that"}},
 		{"plan with a slip", []string{"--plan", file("slip.yaml", "pipeline: reference-nic\nvary:\n  widht: 64\ntraffic:\n  bytes: 7\n")}, 3, []string{`slip.yaml:3:3: no stage has a parameter "widht"`, "slip.yaml:5:10: bytes is 7, want 15 to 65535"}},
 		{"plan of a broken pipeline", []string{"--plan", file("of.yaml", "pipeline: broken.yaml\n"), "--dir", file("broken.yaml", "stages:\n  - {module: axis_fivo, DATA_WIDTH: 64}\n")}, 3, []string{"broken.yaml", "2:", "axis_fivo"}},
-		{"plan of no pipeline", []string{"--plan", file("nix.yaml", "pipeline: nix\n")}, 3, []string{`nix.yaml:1:11: pipeline "nix": no such file or directory, want one of passthrough-100g`}},
+		{"plan of no pipeline", []string{"--plan", file("nix.yaml", "pipeline: nix\n")}, 3, []string{`nix.yaml:1:11: pipeline "nix": no such file or directory, want one of offload-100g`}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			args := append([]string{"sweep"}, tt.args...)
