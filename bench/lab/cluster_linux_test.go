@@ -122,6 +122,8 @@ func TestNobodyThere(t *testing.T) {
 	require.Error(t, l.SetEndpoints("nothing"))
 	require.Error(t, l.SetEndpoints("s", "nobody"))
 	require.NoError(t, l.SetEndpoints("s"))
+	s, _ = l.Service("s")
+	require.Empty(t, s.Pods)
 	require.ErrorIs(t, try(s.IP+":80"), syscall.ECONNREFUSED)
 	r, err := l.Run(t.Context(), "client", Cmd{Path: "/proc/self/exe", Env: append(os.Environ(), childEnv("dial", "nobody:80", "1")...)})
 	require.Error(t, err)

@@ -42,7 +42,19 @@ func (l *Lab) Service(name string) (_ Service, ok bool) {
 	if i < 0 {
 		return Service{}, false
 	}
-	return l.spec.Services[i], true
+	return l.current().Services[i], true
+}
+
+// current is the description with the endpoints that were set since.
+func (l *Lab) current() Spec {
+	s := l.spec
+	s.Services = slices.Clone(s.Services)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i, pods := range l.pods {
+		s.Services[i].Pods = pods
+	}
+	return s
 }
 
 func (s Spec) service(name string) int {
@@ -55,14 +67,13 @@ func (s Spec) service(name string) int {
 
 // SetEndpoints has a service stand for other pods, as when one becomes ready or
 // is about to go: connections that there are stay where they are, the next ones
-// go to these. It must not be called while a program starts.
+// go to these. It is not for several goroutines at once.
 func (l *Lab) SetEndpoints(service string, pods ...string) error {
-	spec := l.spec
+	spec := l.current()
 	i := spec.service(service)
 	if i < 0 {
 		return failure.New(failure.Usage, fmt.Sprintf("lab %s: service %q", spec.Name, service), "there is no such service", "")
 	}
-	spec.Services = slices.Clone(spec.Services)
 	spec.Services[i].Pods = pods
 	spec, err := spec.complete()
 	if err != nil {
@@ -73,6 +84,11 @@ func (l *Lab) SetEndpoints(service string, pods ...string) error {
 	if err := l.journal.Step(entry, func() error { return netns.SetRules(ns, rules) }); err != nil {
 		return fmt.Errorf("lab: %w", err)
 	}
-	l.spec = spec
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.pods == nil {
+		l.pods = map[int][]string{}
+	}
+	l.pods[i] = pods
 	return nil
 }

@@ -23,6 +23,7 @@ type Lab struct {
 	mu    sync.Mutex
 	procs []*Process
 	down  bool
+	pods  map[int][]string // of the services by index, where SetEndpoints was called
 }
 
 // Up makes the lab that spec describes, all of it or nothing: after an error,
@@ -103,7 +104,7 @@ func (l *Lab) Leave() error {
 }
 
 // Spec returns the lab's description, with everything chosen that was left
-// open.
+// open. Endpoints that were set later are not in it.
 func (l *Lab) Spec() Spec { return l.spec }
 
 // IP returns a host's address.
