@@ -17,6 +17,18 @@ import (
 // changed: it is no veth, or the peer's namespace cannot be reached.
 var ErrNoPeer = errors.New("ethtool: no peer within reach")
 
+// ThreadedNAPI is, as a Change's Feature, no feature of ethtool -k but the
+// attribute "threaded" of an interface: what it receives through NAPI it
+// receives in kernel threads. It ends with the last NAPI: what turned that on
+// is undone after it.
+const ThreadedNAPI = "threaded-napi"
+
+// NAPI is one receive context of an interface.
+type NAPI struct {
+	ID  uint32
+	PID int // of the kernel thread that polls it; 0: none does
+}
+
 // NetNS names a network namespace so that another process can find it again.
 type NetNS struct {
 	// Path opens it, if it still leads there: a bind mount, or an entry of /proc.

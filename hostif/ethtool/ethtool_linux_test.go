@@ -1,7 +1,10 @@
 package ethtool
 
 import (
+	"bytes"
+	"encoding/binary"
 	"encoding/json"
+	"fmt"
 	"os"
 	"runtime"
 	"testing"
@@ -201,4 +204,105 @@ func FuzzParseMounts(f *testing.F) {
 			require.NotEmpty(t, p)
 		}
 	})
+}
+
+// NAPI comes with GRO, its thread with ThreadedNAPI; both are planned, changed
+// and put back like features, from another namespace, and the thread is gone.
+func TestThreadedNAPI(t *testing.T) {
+	ns, far := newNS(t), newNS(t)
+	veth(t, ns, "a", far, "b")
+	for ns, name := range map[int]string{ns: "a", far: "b"} {
+		require.NoError(t, Do(ns, func() error {
+			l, err := netlink.LinkByName(name)
+			if err != nil {
+				return err
+			}
+			return netlink.LinkSetUp(l)
+		}))
+	}
+	p, err := FindPeer(ns, "a")
+	require.NoError(t, err)
+	before, err := p.Features()
+	require.NoError(t, err)
+	list, err := p.NAPI()
+	require.NoError(t, err)
+	require.Empty(t, list, "a veth without GRO or a program")
+
+	var made []Change
+	for _, f := range []string{"rx-gro", ThreadedNAPI} {
+		plan, err := Plan(p, true, f)
+		require.NoError(t, err)
+		require.Len(t, plan, 1, f)
+		require.NoError(t, Apply(plan[0]))
+		made = append(made, plan[0])
+		again, err := Plan(p, true, f)
+		require.NoError(t, err)
+		require.Empty(t, again, "%s is on already", f)
+	}
+	require.Equal(t, "threaded-napi of b: on (was off)", made[1].String())
+	list, err = p.NAPI()
+	require.NoError(t, err)
+	require.Len(t, list, 1)
+	require.NotZero(t, list[0].ID)
+	comm, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", list[0].PID))
+	require.NoError(t, err)
+	require.Contains(t, string(comm), "napi/b-")
+
+	require.NoError(t, Undo(made[1]))
+	require.NoError(t, Undo(made[0]))
+	require.NoFileExists(t, fmt.Sprintf("/proc/%d/comm", list[0].PID))
+	f, err := p.Features()
+	require.NoError(t, err)
+	require.Equal(t, before, f)
+	require.NoError(t, Undo(made[1]), "twice, and without NAPI")
+
+	require.NoError(t, Apply(made[0]))
+	require.NoError(t, Apply(made[1]))
+	require.NoError(t, Undo(made[0]))
+	require.NoError(t, Undo(made[1]), "NAPI is gone, threads are still asked for")
+	require.NoError(t, Undo(made[0]))
+}
+
+func FuzzDecodeNAPI(f *testing.F) {
+	f.Add([]byte{napiGet, 1, 0, 0, 8, 0, napiID, 0, 1, 2, 3, 4, 8, 0, napiPID, 0, 5, 0, 0, 0})
+	f.Add([]byte{napiGet, 1, 0, 0, 255, 255, napiID, 0})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		n, err := decodeNAPI(b)
+		if err == nil && n.ID != 0 {
+			require.True(t, bytes.Contains(b, binary.NativeEndian.AppendUint32(nil, n.ID)))
+		}
+	})
+}
+
+// A Toggle switches all its features and no other, and by its own socket: in
+// whatever namespace the caller is.
+func TestToggle(t *testing.T) {
+	ns := newNS(t)
+	veth(t, ns, "a", ns, "b")
+	p, err := FindPeer(ns, "a")
+	require.NoError(t, err)
+	before, err := p.Features()
+	require.NoError(t, err)
+	toggle, err := NewToggle(p, "tx-tcp-segmentation", "tx-tcp6-segmentation", "no-such-feature")
+	require.NoError(t, err)
+	defer toggle.Close()
+	for _, on := range []bool{false, true, true, false, true} {
+		require.NoError(t, toggle.Set(on))
+		f, err := p.Features()
+		require.NoError(t, err)
+		require.Equal(t, on, f["tx-tcp-segmentation"].Active)
+		require.Equal(t, on, f["tx-tcp6-segmentation"].Active)
+		require.True(t, f["tx-udp-segmentation"].Active)
+	}
+	f, err := p.Features()
+	require.NoError(t, err)
+	require.Equal(t, before, f)
+	require.NoError(t, Do(ns, func() error {
+		l, err := netlink.LinkByName("b")
+		if err != nil {
+			return err
+		}
+		return netlink.LinkDel(l)
+	}))
+	require.ErrorIs(t, toggle.Set(false), unix.ENODEV)
 }

@@ -31,6 +31,11 @@ func ioctl(iface string, buf []byte) error {
 		return err
 	}
 	defer unix.Close(fd)
+	return ioctlBy(fd, iface, buf)
+}
+
+// ioctlBy does it in the namespace of the socket fd.
+func ioctlBy(fd int, iface string, buf []byte) error {
 	var ifr struct {
 		name [unix.IFNAMSIZ]byte
 		data unsafe.Pointer
@@ -112,8 +117,22 @@ func get(iface string) (Features, error) {
 	return f, nil
 }
 
+// getWith is get, and ThreadedNAPI if it is among features.
+func getWith(iface string, features ...string) (Features, error) {
+	f, err := get(iface)
+	if err == nil && slices.Contains(features, ThreadedNAPI) {
+		var on bool
+		on, err = threaded(iface)
+		f[ThreadedNAPI] = Feature{Available: true, Requested: on, Active: on}
+	}
+	return f, err
+}
+
 // set asks for one feature on the calling thread's namespace.
 func set(iface, feature string, on bool) error {
+	if feature == ThreadedNAPI {
+		return setThreaded(iface, on)
+	}
 	names, err := stringSet(iface, ssFeatures)
 	if err != nil {
 		return &hostif.OpError{Op: "read features of", Iface: iface, Err: err}
@@ -147,7 +166,7 @@ func set(iface, feature string, on bool) error {
 func Plan(p Peer, on bool, features ...string) ([]Change, error) {
 	var plan []Change
 	err := p.do(func(iface string) error {
-		have, err := get(iface)
+		have, err := getWith(iface, features...)
 		if err != nil {
 			return err
 		}
@@ -172,7 +191,7 @@ func Apply(c Change) error {
 // then somebody else has changed it since, and theirs stands.
 func Undo(c Change) error {
 	err := c.peer().do(func(iface string) error {
-		have, err := get(iface)
+		have, err := getWith(iface, c.Feature)
 		if err != nil {
 			return err
 		}

@@ -42,3 +42,18 @@ func RxQueues(int, string) (int, error) { return 0, errOS }
 
 // FindPeer is Linux only.
 func FindPeer(int, string) (Peer, error) { return Peer{}, errOS }
+
+// NAPI is Linux only.
+func (p Peer) NAPI() ([]NAPI, error) { return nil, errOS }
+
+// Toggle is Linux only.
+type Toggle struct{}
+
+// NewToggle is Linux only.
+func NewToggle(Peer, ...string) (*Toggle, error) { return nil, errOS }
+
+// Set is Linux only.
+func (t *Toggle) Set(bool) error { return errOS }
+
+// Close is Linux only.
+func (t *Toggle) Close() error { return errOS }
