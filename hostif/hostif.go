@@ -99,6 +99,12 @@ type Stats struct {
 	Wakeups uint64 `json:"wakeups"` // times a wait on this link ended with something to read
 }
 
+// Counted is a Link that counts more than Stats: what it makes the host do.
+type Counted interface {
+	// Count adds its counters to c, by names such as xdp.threaded.switches.
+	Count(c map[string]uint64)
+}
+
 // Errors that callers tell apart. Implementations wrap them.
 var (
 	ErrNotSupported = errors.New("not supported by this kernel or interface")

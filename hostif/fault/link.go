@@ -86,6 +86,13 @@ func (l *Link) Stats() hostif.Stats {
 	return s
 }
 
+// Count passes on the wrapped link's further counters.
+func (l *Link) Count(c map[string]uint64) {
+	if w, ok := l.inner.(hostif.Counted); ok {
+		w.Count(c)
+	}
+}
+
 // Close closes the wrapped link; held frames are forgotten.
 func (l *Link) Close() error {
 	l.shut.Store(true)

@@ -157,7 +157,10 @@ func (l *Link) attach(p *port) error {
 	if err != nil {
 		return explainAttach(p, err)
 	}
-	return l.verifyPeer(p)
+	if err := l.verifyPeer(p); err != nil {
+		return err
+	}
+	return l.settleThreads(p)
 }
 
 // reapAll frees what has been transmitted on any port.
@@ -197,7 +200,7 @@ func (l *Link) Close() error {
 	err := l.sock.close()
 	l.g.umem.reclaim(l.port)
 	l.wake.wake()
-	return errors.Join(err, l.restorePeer())
+	return errors.Join(err, l.threads.stop(), l.restorePeer())
 }
 
 // Check returns an error if a chunk of the UMEM has been lost, or is in two

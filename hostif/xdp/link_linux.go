@@ -32,6 +32,7 @@ type Link struct {
 	changes []ethtool.Change // settings of the peer, in the order they were made
 	finish  bool             // finish checksums on receive
 	tso     bool             // the peer did TSO before
+	threads *threads         // nil where the peer always receives in our time
 	wake    *waker
 
 	slots    []slot // backing of the frames that Recv returns
@@ -41,6 +42,7 @@ type Link struct {
 	unreaped int    // chunks in the tx and completion rings
 	idle     uint32 // Recv calls that found nothing
 	down     bool   // the last sendto said that the interface is down
+	starved  bool   // the far end's thread has taken nothing for too long
 	partial  bool   // a sendto took only a part, and that was said
 	closed   bool
 
@@ -214,6 +216,7 @@ func (l *Link) idleChecks() error {
 	if l.unreaped > 0 && l.sock.tx.pending() > 0 {
 		l.push()
 	}
+	l.threads.idle()
 	if l.idle++; l.idle%64 == 0 {
 		if errno := l.sock.pendingError(); errno == unix.ENETDOWN {
 			l.down = true

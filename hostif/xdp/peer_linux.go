@@ -35,10 +35,8 @@ func (l *Link) settlePeer(p *port) error {
 	}
 	plan, err := ethtool.Plan(peer, false, txChecksum...)
 	for _, c := range plan {
-		if cfg.Recorder != nil {
-			if err := cfg.Recorder.Record(c); err != nil {
-				return failure.Wrap(failure.Unexpected, err, "xdp: write down the settings of "+peer.Name+" before changing them", "")
-			}
+		if err := l.record(c); err != nil {
+			return err
 		}
 		if err = ethtool.Apply(c); err != nil {
 			break
@@ -54,6 +52,14 @@ func (l *Link) settlePeer(p *port) error {
 		cfg.logf("xdp: %s: transmit checksum offload of its peer %s is off while attached", l.iface.Name, peer.Name)
 	}
 	return nil
+}
+
+// record writes a change down before it is made.
+func (l *Link) record(c ethtool.Change) error {
+	if l.g.cfg.Recorder == nil {
+		return nil
+	}
+	return failure.Wrap(failure.Unexpected, l.g.cfg.Recorder.Record(c), "xdp: write down the settings of "+c.Iface+" before changing them", "")
 }
 
 // verifyPeer looks whether the peer will still hand over frames larger than its

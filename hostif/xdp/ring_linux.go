@@ -74,6 +74,15 @@ func (r *ring[T]) put(v T) {
 // submit publishes what was put.
 func (r *ring[T]) submit() { atomic.StoreUint32(r.producer, r.prod) }
 
+// insert makes room for n entries in front of the one at at, which and whatever
+// follows moves on. There must be room, and the kernel must not be reading.
+func (r *ring[T]) insert(at, n uint32) {
+	for i := r.prod; i != at; i-- {
+		r.entries[(i-1+n)&r.mask] = r.entries[(i-1)&r.mask]
+	}
+	r.prod += n
+}
+
 // pending returns how many published entries the kernel has not taken yet.
 func (r *ring[T]) pending() uint32 {
 	r.cons = atomic.LoadUint32(r.consumer)

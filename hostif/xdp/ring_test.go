@@ -70,3 +70,28 @@ func TestRingWraps(t *testing.T) {
 		}
 	}
 }
+
+// What is inserted comes before the rest, and after what the kernel has taken,
+// also where indices wrap.
+func TestRingInsert(t *testing.T) {
+	for _, start := range []uint32{0, 5, math.MaxUint32 - 2} {
+		p, c := twin(8, start)
+		for i := range uint64(5) {
+			p.put(i)
+		}
+		p.submit()
+		require.EqualValues(t, 5, c.avail(8))
+		c.take(2)
+		c.release()
+		p.pending()
+		p.insert(p.cons, 2)
+		p.entries[p.cons&p.mask], p.entries[(p.cons+1)&p.mask] = 8, 9
+		p.submit()
+		c.avail(8)
+		var got []uint64
+		for i := range c.prod - c.cons {
+			got = append(got, c.peek(i))
+		}
+		require.Equal(t, []uint64{8, 9, 2, 3, 4}, got)
+	}
+}

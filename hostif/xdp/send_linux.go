@@ -2,6 +2,7 @@ package xdp
 
 import (
 	"net"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -57,6 +58,7 @@ func (l *Link) Send(frames []*hostif.Frame) (int, error) {
 	refused += l.push()
 	// Frames left over from an earlier Send may be among the refused.
 	sent := max(0, queued-int(refused))
+	l.threads.sent(queued)
 	l.st.TxDropError += refused
 	l.st.TxFrames += uint64(sent)
 	l.st.TxBytes += bytes
@@ -121,22 +123,33 @@ func (l *Link) copyIn(b []byte) bool {
 // took and threw away, because the far end had no room or is down.
 func (l *Link) push() (refused uint64) {
 	s := l.sock
-	stuck := 0
+	stuck, unsaid := 0, uint32(0)
+	var full time.Time // since when the far end's queue is
 	for left := s.tx.pending(); left > 0 && stuck < stuckKicks; {
 		if !s.tx.needWakeup() {
 			break // the driver is at it already
 		}
 		errno := s.kick()
 		l.st.Kicks++
+		now := s.tx.pending()
+		if now < left { // the kernel says what it took once it has sent something
+			unsaid, full, l.starved = 0, time.Time{}, false
+		}
 		switch errno {
 		case unix.EBUSY:
+			if now == left {
+				unsaid++
+			}
+			if l.threads != nil && l.retry(&full, unsaid) {
+				left = s.tx.pending()
+				continue
+			}
 			refused++
 		case unix.ENETDOWN, unix.ENXIO:
 			l.down = true
 			return refused
 		}
 		l.down = false
-		now := s.tx.pending()
 		if now < left {
 			stuck = 0
 			if now > 0 && !l.partial {

@@ -20,6 +20,9 @@
 //   - A socket's memory is released some milliseconds after it is closed, until
 //     then the queue is busy: bind is retried for two seconds.
 //   - One sendto moves at most 32 frames: it is repeated until the ring is empty.
+//   - A veth's peer receives a frame, TCP and all, inside the sendto that sends it.
+//     On request (Config.Threaded) it does so in a thread, many frames at a time
+//     and merged by GRO: see threaded_linux.go and policy.go.
 //   - A frame larger than a chunk comes and goes in several descriptors; the
 //     caller sees it in one piece.
 //   - A program that somebody else attached is named, never replaced.
@@ -41,6 +44,16 @@ type Iface struct {
 	NS   int // descriptor of its network namespace, -1 for the caller's; not kept
 }
 
+// Threaded says in whose time a veth's peer receives what a port sends.
+type Threaded uint8
+
+// The ways of Threaded.
+const (
+	ThreadedOff  Threaded = iota // in ours, inside sendto; no setting is changed
+	ThreadedAuto                 // in a kernel thread's while frames come many at a time, else in ours
+	ThreadedOn                   // in a kernel thread's
+)
+
 // Config says which interfaces become the ports of a group, and how.
 type Config struct {
 	Ifaces []Iface
@@ -53,6 +66,9 @@ type Config struct {
 	// Generic allows generic (skb) mode where the driver has no native XDP,
 	// provided the peer's TSO is off.
 	Generic bool
+	// Threaded has the peers receive in threads. At each switch of ThreadedAuto a
+	// few frames may overtake others; none is lost.
+	Threaded Threaded
 	// Recorder is told of each setting before it is changed; nil records nothing.
 	Recorder ethtool.Recorder
 	// Log gets a line for each trap that was stepped around.

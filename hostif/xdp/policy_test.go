@@ -1,0 +1,73 @@
+//go:build linux
+
+package xdp
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// stretch is traffic of one kind: Sends of so many frames, so far apart.
+type stretch struct {
+	frames   []int // one after the other, and again
+	every, d time.Duration
+	idle     bool // nothing is sent, and Recv finds nothing
+	on       bool // at the end of it
+	switches int  // during it
+}
+
+func TestPolicy(t *testing.T) {
+	const us, ms = time.Microsecond, time.Millisecond
+	lone := stretch{frames: []int{1}, every: 15 * us, d: 300 * ms}
+	bulk := stretch{frames: []int{64}, every: 100 * us, d: 300 * ms, on: true, switches: 1}
+	for _, tt := range []struct {
+		name    string
+		traffic []stretch
+	}{
+		{"ping-pong of one", []stretch{lone}},
+		{"ping-pong of four", []stretch{{frames: []int{4, 3, 4, 1}, every: 40 * us, d: time.Second}}},
+		{"eight connections", []stretch{{frames: []int{7, 8, 6}, every: 80 * us, d: time.Second}}},
+		{"sixteen connections", []stretch{{frames: []int{14, 13}, every: 200 * us, d: 10 * ms, on: true, switches: 1}}},
+		{"bulk, within 10 ms", []stretch{{frames: []int{64}, every: 100 * us, d: 10 * ms, on: true, switches: 1}}},
+		{"acknowledgements of bulk", []stretch{{frames: []int{2, 3}, every: 100 * us, d: time.Second}}},
+		{"one burst, as of a file of 100 KB", []stretch{{frames: []int{24}, every: 300 * us, d: ms}, {idle: true, every: ms, d: 50 * ms}, lone}},
+		{"bursts with pauses", []stretch{{frames: []int{64}, every: 10 * ms, d: time.Second}}},
+		{"few frames, however they come", []stretch{{frames: []int{20}, every: 1900 * us, d: time.Second}}},
+		{"bulk, then lone frames", []stretch{bulk, {frames: []int{1}, every: 15 * us, d: 30 * ms, switches: 1}, lone}},
+		{"bulk, then nothing", []stretch{bulk, {idle: true, every: ms, d: 12 * ms, switches: 1}, {idle: true, every: 20 * ms, d: time.Second}}},
+		{"64 connections, then eight", []stretch{bulk, {frames: []int{7, 8, 6}, every: 80 * us, d: time.Second, on: true}}},
+		{"a pause, then lone frames that Recv did not see coming", []stretch{bulk, {frames: []int{1}, every: 6 * ms, d: 30 * ms, switches: 1}}},
+		{"to and fro is slowed down", []stretch{
+			bulk, {frames: []int{1}, every: 15 * us, d: 5 * ms, switches: 1}, // on for long: off at once
+			{frames: []int{64}, every: 100 * us, d: 40 * ms}, // rests
+			{frames: []int{64}, every: 100 * us, d: 10 * ms, on: true, switches: 1},
+			{frames: []int{1}, every: 15 * us, d: 10 * ms, on: true}, // stays
+			{frames: []int{1}, every: 15 * us, d: 15 * ms, switches: 1},
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var p policy
+			now := time.Hour
+			for i, s := range tt.traffic {
+				switches := 0
+				for k, end := 0, now+s.d; now < end; k++ {
+					was, switched := p.on, false
+					if s.idle {
+						switched = p.idle(now)
+					} else {
+						switched = p.sent(now, s.frames[k%len(s.frames)])
+					}
+					require.Equal(t, was != p.on, switched)
+					if switched {
+						switches++
+					}
+					now += s.every
+				}
+				require.Equal(t, s.on, p.on, "stretch %d", i)
+				require.Equal(t, s.switches, switches, "stretch %d", i)
+			}
+		})
+	}
+}
