@@ -108,7 +108,7 @@ type Spread struct {
 type CPU struct {
 	Generator float64 `json:"generator"`
 	Proxy     float64 `json:"proxy"`
-	NIC       float64 `json:"nic"`
+	NIC       float64 `json:"nic"` // the kernel threads in which hosts receive from it included
 	Services  float64 `json:"services"`
 }
 

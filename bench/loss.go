@@ -11,7 +11,7 @@ import (
 
 // ownLosses says what our own parts lost or spoilt: frames in the NIC's rings,
 // and segments that arrived with a wrong checksum. Either makes a figure worth
-// nothing, unless faults were asked for.
+// nothing, unless faults were asked for. It also notes what the NIC switched.
 func (s *rigs) ownLosses(ctx context.Context) []string {
 	var why []string
 	for _, g := range s.all {
@@ -22,6 +22,10 @@ func (s *rigs) ownLosses(ctx context.Context) []string {
 		snap, err := control.Get(ctx, g.sock)
 		if err != nil {
 			continue // the run has failed already, with its own words
+		}
+		if n := snap.Counters["xdp.threaded.switches"]; n > 0 {
+			_, short, _ := strings.Cut(name, "_")
+			s.run.note(fmt.Sprintf("%s: whether hosts receive in kernel threads what the NIC sends was switched %d times; on for %d ports at the end", short, n, snap.Counters["xdp.threaded.on"]))
 		}
 		for port, st := range snap.Ports {
 			if lost := st.RxDropFull + st.TxDropFull + st.TxDropError + st.RxDropBad; lost > 0 {

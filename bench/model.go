@@ -25,25 +25,27 @@ type card nic.ModelTime
 // passed.
 const modelGrace = 20 * time.Second
 
-// model asks the rig's NIC, once it has counted what has passed.
-func (g *rig) model(ctx context.Context) (*card, error) {
+// counted asks the rig's NIC for the card's time, once it has counted what has
+// passed, and for the CPU time of the kernel threads in which hosts receive on the
+// NIC's account.
+func (g *rig) counted(ctx context.Context) (*card, time.Duration, error) {
 	if g.nic == nil {
-		return nil, nil
+		return nil, 0, nil
 	}
 	for end := time.Now().Add(modelGrace); ; {
 		snap, err := control.Get(ctx, g.sock)
 		if err != nil {
-			return nil, err
+			return nil, 0, err
 		}
 		if snap.ModelNS == nil || snap.ModelNS.Behind == 0 {
-			return (*card)(snap.ModelNS), nil
+			return (*card)(snap.ModelNS), time.Duration(snap.Counters["xdp.threaded.cpu_ns"]), nil
 		}
 		if time.Now().After(end) {
-			return nil, fmt.Errorf("bench: the NIC of %s has %d frames left to count after %v without traffic", g.lab.Spec().Name, snap.ModelNS.Behind, modelGrace)
+			return nil, 0, fmt.Errorf("bench: the NIC of %s has %d frames left to count after %v without traffic", g.lab.Spec().Name, snap.ModelNS.Behind, modelGrace)
 		}
 		select {
 		case <-ctx.Done():
-			return nil, context.Cause(ctx)
+			return nil, 0, context.Cause(ctx)
 		case <-time.After(5 * time.Millisecond):
 		}
 	}

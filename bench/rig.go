@@ -185,7 +185,7 @@ type work struct {
 // measure does w and returns what it saw, the CPU time of the rig's processes
 // divided over all requests, warm-up included, that they worked for.
 func (g *rig) measure(ctx context.Context, w work) (sample, error) {
-	card, err := g.model(ctx)
+	card, threads, err := g.counted(ctx)
 	if err != nil {
 		return sample{}, err
 	}
@@ -199,7 +199,7 @@ func (g *rig) measure(ctx context.Context, w work) (sample, error) {
 	if err != nil {
 		return sample{}, err
 	}
-	now, err := g.model(ctx) // before the CPU is read: the model's is the NIC's
+	now, threadsNow, err := g.counted(ctx) // before the CPU is read: the model's is the NIC's
 	if err != nil {
 		return sample{}, err
 	}
@@ -218,7 +218,7 @@ func (g *rig) measure(ctx context.Context, w work) (sample, error) {
 	s := sample{result: res, cpu: CPU{
 		Generator: res.Generator.CPU,
 		Proxy:     perRequest(after.proxy-before.proxy, all),
-		NIC:       perRequest(after.nic-before.nic, all),
+		NIC:       perRequest(after.nic-before.nic+threadsNow-threads, all),
 		Services:  perRequest(after.services-before.services, all),
 	}}
 	if s.model = now.since(card, all); s.model == nil && now != nil && now.Untimed > 0 {

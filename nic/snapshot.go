@@ -16,7 +16,7 @@ type Snapshot struct {
 	Schema   string                  `json:"schema"`
 	Program  Program                 `json:"program"`
 	Ports    map[string]hostif.Stats `json:"ports"`
-	Counters map[string]uint64       `json:"counters"` // by name: drop.<reason>, tcp.*, eswitch.*
+	Counters map[string]uint64       `json:"counters"` // by name: drop.<reason>, tcp.*, eswitch.*, xdp.*
 	ModelNS  *ModelTime              `json:"model_ns"` // nil if the program has no pipeline or nothing passed
 }
 
@@ -126,6 +126,9 @@ func (n *NIC) Counters() Snapshot {
 	}
 	for _, p := range n.ports {
 		s.Ports[p.name] = p.link.Stats()
+		if c, ok := p.link.(hostif.Counted); ok {
+			c.Count(s.Counters)
+		}
 	}
 	for r := datapath.DropNone + 1; r < datapath.NumDropReasons; r++ {
 		s.Counters["drop."+r.String()] = n.counts.drops[r]

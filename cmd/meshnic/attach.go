@@ -28,6 +28,7 @@ type attachFlags struct {
 	ports    []string
 	netns    string
 	mode     string
+	threaded string
 	program  string
 	pipeline string
 	config   string
@@ -68,6 +69,7 @@ In mode tap the interfaces are made, and are gone when attach ends.`,
 	fl.StringArrayVar(&f.ports, "port", nil, "a port: NAME=INTERFACE, or NAME=INTERFACE@NETNS; two or more")
 	fl.StringVar(&f.netns, "netns", "", "network namespace of the interfaces: a name under /run/netns, or a path")
 	fl.StringVar(&f.mode, "mode", "auto", "auto, xdp, tap or packet; auto is xdp where this host can, else packet")
+	fl.StringVar(&f.threaded, "threaded-receive", "auto", "of mode xdp: auto, on or off; on: veth peers receive in kernel threads, many frames at a time, which a lone frame pays for; auto switches")
 	fl.StringVar(&f.program, "program", string(nic.Passthrough), "null (a wire), passthrough (learning switch, TCP tracker) or offload (that, and the proxy of --config)")
 	fl.StringVar(&f.config, "config", "", "of program offload: an Envoy bootstrap file; the NIC answers for its listeners' addresses")
 	fl.StringVar(&f.fallback, "fallback", "", "of program offload: the host sidecar that carries what the NIC does not: ADDR, or ADDR,PORT=ADDR:PORT,... for listeners that have other ports there")
@@ -95,6 +97,10 @@ func runAttach(cmd *cobra.Command, f attachFlags) error {
 		return err
 	}
 	mode, err := attach.ParseMode(f.mode)
+	if err != nil {
+		return err
+	}
+	threaded, err := attach.ParseThreaded(f.threaded)
 	if err != nil {
 		return err
 	}
@@ -126,7 +132,7 @@ func runAttach(cmd *cobra.Command, f attachFlags) error {
 	}
 
 	log := func(format string, args ...any) { fmt.Fprintf(cmd.ErrOrStderr(), format+"\n", args...) }
-	set, err := attach.Open(specs, attach.Options{Mode: mode, Fault: f.fault, Seed: f.seed, Log: log})
+	set, err := attach.Open(specs, attach.Options{Mode: mode, Threaded: threaded, Fault: f.fault, Seed: f.seed, Log: log})
 	if err != nil {
 		return err
 	}

@@ -38,7 +38,11 @@ func hostState(t *testing.T) string {
 			}
 		}
 		slices.Sort(on)
-		fmt.Fprintln(&b, l.Attrs().Name, "xdp", l.Attrs().Xdp != nil && l.Attrs().Xdp.Attached, on)
+		self, err := ethtool.Identify(-1)
+		require.NoError(t, err)
+		// Without privilege, sysfs may not be mounted, and nothing is threaded.
+		unthreaded, _ := ethtool.Plan(ethtool.Peer{NetNS: self, Name: l.Attrs().Name, Index: l.Attrs().Index}, true, ethtool.ThreadedNAPI)
+		fmt.Fprintln(&b, l.Attrs().Name, unthreaded, "xdp", l.Attrs().Xdp != nil && l.Attrs().Xdp.Attached, on)
 	}
 	n := 0
 	stats, err := filepath.Glob("/proc/[0-9]*/stat")

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/meshnic/meshnic/hostif"
+	"github.com/meshnic/meshnic/hostif/xdp"
 	"github.com/meshnic/meshnic/internal/failure"
 )
 
@@ -31,6 +32,16 @@ func ParseMode(s string) (Mode, error) {
 		return m, nil
 	}
 	return "", failure.Usagef("mode %q: want auto, xdp, tap or packet", s)
+}
+
+// ParseThreaded reads in whose time the peers of AF_XDP ports receive.
+func ParseThreaded(s string) (xdp.Threaded, error) {
+	for word, t := range map[string]xdp.Threaded{"auto": xdp.ThreadedAuto, "on": xdp.ThreadedOn, "off": xdp.ThreadedOff} {
+		if s == word {
+			return t, nil
+		}
+	}
+	return xdp.ThreadedOff, failure.Usagef("threaded receive %q: want auto, on or off", s)
 }
 
 // PortSpec names a port and the interface it is put on.
@@ -64,10 +75,11 @@ func namespaceFile(ns string) string {
 
 // Options say how the ports are opened.
 type Options struct {
-	Mode  Mode
-	Fault string // faults injected on every port, as hostif/fault parses it; empty: none
-	Seed  uint64 // of the faults
-	Log   hostif.Logf
+	Mode     Mode
+	Threaded xdp.Threaded // of mode xdp
+	Fault    string       // faults injected on every port, as hostif/fault parses it; empty: none
+	Seed     uint64       // of the faults
+	Log      hostif.Logf
 }
 
 // Set is the open ports of a NIC.

@@ -143,7 +143,7 @@ func (s *Set) openXDP(ports []PortSpec, spaces []int, opt Options) error {
 		_, err := netns.Undo(name, netns.UndoOptions{Handlers: UndoHandlers()})
 		return err
 	})
-	cfg := xdp.Config{Log: opt.Log, Recorder: recorder{journal}}
+	cfg := xdp.Config{Threaded: opt.Threaded, Log: opt.Log, Recorder: recorder{journal}}
 	for i, p := range ports {
 		cfg.Ifaces = append(cfg.Ifaces, xdp.Iface{Name: p.Iface, NS: spaces[i]})
 	}

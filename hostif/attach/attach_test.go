@@ -5,6 +5,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/meshnic/meshnic/hostif/xdp"
 	"github.com/meshnic/meshnic/internal/failure"
 )
 
@@ -36,6 +37,17 @@ func TestParseMode(t *testing.T) {
 	}
 	_, err := ParseMode("dpdk")
 	require.ErrorContains(t, err, "auto, xdp, tap or packet")
+}
+
+func TestParseThreaded(t *testing.T) {
+	for word, want := range map[string]xdp.Threaded{"auto": xdp.ThreadedAuto, "on": xdp.ThreadedOn, "off": xdp.ThreadedOff} {
+		got, err := ParseThreaded(word)
+		require.NoError(t, err)
+		require.Equal(t, want, got)
+	}
+	_, err := ParseThreaded("yes")
+	require.ErrorContains(t, err, "auto, on or off")
+	require.Equal(t, failure.Usage, failure.KindOf(err))
 }
 
 func TestCheckPorts(t *testing.T) {
