@@ -107,9 +107,13 @@ func TestKilledAttachIsCleaned(t *testing.T) {
 	twoVeths(t)
 	before := hostState(t)
 	changed := 0
-	for _, mode := range []string{"xdp", "packet", "tap"} {
+	for _, mode := range []string{"xdp", "xdp, threaded", "packet", "tap"} {
 		for _, ms := range []time.Duration{5, 15, 30, 60, 200} {
+			mode, threaded := strings.CutSuffix(mode, ", threaded")
 			args := []string{"attach", "--mode", mode, "--port", "a=port-a", "--port", "b=port-b"}
+			if threaded {
+				args = append(args, "--threaded-receive", "on")
+			}
 			if mode == "tap" {
 				args = []string{"attach", "--mode", mode, "--port", "a=tap-a", "--port", "b=tap-b"}
 			}

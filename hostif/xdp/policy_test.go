@@ -29,15 +29,21 @@ func TestPolicy(t *testing.T) {
 		{"ping-pong of one", []stretch{lone}},
 		{"ping-pong of four", []stretch{{frames: []int{4, 3, 4, 1}, every: 40 * us, d: time.Second}}},
 		{"eight connections", []stretch{{frames: []int{7, 8, 6}, every: 80 * us, d: time.Second}}},
-		{"sixteen connections", []stretch{{frames: []int{14, 13}, every: 200 * us, d: 10 * ms, on: true, switches: 1}}},
+		{"sixteen connections", []stretch{{frames: []int{14, 13, 15}, every: 250 * us, d: time.Second}}},
+		{"32 connections, within 10 ms", []stretch{{frames: []int{24, 27}, every: 500 * us, d: 10 * ms, on: true, switches: 1}}},
+		{"64 connections, within 10 ms", []stretch{{frames: []int{50, 64, 40}, every: 900 * us, d: 10 * ms, on: true, switches: 1}}},
 		{"bulk, within 10 ms", []stretch{{frames: []int{64}, every: 100 * us, d: 10 * ms, on: true, switches: 1}}},
 		{"acknowledgements of bulk", []stretch{{frames: []int{2, 3}, every: 100 * us, d: time.Second}}},
+		{"bulk among lone frames", []stretch{{frames: []int{64, 1, 1, 1, 1, 1, 1}, every: 20 * us, d: time.Second}}},
 		{"one burst, as of a file of 100 KB", []stretch{{frames: []int{24}, every: 300 * us, d: ms}, {idle: true, every: ms, d: 50 * ms}, lone}},
 		{"bursts with pauses", []stretch{{frames: []int{64}, every: 10 * ms, d: time.Second}}},
 		{"few frames, however they come", []stretch{{frames: []int{20}, every: 1900 * us, d: time.Second}}},
 		{"bulk, then lone frames", []stretch{bulk, {frames: []int{1}, every: 15 * us, d: 30 * ms, switches: 1}, lone}},
-		{"bulk, then nothing", []stretch{bulk, {idle: true, every: ms, d: 12 * ms, switches: 1}, {idle: true, every: 20 * ms, d: time.Second}}},
-		{"64 connections, then eight", []stretch{bulk, {frames: []int{7, 8, 6}, every: 80 * us, d: time.Second, on: true}}},
+		{"bulk, then nothing", []stretch{bulk, {idle: true, every: ms, d: 17 * ms, switches: 1}, {idle: true, every: 20 * ms, d: time.Second}}},
+		{"64 connections, then sixteen, then eight", []stretch{
+			bulk, {frames: []int{14, 13, 15}, every: 250 * us, d: time.Second, on: true}, {frames: []int{7, 8, 6}, every: 120 * us, d: 50 * ms, switches: 1}}},
+		{"64 connections, the processor taken away in between", []stretch{
+			bulk, {idle: true, every: 30 * ms, d: 30 * ms, on: true}, {frames: []int{40}, every: 20 * ms, d: 200 * ms, on: true}, {idle: true, every: 20 * ms, d: 80 * ms, switches: 1}}},
 		{"a pause, then lone frames that Recv did not see coming", []stretch{bulk, {frames: []int{1}, every: 6 * ms, d: 30 * ms, switches: 1}}},
 		{"to and fro is slowed down", []stretch{
 			bulk, {frames: []int{1}, every: 15 * us, d: 5 * ms, switches: 1}, // on for long: off at once
@@ -56,8 +62,8 @@ func TestPolicy(t *testing.T) {
 					was, switched := p.on, false
 					if s.idle {
 						switched = p.idle(now)
-					} else {
-						switched = p.sent(now, s.frames[k%len(s.frames)])
+					} else if n := s.frames[k%len(s.frames)]; !p.few(n) {
+						switched = p.sent(now, n)
 					}
 					require.Equal(t, was != p.on, switched)
 					if switched {

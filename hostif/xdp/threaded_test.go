@@ -43,6 +43,37 @@ func TestContractThreaded(t *testing.T) {
 	}
 }
 
+// confine keeps this process, as far as /proc tells, on one processor.
+func confine(t *testing.T) {
+	t.Helper()
+	var all, one unix.CPUSet
+	require.NoError(t, unix.SchedGetaffinity(os.Getpid(), &all))
+	for cpu := 0; one.Count() == 0; cpu++ {
+		if all.IsSet(cpu) {
+			one.Set(cpu)
+		}
+	}
+	require.NoError(t, unix.SchedSetaffinity(os.Getpid(), &one))
+	t.Cleanup(func() { require.NoError(t, unix.SchedSetaffinity(os.Getpid(), &all)) })
+}
+
+// With more than one processor nothing is changed by itself.
+func TestThreadedAutoIsForOneProcessor(t *testing.T) {
+	needXDP(t)
+	var all unix.CPUSet
+	require.NoError(t, unix.SchedGetaffinity(os.Getpid(), &all))
+	nic, host := newNS(t), newNS(t)
+	require.NoError(t, addVeth(nic, "p0", host, "eth0", 1500))
+	g := open(t, Config{Ifaces: []Iface{{"p0", nic}}, Threaded: ThreadedAuto})
+	one := all.Count() == 1
+	require.Equal(t, one, g.Links[0].threads != nil)
+	require.Equal(t, one, features(t, host, "eth0")["rx-gro"].Active)
+	require.NoError(t, g.Close())
+	confine(t)
+	g = open(t, Config{Ifaces: []Iface{{"p0", nic}}, Threaded: ThreadedAuto})
+	require.NotNil(t, g.Links[0].threads)
+}
+
 func counts(l hostif.Counted) map[string]uint64 {
 	c := map[string]uint64{}
 	l.Count(c)
@@ -78,6 +109,7 @@ func udpFrame(dst net.HardwareAddr, seq uint32, size int) []byte {
 // it: a few may overtake others, none is lost.
 func TestNothingIsLostAcrossSwitches(t *testing.T) {
 	needXDP(t)
+	confine(t)
 	nic, host := newNS(t), newNS(t)
 	require.NoError(t, addVeth(nic, "p0", host, "eth0", 1500))
 	address(t, host, "eth0", serverAddr+"/24")
@@ -157,6 +189,7 @@ func TestNothingIsLostAcrossSwitches(t *testing.T) {
 // The policy switches by itself: bulk turns it on, lone frames off.
 func TestThreadedFollowsTheLoad(t *testing.T) {
 	needXDP(t)
+	confine(t)
 	nic, host := newNS(t), newNS(t)
 	require.NoError(t, addVeth(nic, "p0", host, "eth0", 1500))
 	g := open(t, Config{Ifaces: []Iface{{"p0", nic}}, Threaded: ThreadedAuto})
@@ -196,6 +229,7 @@ func (a *allChanges) Record(c ethtool.Change) error { *a = append(*a, c); return
 // before, and the threads are gone.
 func TestThreadedIsRestored(t *testing.T) {
 	needXDP(t)
+	confine(t)
 	for _, tt := range []struct {
 		name  string
 		mode  Threaded
@@ -251,7 +285,9 @@ func TestThreadedIsRestored(t *testing.T) {
 				var own, its unix.CPUSet
 				require.NoError(t, unix.SchedGetaffinity(os.Getpid(), &own))
 				require.NoError(t, unix.SchedGetaffinity(list[0].PID, &its))
-				require.Equal(t, own, its)
+				if len(tt.far) < 2 { // else it is the user's, and left alone
+					require.Equal(t, own, its)
+				}
 				l.threads.switchTo(true)
 				require.Eventually(t, func() bool { return !features(t, nic, "p0")["tx-tcp-segmentation"].Active }, 5*time.Second, time.Millisecond)
 			}
@@ -273,6 +309,7 @@ func TestThreadedIsRestored(t *testing.T) {
 // Where threads are not to be had, that is said, once, and nothing is changed.
 func TestThreadedIsNotToBeHad(t *testing.T) {
 	needXDP(t)
+	confine(t)
 	nic, host := newNS(t), newNS(t)
 	require.NoError(t, addVeth(nic, "p0", host, "eth0", 1500))
 	near, err := ethtool.FindPeer(host, "eth0")
