@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"regexp"
+	"slices"
 	"testing"
 	"time"
 
@@ -20,6 +21,7 @@ func both(t *testing.T, cfg mesh.Config) (ours, envoys string) {
 	path := envoy(t)
 	ours = start(t, cfg, Options{Concurrency: 1}).Addrs()[0].String()
 	envoys = reserve(t, 1)[0]
+	cfg.Listeners = slices.Clone(cfg.Listeners) // the sidecar reads its own again when a name changes
 	cfg.Listeners[0].Address = envoys
 	startEnvoy(t, path, cfg, envoys)
 	return ours, envoys
