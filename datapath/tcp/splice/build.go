@@ -172,13 +172,13 @@ func pseudo(c *conn, n int) uint16 {
 	return wire.PseudoIPv4([4]byte(c.local.IP[12:]), [4]byte(c.remote.IP[12:]), wire.ProtoTCP, n)
 }
 
-// emit makes one segment with the given payload.
-func (e *Engine) emit(c *conn, h *header, payload []byte) {
-	h.payload = len(payload)
+// emit makes one segment whose payload is head and rest.
+func (e *Engine) emit(c *conn, h *header, head, rest []byte) {
+	h.payload = len(head) + len(rest)
 	n := h.headerLen(c)
-	b := e.alloc(n + len(payload))
+	b := e.alloc(n + h.payload)
 	tcp := h.put(b, c)
-	copy(b[n:], payload)
+	copy(b[n+copy(b[n:], head):], rest)
 	t := wire.TCP(b[tcp:])
 	t.SetChecksum(^wire.Sum(t, pseudo(c, len(t))))
 	e.out = append(e.out, Frame{c.next.Port, b})
@@ -188,7 +188,7 @@ func (e *Engine) emit(c *conn, h *header, payload []byte) {
 func (e *Engine) own(c *conn, flags wire.TCPFlags, seq wire.Seq, payload []byte) {
 	e.count.Forged++
 	h := e.ownHeader(c, flags, seq)
-	e.emit(c, &h, payload)
+	e.emit(c, &h, payload, nil)
 }
 
 func (e *Engine) ownHeader(c *conn, flags wire.TCPFlags, seq wire.Seq) header {
@@ -250,5 +250,5 @@ func (e *Engine) refuse(s *segment) {
 			r.ack++
 		}
 	}
-	e.emit(&c, &r, nil)
+	e.emit(&c, &r, nil, nil)
 }

@@ -83,7 +83,7 @@ func (e *Engine) mss(c *conn) uint16 {
 func (e *Engine) synAck(c *conn) {
 	h := header{seq: c.iss, ack: c.rcvNxt, flags: wire.SYN | wire.ACK, window: gatherWindow, syn: true, mss: e.mss(c)}
 	e.stamp(c, &h)
-	e.emit(c, &h, nil)
+	e.emit(c, &h, nil, nil)
 }
 
 // sendCookie answers a SYN of which nothing is remembered.
@@ -94,7 +94,7 @@ func (e *Engine) sendCookie(c *conn, s *segment) {
 		seq: e.cookie(&c.remote, &c.local, s.seq, e.minute(), cookieClass(o.MSS)), ack: s.seq + 1,
 		flags: wire.SYN | wire.ACK, window: gatherWindow, syn: true, mss: e.mss(c),
 	}
-	e.emit(c, &h, nil)
+	e.emit(c, &h, nil, nil)
 }
 
 // answered makes a connection of the answer to a cookie.

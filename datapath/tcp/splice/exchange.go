@@ -87,10 +87,7 @@ func (e *Engine) request(n int32, b []byte, s *segment) datapath.Verdict {
 		return datapath.Consume
 	}
 	if len(d.Interim) > 0 {
-		e.hold(c, n, c.sndNxt, d.Interim)
-		from := len(c.held) - len(d.Interim)
-		c.sndNxt = c.sndNxt.Add(uint32(len(d.Interim)))
-		e.sendHeld(c, from)
+		e.say(n, d.Interim)
 	}
 	until := len(b)
 	if x.req.whole {
@@ -278,7 +275,7 @@ func (e *Engine) over(n int32) bool {
 		e.trim(n)
 		return false
 	}
-	u.peer, c.peer, x.up = none, none, none
+	e.part(n)
 	x.phase = idle
 	if x.raw {
 		e.retire(n)
@@ -417,10 +414,7 @@ func (e *Engine) act(n int32, d *Decision) {
 // raw joins client n, between two exchanges and whoever speaks first, to ep.
 func (e *Engine) raw(n int32, ep Endpoint) {
 	c, x := &e.t.conns[n], &e.exch[n]
-	gather := x.gather
-	x.gather = nil
-	if len(gather) > 0 { // it has begun to speak meanwhile
-		x.gather = gather
+	if len(x.gather) > 0 { // it has begun to speak meanwhile
 		e.request(n, x.gather, nil)
 		return
 	}
@@ -450,10 +444,7 @@ func (e *Engine) reply(n int32, d *Decision) {
 	x.close = d.Close || !complete
 	x.resp = message{out: c.sndNxt, headOut: uint32(len(d.Out)), begun: true, whole: true}
 	c.acked = c.acked.Max(x.req.next)
-	e.hold(c, n, c.sndNxt, d.Out)
-	from := len(c.held) - len(d.Out)
-	c.sndNxt = c.sndNxt.Add(uint32(len(d.Out)))
-	e.sendHeld(c, from)
+	e.say(n, d.Out)
 	if x.close && c.state == established {
 		e.finish(n)
 	}
@@ -471,7 +462,6 @@ func (e *Engine) again(n int32, d *Decision) {
 		e.heads.put(was)
 		x.req.headOut = uint32(len(d.Out))
 	}
-
 	u := e.pick(d.To)
 	if u == none {
 		u = e.dial(d.To)
@@ -531,16 +521,13 @@ func (m *message) came(seen wire.Seq) uint32 {
 // use. What that held is kept.
 func (e *Engine) leave(n int32) {
 	c, x := &e.t.conns[n], &e.exch[n]
-	if x.respGather != nil {
-		e.heads.put(x.respGather)
-		x.respGather = nil
-	}
+	e.respRest(x, nil)
 	if x.up == none {
 		return
 	}
 	up := x.up
 	u := &e.t.conns[up]
-	x.up, c.peer, u.peer = none, none, none
+	e.part(n)
 	e.reopen(c)
 	if u.held != nil {
 		x.kept, u.held = u.held, nil

@@ -61,6 +61,14 @@ func (e *Engine) hold(c *conn, n int32, at wire.Seq, b []byte) {
 	c.held = e.heads.appendTo(c.held, b)
 }
 
+// say sends client n bytes of our own, behind all that it was sent.
+func (e *Engine) say(n int32, b []byte) {
+	c := &e.t.conns[n]
+	e.hold(c, n, c.sndNxt, b)
+	c.sndNxt = c.sndNxt.Add(uint32(len(b)))
+	e.sendHeld(c, len(c.held)-len(b))
+}
+
 // drop gives back what c holds.
 func (e *Engine) drop(c *conn) {
 	if c.held != nil {
@@ -94,7 +102,7 @@ func (e *Engine) sendHeld(c *conn, from int) {
 			flags |= wire.PSH
 		}
 		h := e.ownHeader(c, flags, c.heldEnd().Add(-uint32(len(b))))
-		e.emit(c, &h, b[:k])
+		e.emit(c, &h, b[:k], nil)
 		b = b[k:]
 	}
 }

@@ -134,15 +134,7 @@ func (e *Engine) split(c *conn, h *header, head, rest []byte) datapath.Verdict {
 			one.flags &^= wire.FIN | wire.PSH
 		}
 		k := min(n, len(head))
-		one.payload = n
-		hl := one.headerLen(c)
-		b := e.alloc(hl + n)
-		tcp := one.put(b, c)
-		copy(b[hl:], head[:k])
-		copy(b[hl+k:], rest[:n-k])
-		t := wire.TCP(b[tcp:])
-		t.SetChecksum(^wire.Sum(t, pseudo(c, len(t))))
-		e.out = append(e.out, Frame{c.next.Port, b})
+		e.emit(c, &one, head[:k], rest[:n-k])
 		one.seq = one.seq.Add(uint32(n))
 		head, rest = head[k:], rest[n-k:]
 	}

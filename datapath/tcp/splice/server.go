@@ -114,7 +114,7 @@ func (e *Engine) syn(n int32) {
 	u.rcvScale, u.flags = rcvScale, u.flags|flagSACK|flagTimestamps
 	h := header{seq: u.iss, flags: wire.SYN, window: gatherWindow, syn: true, mss: e.mss(u)}
 	e.stamp(u, &h)
-	e.emit(u, &h, nil)
+	e.emit(u, &h, nil, nil)
 }
 
 // fromServer takes a segment of a server's connection n.
