@@ -1,6 +1,8 @@
 package offload
 
 import (
+	"cmp"
+
 	"github.com/meshnic/meshnic/datapath/sim"
 	"github.com/meshnic/meshnic/datapath/tcp/splice"
 	"github.com/meshnic/meshnic/proxy/mesh"
@@ -204,13 +206,8 @@ func (o *Offload) answerHeld(f *flow, r *mesh.Reply) splice.Decision {
 // otherwise Envoy's gradual strategy, a part of them that grows with time.
 func (o *Offload) leaving(f *flow) {
 	leaving := o.failing
-	from := f.l.drainFrom
-	if from == 0 {
-		from = o.drainFrom
-	}
-	if from != 0 && !leaving {
-		elapsed, all := uint64(o.now-from), uint64(o.cycles(o.cfg.DrainTime))
-		leaving = elapsed >= all || o.draw()%all < elapsed
+	if from := cmp.Or(f.l.drainFrom, o.drainFrom); from != 0 && !leaving {
+		leaving = mesh.DrainCloses(uint64(o.now-from), uint64(o.cycles(o.cfg.DrainTime)), o.draw)
 	}
 	if leaving && !f.close {
 		f.close = true

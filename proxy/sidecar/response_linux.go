@@ -59,8 +59,7 @@ func (d *downstream) leave() {
 	w := d.w
 	leaving := w.draining || w.failing
 	if from := cmp.Or(d.l.drainFrom, w.drainFrom); from != 0 && !leaving {
-		elapsed, all := uint64(w.now-from), uint64(w.s.opt.DrainTime)
-		leaving = elapsed >= all || w.draw()%all < elapsed
+		leaving = mesh.DrainCloses(uint64(w.now-from), uint64(w.s.opt.DrainTime), w.draw)
 	}
 	if leaving && !d.close {
 		d.close = true
