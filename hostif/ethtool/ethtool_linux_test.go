@@ -266,6 +266,7 @@ func TestThreadedNAPI(t *testing.T) {
 func FuzzDecodeNAPI(f *testing.F) {
 	f.Add([]byte{napiGet, 1, 0, 0, 8, 0, napiID, 0, 1, 2, 3, 4, 8, 0, napiPID, 0, 5, 0, 0, 0})
 	f.Add([]byte{napiGet, 1, 0, 0, 255, 255, napiID, 0})
+	f.Add([]byte{napiGet, 1, 0, 0, 8, 0, napiID, 0, 1, 2, 3, 4, 7, 0, napiPID, 0, 5, 0, 0}) // the last one unpadded
 	f.Fuzz(func(t *testing.T, b []byte) {
 		n, err := decodeNAPI(b)
 		if err == nil && n.ID != 0 {

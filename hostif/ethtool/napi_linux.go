@@ -58,7 +58,8 @@ func (p Peer) NAPI() (list []NAPI, err error) {
 
 // decodeNAPI reads one answer: the generic header, then attributes.
 func decodeNAPI(b []byte) (n NAPI, err error) {
-	if len(b) < nl.SizeofGenlmsg {
+	// Netlink pads to 4 bytes, and nl.ParseRouteAttr takes it for granted.
+	if len(b) < nl.SizeofGenlmsg || len(b)%unix.NLMSG_ALIGNTO != 0 {
 		return n, fmt.Errorf("an answer of %d bytes", len(b))
 	}
 	attrs, err := nl.ParseRouteAttr(b[nl.SizeofGenlmsg:])
