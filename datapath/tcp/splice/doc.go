@@ -35,4 +35,8 @@
 // Timestamps (RFC 7323) and selective acknowledgements (RFC 2018) are negotiated
 // on both sides and translated. Segments with an 802.1Q tag and IP fragments are
 // not taken.
+//
+// Read engine.go, then along the way of a segment: accept.go (a client's SYN),
+// client.go and server.go (what comes from either), request.go and response.go (heads),
+// translate.go and pass.go (what goes on), exchange.go and close.go (how it ends).
 package splice

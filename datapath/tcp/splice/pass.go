@@ -5,38 +5,6 @@ import (
 	"github.com/meshnic/meshnic/datapath/wire"
 )
 
-// read takes apart the segment in p that came from c's peer.
-func (s *segment) read(p *datapath.Packet, c *conn) {
-	h := &p.PHV
-	t := wire.TCP(p.Data[h.L4Off:])
-	s.frame = p.Data
-	s.p, s.seq, s.ack, s.flags = p, h.TCPSeq, h.TCPAck, h.TCPFlags
-	s.payload = p.Data[h.PayloadOff : uint32(h.PayloadOff)+h.PayloadLen]
-	s.window = uint32(h.TCPWindow)
-	s.ts, s.nsacks = false, 0
-	if c == nil {
-		return
-	}
-	s.window <<= c.sndScale
-	opts := t.Options()
-	if len(opts) == 0 {
-		return
-	}
-	if len(opts) == optTimestampsLen {
-		s.tsVal, s.tsEcr, s.ts = t.Timestamps()
-		return
-	}
-	it := wire.TCPOptions(opts)
-	for o := (wire.TCPOption{}); it.Next(&o); {
-		if v, r, ok := o.Timestamps(); ok {
-			s.tsVal, s.tsEcr, s.ts = v, r, true
-		}
-		if b, n := o.SACKBlocks(); n > 0 {
-			s.sacks, s.nsacks = b, n
-		}
-	}
-}
-
 // pass is what goes on of a segment.
 type pass struct {
 	to    *conn

@@ -1,0 +1,211 @@
+package splice
+
+import (
+	"github.com/meshnic/meshnic/datapath"
+	"github.com/meshnic/meshnic/datapath/wire"
+)
+
+// collect takes a client's bytes where a request begins or goes on beginning.
+func (e *Engine) collect(n int32, s *segment) datapath.Verdict {
+	c, x := &e.t.conns[n], &e.exch[n]
+	at := c.rcvNxt.Add(uint32(len(x.gather)))
+	off := s.seq.Distance(at)
+	switch {
+	case len(s.payload) == 0, len(x.gather) > e.cfg.MaxHead+gatherWindow: // more of it comes again
+		return datapath.Consume
+	case off < 0:
+		e.count.Disorder++
+		e.ack(c)
+		return datapath.Consume
+	case off >= len(s.payload): // it has all come before
+		if s.end().AtOrBefore(c.acked) {
+			e.ack(c)
+		} else { // a sender that has timed out sends nothing else until it is told
+			e.ackGathered(n)
+		}
+		return datapath.Consume
+	case len(x.gather) == 0:
+		return e.request(n, s.payload[off:], s)
+	}
+	x.gather = e.heads.appendTo(x.gather, s.payload[off:])
+	return e.request(n, x.gather, nil)
+}
+
+// pipelined keeps bytes of the next request, as many as a head may have, while
+// the exchange before it is under way.
+func (e *Engine) pipelined(n int32, s *segment) {
+	c, x := &e.t.conns[n], &e.exch[n]
+	if c.state != established {
+		return
+	}
+	at := x.req.next.Add(uint32(len(x.gather)))
+	off := s.seq.Distance(at)
+	if off < 0 || off >= len(s.payload) {
+		return
+	}
+	if len(x.gather) == 0 {
+		e.count.Waited++
+	}
+	if b := s.payload[off:]; len(x.gather)+len(b) <= e.cfg.MaxHead {
+		x.gather = e.heads.appendTo(x.gather, b)
+	}
+}
+
+// ackGathered acknowledges to client n what was gathered of its next request.
+func (e *Engine) ackGathered(n int32) {
+	c := &e.t.conns[n]
+	e.count.HeadAcked++
+	c.acked = c.acked.Max(c.rcvNxt.Add(uint32(len(e.exch[n].gather))))
+	e.ack(c)
+}
+
+// consumed takes the first k bytes off what was gathered.
+func (x *exchange) consumed(e *Engine, k int) {
+	left := copy(x.gather, x.gather[k:])
+	if x.gather = x.gather[:left]; left == 0 {
+		e.heads.put(x.gather)
+		x.gather = nil
+	}
+}
+
+// request asks the App about b, the client's bytes from rcvNxt on, which lie in s
+// or, if s is nil, in gather.
+func (e *Engine) request(n int32, b []byte, s *segment) datapath.Verdict {
+	c, x := &e.t.conns[n], &e.exch[n]
+	d := e.app.Request(e.now, Flow(n), b)
+	e.work.Lookups += d.Lookups
+	if d.Do == Wait {
+		e.scanned(0)
+		if s != nil {
+			x.gather = e.heads.appendTo(x.gather, b)
+		}
+		// The rest may not come before this is acknowledged: the client's congestion
+		// window can be as small as one segment.
+		e.ackGathered(n)
+		return datapath.Consume
+	}
+	if d.Do == Raw {
+		d.Head, d.Out, d.Framing = 0, nil, ToTheEnd
+	}
+	e.scanned(len(b) - d.Head)
+	x.req = message{in: c.rcvNxt, headIn: uint32(d.Head), bare: uint32(d.Head), headOut: uint32(len(d.Out)), begun: true}
+	x.req.frame(&d)
+	x.resp, x.close, x.keep, x.raw, x.aborted = message{}, false, d.Keep, d.Do == Raw, false
+	if d.Do != Send && d.Do != Raw {
+		if s != nil && d.Head < len(b) && !d.Close {
+			x.gather = e.heads.appendTo(x.gather, b[d.Head:])
+		} else if s == nil {
+			x.consumed(e, d.Head)
+		}
+		e.act(n, &d)
+		return datapath.Consume
+	}
+	if !x.req.whole && !x.req.stream && !e.scan(n, Request, &x.req, x.req.body(), b[d.Head:]) {
+		return datapath.Consume
+	}
+	if len(d.Interim) > 0 {
+		e.say(n, d.Interim)
+	}
+	until := len(b)
+	if x.req.whole {
+		until = min(until, d.Head+int(uint32(x.req.next-x.req.body())))
+	}
+	u := e.pick(d.To)
+	if u != none && s != nil && !(d.Keep && until > d.Head) {
+		e.join(n, u)
+		if until < len(b) {
+			x.gather = e.heads.appendTo(x.gather, b[until:])
+		}
+		return e.sendRequest(n, s, &d, len(s.payload)-len(b)+d.Head, len(s.payload)-len(b)+until)
+	}
+	// What came with the head is held with it.
+	out := e.heads.appendTo(e.heads.get(len(d.Out)+until-d.Head), d.Out)
+	out = e.heads.appendTo(out, b[d.Head:until])
+	x.req.headIn += uint32(until - d.Head)
+	x.req.headOut += uint32(until - d.Head)
+	if s == nil {
+		x.consumed(e, until)
+	} else if until < len(b) {
+		x.gather = e.heads.appendTo(x.gather, b[until:])
+	}
+	if u == none {
+		u = e.dial(d.To)
+	}
+	if u == none {
+		e.heads.put(out)
+		e.fail(n, TableFull)
+		return datapath.Consume
+	}
+	e.join(n, u)
+	e.received(n)
+	e.start(n, out)
+	return datapath.Consume
+}
+
+// sendRequest sends the head of d to the server, and behind it bytes [from,until) of s.
+func (e *Engine) sendRequest(n int32, s *segment, d *Decision, from, until int) datapath.Verdict {
+	c, x := &e.t.conns[n], &e.exch[n]
+	u := &e.t.conns[x.up]
+	if e.watch != nil {
+		e.watch.Joined(e.now, Flow(n))
+	}
+	e.received(n)
+	x.req.out = u.sndNxt
+	x.resp.in = u.rcvNxt
+	e.hold(u, x.up, u.sndNxt, d.Out)
+	e.work.Written = uint16(len(d.Out))
+	g := pass{to: u, head: d.Out, from: from, until: until}
+	g.flags = wire.ACK | wire.PSH
+	g.seq = u.sndNxt
+	u.sndNxt = u.sndNxt.Add(uint32(len(d.Out) + until - from))
+	e.translate(s, c, u, &x.resp, &g.header)
+	return e.send(s, &g)
+}
+
+// start sends out, the request of n's exchange, as soon as its server's connection is there.
+func (e *Engine) start(n int32, out []byte) {
+	x := &e.exch[n]
+	u := &e.t.conns[x.up]
+	if u.held != nil {
+		panic("splice: a connection that is free holds something")
+	}
+	if len(out) > 0 {
+		u.held, u.tries = out, 0
+	}
+	if u.state != established {
+		x.phase = dialing
+		return
+	}
+	e.begin(n)
+}
+
+// begin sends what n's server's connection, which is there, holds.
+func (e *Engine) begin(n int32) {
+	x := &e.exch[n]
+	u := &e.t.conns[x.up]
+	if e.watch != nil && !e.watch.Joined(e.now, Flow(n)) {
+		up := x.up
+		x.kept, u.held, u.deadline = u.held, nil, 0
+		e.part(n)
+		e.ack(u)
+		e.pool(up)
+		e.fail(n, Denied)
+		return
+	}
+	x.phase = busy
+	x.req.out, x.resp.in = u.sndNxt, u.rcvNxt
+	if x.raw {
+		x.resp = message{in: u.rcvNxt, out: e.t.conns[n].sndNxt, begun: true, stream: true}
+		x.resp.next = x.resp.in
+	}
+	u.told = scaled(int(e.t.conns[n].window), u.rcvScale)
+	u.heldAt = u.sndNxt
+	u.sndNxt = u.heldEnd()
+	if len(u.held) == 0 {
+		e.ack(u)
+		return
+	}
+	u.deadline = e.now + e.cfg.Timeouts.Held
+	e.arm(x.up)
+	e.sendHeld(u, 0)
+}
