@@ -25,3 +25,11 @@ func (s Seq) Max(t Seq) Seq {
 	}
 	return s
 }
+
+// Min returns the earlier of s and t.
+func (s Seq) Min(t Seq) Seq {
+	if s.Before(t) {
+		return s
+	}
+	return t
+}

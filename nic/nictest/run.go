@@ -35,7 +35,9 @@ type Record struct {
 	Stalls   []Stall       // of the hosts' own TCPs
 	Frames   int           // that cables delivered or lost
 	Faults   Faults        // of all cables
-	Digest   uint64        // of every frame with its time and place: equal for equal runs
+	// Of the hosts: segments that they sent again, and timers that ran out before.
+	Retransmits, Timeouts uint64
+	Digest                uint64 // of every frame with its time and place: equal for equal runs
 }
 
 // limit is how long a conversation may take: every peer gives up long before.
@@ -86,6 +88,9 @@ func Run(c *Conversation, s Setup) (*Record, error) {
 		a, b := w.Faults(p)
 		r.Faults.Add(a)
 		r.Faults.Add(b)
+		st := w.Host(p).Stats()
+		r.Retransmits += st.Retransmits.Value()
+		r.Timeouts += st.Timeouts.Value()
 	}
 	r.Digest = hash.Sum64()
 	return r, w.Close()

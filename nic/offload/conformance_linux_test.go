@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/meshnic/meshnic/datapath/sim"
+	"github.com/meshnic/meshnic/hostif"
 	"github.com/meshnic/meshnic/hostif/hostiftest"
 	"github.com/meshnic/meshnic/hostif/tap"
 	"github.com/meshnic/meshnic/nic"
@@ -36,21 +37,36 @@ type bench struct {
 	nic            *nic.NIC
 }
 
+// side is how one host is connected.
+type side struct {
+	mtu  int                           // 0: 1500
+	wrap func(hostif.Link) hostif.Link // its link; nil: as it is
+}
+
 // newBench makes the namespaces and, with a port in each, the NIC's links; start
 // puts a proxy on it.
 func newBench(t *testing.T) (b *bench, start func(cfg offload.Config) *offload.Offload) {
+	return newBenchOf(t, side{}, side{})
+}
+
+func newBenchOf(t *testing.T, client, server side) (b *bench, start func(cfg offload.Config) *offload.Offload) {
 	t.Helper()
 	b = &bench{client: hostiftest.NewNS(t), server: hostiftest.NewNS(t)}
 	var ports []nic.Port
 	for _, p := range []struct {
 		name, ip string
 		ns       int
-	}{{"client", clientIP, b.client}, {"server", serverIP, b.server}} {
-		l, err := tap.Open(tap.Config{NS: p.ns})
+		side
+	}{{"client", clientIP, b.client, client}, {"server", serverIP, b.server, server}} {
+		l, err := tap.Open(tap.Config{NS: p.ns, MTU: p.mtu})
 		hostiftest.NeedNet(t, func() error { return err })
-		t.Cleanup(func() { _ = l.Close() })
+		var link hostif.Link = l
+		if p.wrap != nil {
+			link = p.wrap(l)
+		}
+		t.Cleanup(func() { _ = link.Close() })
 		hostiftest.SetUp(t, p.ns, l.Name(), p.ip+"/24")
-		ports = append(ports, nic.Port{Name: p.name, Link: l})
+		ports = append(ports, nic.Port{Name: p.name, Link: link})
 	}
 	return b, func(cfg offload.Config) *offload.Offload {
 		t.Helper()

@@ -86,7 +86,7 @@ func (e *Engine) again(n int32, d *Decision) {
 		was := out
 		out = e.heads.appendTo(e.heads.get(len(d.Out)), d.Out)
 		e.heads.put(was)
-		x.req.headOut = uint32(len(d.Out))
+		x.req.headOut = uint32(len(d.Out)) - x.req.with
 	}
 	u := e.pick(d.To)
 	if u == none {

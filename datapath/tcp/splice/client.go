@@ -51,6 +51,8 @@ func (e *Engine) fromClient(n int32, s *segment) datapath.Verdict {
 	s.advanced = e.note(c, s)
 	if len(c.held) > 0 && c.sndUna.AtOrAfter(c.heldEnd()) {
 		e.release(c)
+	} else if c.unsent() > 0 {
+		e.sendHeld(c)
 	}
 	ended := none
 	if x.phase != idle {
@@ -137,8 +139,8 @@ func (e *Engine) clientData(n int32, s *segment) datapath.Verdict {
 	case old && s.seq.Before(m.body()):
 		return e.toServer(n, s, 0, 0, wire.ACK)
 	}
-	if len(s.payload) > 0 && s.seq.Before(m.body()) && len(u.held) > 0 && u.state == established && u.sndUna.Before(m.out.Add(m.headOut)) {
-		e.resend(u) // the client sends the head again, and who can say why
+	if len(s.payload) > 0 && s.seq.Before(m.body()) && u.state == established {
+		e.resendHead(u, m.out.Add(m.headOut))
 	}
 	from := min(max(s.seq.Distance(m.body()), 0), len(s.payload))
 	until := len(s.payload)
@@ -161,7 +163,8 @@ func (e *Engine) clientData(n int32, s *segment) datapath.Verdict {
 		}
 	}
 	switch {
-	case u.state != established: // its bytes come again
+	case u.state != established:
+		e.early(n, s, until)
 		return datapath.Consume
 	case from < until || x.raw && fin:
 		flags := s.flags & (wire.ACK | wire.PSH | wire.URG)

@@ -104,7 +104,7 @@ func (e *Engine) clientFIN(n int32, at wire.Seq) {
 			x.leaves, x.left = true, at // only what the server has acknowledged is known to have come
 			return
 		}
-	case at.After(x.req.body()): // what is held ends there
+	case at.After(x.req.withIt()): // what is held ends there
 		return
 	}
 	if c.state >= finWait {

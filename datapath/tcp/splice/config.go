@@ -21,6 +21,7 @@ type Config struct {
 	MTU   int       // bytes of the largest IP packet on every port; 1500
 
 	MaxHead  int // bytes of a head, at most; 60 KiB, Envoy's limit
+	Gather   int // bytes of what is gathered of heads and bodies, in all; 64 MiB, a thousand of the longest heads. Beyond it senders are left to send again
 	HalfOpen int // handshakes of clients under way; a quarter of Conns. Beyond it they are answered with SYN cookies
 
 	Timeouts Timeouts
@@ -67,7 +68,7 @@ func (c Config) withDefaults() (Config, error) {
 	for _, d := range []struct {
 		at *int
 		to int
-	}{{&c.MTU, 1500}, {&c.MaxHead, 60 << 10}, {&c.HalfOpen, c.Conns / 4}} {
+	}{{&c.MTU, 1500}, {&c.MaxHead, 60 << 10}, {&c.Gather, 64 << 20}, {&c.HalfOpen, c.Conns / 4}} {
 		if *d.at == 0 {
 			*d.at = d.to
 		}
@@ -88,6 +89,7 @@ type Counters struct {
 	HeldAgain                uint64 // heads sent again, for a peer's retransmission or for want of an answer
 	Forged                   uint64 // segments of our own making, heads not counted
 	Beyond                   uint64 // segments dropped: a byte before them says where the body ends
+	Crowded                  uint64 // segments dropped: as much is gathered as may be
 	Disorder                 uint64 // segments dropped: bytes of a head are missing before them
 	Refused                  uint64 // segments dropped: not of this connection, by their numbers
 	Split                    uint64 // segments too long for their receiver, sent as several
@@ -104,7 +106,7 @@ func (c *Counters) Each(f func(name string, value uint64)) {
 	}{
 		{"accepted", c.Accepted}, {"dialed", c.Dialed}, {"reused", c.Reused}, {"exchanges", c.Exchanges}, {"aborted", c.Aborted},
 		{"cookies", c.Cookies}, {"cookies_bad", c.CookiesBad}, {"table_full", c.TableFull},
-		{"held_again", c.HeldAgain}, {"forged", c.Forged}, {"beyond", c.Beyond}, {"disorder", c.Disorder}, {"refused", c.Refused},
+		{"held_again", c.HeldAgain}, {"forged", c.Forged}, {"beyond", c.Beyond}, {"crowded", c.Crowded}, {"disorder", c.Disorder}, {"refused", c.Refused},
 		{"split", c.Split}, {"extra_bytes", c.ExtraBytes}, {"waited", c.Waited}, {"head_acked", c.HeadAcked},
 	} {
 		f(x.name, x.value)

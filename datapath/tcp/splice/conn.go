@@ -59,6 +59,7 @@ type conn struct {
 
 	held     []byte    // of our own, not acknowledged
 	heldAt   wire.Seq  // where it begins
+	heldNxt  wire.Seq  // the first byte of it that was not sent
 	since    sim.Cycle // until it is established its first SYN, then when its peer last sent or acknowledged something new
 	deadline sim.Cycle // of the connection's own; 0 is none
 	app      sim.Cycle // of the App's

@@ -80,7 +80,7 @@ func (e *Engine) synAnswered(n int32, s *segment) {
 		u.negotiate(wire.TCP(s.frame[s.p.PHV.L4Off:]).SynOptions(), e.mss(u))
 		u.irs, u.rcvNxt = s.seq, s.seq+1
 		u.acked, u.seen = u.rcvNxt, u.rcvNxt
-		u.sndUna, u.sndNxt = s.ack, s.ack
+		u.sndUna, u.sndNxt, u.window = s.ack, s.ack, s.window
 		u.told = gatherWindow >> u.rcvScale
 		u.state, u.deadline, u.tries = established, 0, 0
 		e.app.Upstream(e.now, u.ep, Connected)

@@ -1,8 +1,8 @@
 // Package splice carries HTTP requests between TCP connections that it answers
-// itself, without a TCP stack: it holds no payload but message heads, and keeps
-// no window, no congestion state and no send queue. What the two hosts say to each
-// other is rewritten, segment by segment, and they acknowledge and retransmit
-// end to end.
+// itself, without a TCP stack: it holds no payload but message heads and what of a body
+// comes before there is a connection for it, and keeps no congestion state. What the two
+// hosts say to each other is rewritten, segment by segment, and they acknowledge and
+// retransmit end to end.
 //
 //	client                       Engine                      server
 //	  | ---- SYN ----------------> |                           |
@@ -18,7 +18,9 @@
 // head, of which the receiver gets another one in its place, and a body, which
 // only gets other sequence numbers. A head that was written is held until its
 // receiver has acknowledged it; whoever sends the head again has the held one
-// sent again, so that a retransmission has the same bytes. A byte of a message
+// sent again, so that a retransmission has the same bytes. It goes as far as its receiver's
+// window does; what all connections gather is bounded, and what is beyond that is left to
+// be sent again. A byte of a message
 // is acknowledged to its sender only when its receiver has it. The exceptions are
 // the segments of a head before its last, without whose acknowledgement its sender
 // might not send the rest, and requests that are answered here.

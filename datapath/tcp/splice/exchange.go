@@ -216,7 +216,7 @@ func (e *Engine) settle(n int32) {
 // time.
 func (e *Engine) Resendable(f Flow) bool {
 	c, x := &e.t.conns[f], &e.exch[f]
-	return (x.keep || x.kept != nil) && c.acked.AtOrBefore(x.req.body())
+	return (x.keep || x.kept != nil) && c.acked.AtOrBefore(x.req.withIt())
 }
 
 // Local is our end of the connection to the server of f's request. An App may ask in

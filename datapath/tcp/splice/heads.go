@@ -7,6 +7,7 @@ import "github.com/meshnic/meshnic/datapath/wire"
 type heads struct {
 	small [][]byte
 	lent  int
+	bytes int // of them
 }
 
 const (
@@ -16,6 +17,7 @@ const (
 
 func (h *heads) get(n int) []byte {
 	h.lent++
+	h.bytes += max(n, smallHead)
 	if n > smallHead {
 		return make([]byte, 0, n)
 	}
@@ -32,6 +34,7 @@ func (h *heads) put(b []byte) {
 		return
 	}
 	h.lent--
+	h.bytes -= cap(b)
 	if cap(b) == smallHead && len(h.small) < keptHeads {
 		h.small = append(h.small, b[:0])
 	}
@@ -48,6 +51,17 @@ func (h *heads) appendTo(b, p []byte) []byte {
 	return append(grown, p...)
 }
 
+// gather appends p to *b, of what was gathered. It reports false if all connections
+// together have gathered as much as they may: then p is to come again.
+func (e *Engine) gather(b *[]byte, p []byte) bool {
+	if e.heads.bytes >= e.cfg.Gather {
+		e.count.Crowded++
+		return false
+	}
+	*b = e.heads.appendTo(*b, p)
+	return true
+}
+
 // hold keeps b, which goes to c's peer from number at on, until it is acknowledged.
 func (e *Engine) hold(c *conn, n int32, at wire.Seq, b []byte) {
 	if len(c.held) > 0 && c.heldEnd() != at { // all of it is acknowledged by now
@@ -59,14 +73,17 @@ func (e *Engine) hold(c *conn, n int32, at wire.Seq, b []byte) {
 		e.arm(n)
 	}
 	c.held = e.heads.appendTo(c.held, b)
+	c.heldNxt = c.heldEnd()
 }
 
 // say sends client n bytes of our own, behind all that it was sent.
 func (e *Engine) say(n int32, b []byte) {
 	c := &e.t.conns[n]
+	unsent := c.unsent()
 	e.hold(c, n, c.sndNxt, b)
 	c.sndNxt = c.sndNxt.Add(uint32(len(b)))
-	e.sendHeld(c, len(c.held)-len(b))
+	c.heldNxt = c.heldEnd().Add(-uint32(unsent + len(b)))
+	e.sendHeld(c)
 }
 
 // drop gives back what c holds.
@@ -80,29 +97,55 @@ func (e *Engine) drop(c *conn) {
 // heldEnd is behind the last byte that c holds.
 func (c *conn) heldEnd() wire.Seq { return c.heldAt.Add(uint32(len(c.held))) }
 
-// resend sends again what c holds, from what the peer has not acknowledged on.
+// unsent is how many bytes of what c holds were not sent yet.
+func (c *conn) unsent() int {
+	if len(c.held) == 0 {
+		return 0
+	}
+	return c.heldNxt.Distance(c.heldEnd())
+}
+
+// resend sends again what c holds, from what the peer has not acknowledged on: a byte at
+// least, which asks for the window.
 func (e *Engine) resend(c *conn) {
 	if len(c.held) == 0 {
 		return
 	}
 	e.count.HeldAgain++
-	from := 0
-	if d := c.heldAt.Distance(c.sndUna); d > 0 {
-		from = min(d, len(c.held))
-	}
-	e.sendHeld(c, from)
+	c.heldNxt = c.heldAt.Max(c.sndUna)
+	c.window = max(c.window, 1)
+	e.sendHeld(c)
 }
 
-// sendHeld sends what c holds, without its first bytes.
-func (e *Engine) sendHeld(c *conn, from int) {
-	for b := c.held[from:]; len(b) > 0; {
+// resendHead sends the head that goes to c's peer again, up to its end, if the peer has not
+// acknowledged it: its sender does so, and who can say why.
+func (e *Engine) resendHead(c *conn, end wire.Seq) {
+	from := c.heldAt.Max(c.sndUna)
+	if len(c.held) == 0 || from.AtOrAfter(end) || end.After(c.heldNxt) {
+		return
+	}
+	e.count.HeldAgain++
+	e.sendRange(c, from, end.Min(c.sndUna.Add(max(c.window, 1))))
+}
+
+// sendHeld sends what c holds and was not sent, as far as the peer's window reaches.
+func (e *Engine) sendHeld(c *conn) {
+	if end := c.heldEnd().Min(c.sndUna.Add(c.window)); end.After(c.heldNxt) {
+		e.sendRange(c, c.heldNxt, end)
+		c.heldNxt = end
+	}
+}
+
+// sendRange sends bytes [from,end) of what c holds.
+func (e *Engine) sendRange(c *conn, from, end wire.Seq) {
+	for b := c.held[c.heldAt.Distance(from):c.heldAt.Distance(end)]; len(b) > 0; {
 		k := min(len(b), c.room())
 		flags := wire.ACK
 		if k == len(b) {
 			flags |= wire.PSH
 		}
-		h := e.ownHeader(c, flags, c.heldEnd().Add(-uint32(len(b))))
+		h := e.ownHeader(c, flags, from)
 		e.emit(c, &h, b[:k], nil)
-		b = b[k:]
+		b, from = b[k:], from.Add(uint32(k))
 	}
 }

@@ -6,8 +6,8 @@ import "github.com/meshnic/meshnic/datapath/wire"
 // receiver's: in and out are where the message begins in either.
 type message struct {
 	in, out         wire.Seq
-	headIn, headOut uint32   // lengths of the head, and of what of the body went with it
-	bare            uint32   // length of the head that came, alone
+	headIn, headOut uint32   // lengths of the head
+	with            uint32   // bytes of the body that are held with it
 	next            wire.Seq // the sender's: the first byte of framing that was not seen; of a whole one, behind its last byte
 	left            uint64   // bytes of the body behind next that need not be looked at: numbers reach half of 4 GiB
 	counted         bool     // it ends behind them
@@ -20,6 +20,9 @@ type message struct {
 
 // body is where the body begins, in the sender's numbers.
 func (m *message) body() wire.Seq { return m.in.Add(m.headIn) }
+
+// withIt is where what is held with the head ends, in the sender's numbers.
+func (m *message) withIt() wire.Seq { return m.body().Add(m.with) }
 
 // forward translates a sender's number at or behind body to the receiver's.
 func (m *message) forward(s wire.Seq) wire.Seq { return m.out + wire.Seq(m.headOut) + (s - m.body()) }
@@ -72,7 +75,7 @@ func (m *message) end() wire.Seq {
 
 // came is how much of the body has come from a sender that has sent up to seen.
 func (m *message) came(seen wire.Seq) uint32 {
-	body := m.in.Add(m.bare)
+	body := m.body()
 	if !m.begun || seen.Before(body) {
 		return 0
 	}

@@ -27,7 +27,9 @@ func (e *Engine) collect(n int32, s *segment) datapath.Verdict {
 	case len(x.gather) == 0:
 		return e.request(n, s.payload[off:], s)
 	}
-	x.gather = e.heads.appendTo(x.gather, s.payload[off:])
+	if !e.gather(&x.gather, s.payload[off:]) {
+		return datapath.Consume
+	}
 	return e.request(n, x.gather, nil)
 }
 
@@ -47,7 +49,21 @@ func (e *Engine) pipelined(n int32, s *segment) {
 		e.count.Waited++
 	}
 	if b := s.payload[off:]; len(x.gather)+len(b) <= e.cfg.MaxHead {
-		x.gather = e.heads.appendTo(x.gather, b)
+		e.gather(&x.gather, b)
+	}
+}
+
+// early keeps bytes of a body, those of s before until, with the head that waits for its
+// server's connection. They are not acknowledged: the client's window is their bound,
+// and as long as its retransmission timeout the connection may take.
+func (e *Engine) early(n int32, s *segment, until int) {
+	x := &e.exch[n]
+	u, off := &e.t.conns[x.up], s.seq.Distance(x.req.withIt())
+	if x.phase != dialing || off < 0 || off >= until || len(u.held) > e.cfg.MaxHead+gatherWindow {
+		return // they come again
+	}
+	if b := s.payload[off:until]; e.gather(&u.held, b) {
+		x.req.with += uint32(len(b))
 	}
 }
 
@@ -76,8 +92,8 @@ func (e *Engine) request(n int32, b []byte, s *segment) datapath.Verdict {
 	e.work.Lookups += d.Lookups
 	if d.Do == Wait {
 		e.scanned(0)
-		if s != nil {
-			x.gather = e.heads.appendTo(x.gather, b)
+		if s != nil && !e.gather(&x.gather, b) {
+			return datapath.Consume
 		}
 		// The rest may not come before this is acknowledged: the client's congestion
 		// window can be as small as one segment.
@@ -88,7 +104,7 @@ func (e *Engine) request(n int32, b []byte, s *segment) datapath.Verdict {
 		d.Head, d.Out, d.Framing = 0, nil, ToTheEnd
 	}
 	e.scanned(len(b) - d.Head)
-	x.req = message{in: c.rcvNxt, headIn: uint32(d.Head), bare: uint32(d.Head), headOut: uint32(len(d.Out)), begun: true}
+	x.req = message{in: c.rcvNxt, headIn: uint32(d.Head), headOut: uint32(len(d.Out)), begun: true}
 	x.req.frame(&d)
 	x.resp, x.close, x.keep, x.raw, x.aborted = message{}, false, d.Keep, d.Do == Raw, false
 	if d.Do != Send && d.Do != Raw {
@@ -121,8 +137,7 @@ func (e *Engine) request(n int32, b []byte, s *segment) datapath.Verdict {
 	// What came with the head is held with it.
 	out := e.heads.appendTo(e.heads.get(len(d.Out)+until-d.Head), d.Out)
 	out = e.heads.appendTo(out, b[d.Head:until])
-	x.req.headIn += uint32(until - d.Head)
-	x.req.headOut += uint32(until - d.Head)
+	x.req.with = uint32(until - d.Head)
 	if s == nil {
 		x.consumed(e, until)
 	} else if until < len(b) {
@@ -199,7 +214,7 @@ func (e *Engine) begin(n int32) {
 		x.resp.next = x.resp.in
 	}
 	u.told = scaled(int(e.t.conns[n].window), u.rcvScale)
-	u.heldAt = u.sndNxt
+	u.heldAt, u.heldNxt = u.sndNxt, u.sndNxt
 	u.sndNxt = u.heldEnd()
 	if len(u.held) == 0 {
 		e.ack(u)
@@ -207,5 +222,5 @@ func (e *Engine) begin(n int32) {
 	}
 	u.deadline = e.now + e.cfg.Timeouts.Held
 	e.arm(x.up)
-	e.sendHeld(u, 0)
+	e.sendHeld(u)
 }

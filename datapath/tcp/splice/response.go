@@ -120,7 +120,7 @@ func (e *Engine) respRest(x *exchange, b []byte) {
 func (e *Engine) sendResponse(c, n int32, s *segment, d *Decision, b []byte) datapath.Verdict {
 	u, k, x := &e.t.conns[n], &e.t.conns[c], &e.exch[c]
 	m := &x.resp
-	*m = message{in: u.rcvNxt, out: k.sndNxt, headIn: uint32(d.Head), bare: uint32(d.Head), headOut: uint32(len(d.Out)), begun: true}
+	*m = message{in: u.rcvNxt, out: k.sndNxt, headIn: uint32(d.Head), headOut: uint32(len(d.Out)), begun: true}
 	m.frame(d)
 	x.close = d.Close
 	if d.Bad {

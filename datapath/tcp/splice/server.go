@@ -20,6 +20,9 @@ func (e *Engine) fromServer(n int32, s *segment) datapath.Verdict {
 		return datapath.Consume
 	}
 	s.advanced = e.note(u, s)
+	if u.unsent() > 0 {
+		e.sendHeld(u)
+	}
 	if u.state != established {
 		e.closing(n, s)
 		return datapath.Consume
@@ -81,8 +84,8 @@ func (e *Engine) serverData(c, n int32, s *segment) datapath.Verdict {
 	if !fin && s.end().AtOrBefore(u.acked) && s.seq.Before(m.body()) {
 		return e.toClient(c, s, 0, 0, wire.ACK)
 	}
-	if len(s.payload) > 0 && s.seq.Before(m.body()) && d.sndUna.Before(m.out.Add(m.headOut)) {
-		e.resend(d)
+	if len(s.payload) > 0 && s.seq.Before(m.body()) {
+		e.resendHead(d, m.out.Add(m.headOut))
 	}
 	from := min(max(s.seq.Distance(m.body()), 0), len(s.payload))
 	until := len(s.payload)
