@@ -7,6 +7,7 @@ import (
 
 	"github.com/meshnic/meshnic/datapath/sim"
 	"github.com/meshnic/meshnic/datapath/tcp/splice"
+	"github.com/meshnic/meshnic/internal/failure"
 	"github.com/meshnic/meshnic/proxy/accesslog"
 	"github.com/meshnic/meshnic/proxy/mesh"
 )
@@ -23,15 +24,17 @@ type listener struct {
 	sinks     []*accesslog.Sink // by t's access logs
 	drainFrom sim.Cycle         // when it was taken away, 0 if it was not
 
+	stands  bool   // before the host that has its address
 	reason  Reason // why its connections fall back
 	sidecar splice.Endpoint
 }
 
 // prepared is a configuration that can be put in force.
 type prepared struct {
-	cfg   mesh.Config
-	table *mesh.Table
-	files accesslog.Files
+	cfg    mesh.Config
+	table  *mesh.Table
+	files  accesslog.Files
+	source [16]byte // of connections to endpoints: the first address of the NIC's own
 }
 
 // prepare makes cfg ready to be adopted. It touches nothing that the NIC's thread
@@ -57,6 +60,18 @@ func (o *Offload) prepare(cfg mesh.Config) (*prepared, error) {
 		}
 	}
 	p := &prepared{cfg: cfg, table: table}
+	standing := false
+	for i := len(table.Listeners) - 1; i >= 0; i-- {
+		if t := &table.Listeners[i]; stands(t) {
+			standing = true
+		} else if t.Address.Addr().Is4() {
+			p.source = t.Address.Addr().As16()
+		}
+	}
+	if standing && p.source == [16]byte{} {
+		return nil, failure.New(failure.BadFile, "offload: listeners", "no address is the NIC's own, from which it could connect to endpoints",
+			"add a listener that is not transparent, at an IPv4 address that no host has")
+	}
 	p.files, err = accesslog.OpenAll(&cfg, o.files, o.cfg.LogFlush, &o.logs)
 	return p, err
 }
@@ -65,20 +80,23 @@ func (o *Offload) prepare(cfg mesh.Config) (*prepared, error) {
 // stay, and so do clusters that are the same with all that is known of them.
 func (o *Offload) adopt(p *prepared) {
 	before := o.listeners
-	o.listeners, o.byAddr, o.owned = nil, map[splice.Addr]*listener{}, map[[16]byte]bool{}
+	o.listeners, o.byAddr, o.owned, o.source = nil, map[splice.Addr]*listener{}, map[[16]byte]bool{}, p.source
 	for i := range p.table.Listeners {
 		t := &p.table.Listeners[i]
 		a := addrOf(t.Address)
 		l := &listener{t: t, from: &p.cfg.Listeners[i], name: strings.ReplaceAll(t.Address.String(), ":", "_"), c: new(mesh.ListenerCounters)}
-		l.reason = ListenerReason(p.table, i)
+		l.reason, l.stands = ListenerReason(p.table, i), stands(t)
 		l.sinks = o.sinks.Of(t.Logs, p.files)
 		o.inherit(l, before)
 		o.listeners = append(o.listeners, l)
-		o.byAddr[a], o.owned[a.IP] = l, true
+		o.byAddr[a] = l
+		if !l.stands {
+			o.owned[a.IP] = true
+		}
 	}
 	var clusters []*cluster
 	for i := range p.table.Clusters {
-		clusters = append(clusters, o.cluster(&p.table.Clusters[i], &p.cfg.Clusters[i], p.table))
+		clusters = append(clusters, o.cluster(&p.table.Clusters[i], &p.cfg.Clusters[i]))
 	}
 	for _, cl := range o.clusters {
 		if !contains(clusters, cl) {
@@ -98,8 +116,9 @@ func (o *Offload) adopt(p *prepared) {
 		if o.byAddr[addrOf(was.t.Address)] == nil {
 			was.drainFrom = max(o.now, 1)
 			o.retired = append(o.retired, was)
-			a := addrOf(was.t.Address)
-			o.owned[a.IP] = true // for the connections that are there
+			if a := addrOf(was.t.Address); !was.stands {
+				o.owned[a.IP] = true // for the connections that are there
+			}
 		}
 	}
 	for _, l := range o.listeners {
@@ -155,13 +174,13 @@ func (o *Offload) inherit(l *listener, before []*listener) {
 
 // cluster returns what there is of t, which was made of from: the one of before, if
 // nothing of it has changed, or one that takes over its counters.
-func (o *Offload) cluster(t *mesh.CompiledCluster, from *mesh.Cluster, table *mesh.Table) *cluster {
+func (o *Offload) cluster(t *mesh.CompiledCluster, from *mesh.Cluster) *cluster {
 	for _, old := range o.clusters {
 		if reflect.DeepEqual(old.from, from) {
 			return old
 		}
 	}
-	cl := o.newCluster(t, from, table)
+	cl := o.newCluster(t, from)
 	for _, was := range [][]*cluster{o.replaced, o.clusters} {
 		for _, old := range was {
 			if old.t.Name == t.Name {

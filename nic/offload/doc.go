@@ -5,7 +5,10 @@
 // The NIC answers for the addresses of the listeners, ARP included. A request to
 // one of them is routed, balanced and rewritten as by the sidecar; where the
 // endpoint's address is itself a listener's, that one's proxy has its turn in the
-// same pass, so that a caller's and a callee's sidecar cost one hop.
+// same pass, so that a caller's and a callee's sidecar cost one hop. A listener that is
+// transparent stands before a host behind the NIC: the host keeps its address, for which
+// the NIC does not answer, and where a cluster of the listener's has that address as an
+// endpoint, the host itself is meant.
 //
 // Where the sidecar has an object for each of its connections, the splice has the
 // connection, and this package what is known of its request, by number. What the

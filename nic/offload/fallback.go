@@ -54,7 +54,7 @@ func ListenerReason(table *mesh.Table, i int) Reason {
 		return ByTLS
 	case t.TCP != nil:
 		return ByTCPProxy
-	case in != (mesh.Interception{}):
+	case in != (mesh.Interception{}) && !stands(t):
 		return ByInterception
 	case len(t.ConnLogs) > 0:
 		return ByListenerLog
@@ -62,6 +62,12 @@ func ListenerReason(table *mesh.Table, i int) Reason {
 		return ByIPv6
 	}
 	return byNothing
+}
+
+// stands reports whether t stands before the host that has its address, which is behind
+// the NIC: its connections are the proxy's, and everything else is the host's.
+func stands(t *mesh.CompiledListener) bool {
+	return t.Intercept == mesh.Interception{Transparent: true} && !t.Address.Addr().IsUnspecified()
 }
 
 // ClusterReason is why the NIC does not carry requests to t, which was made of from,
@@ -113,7 +119,11 @@ func (o *Offload) fallsBack(l *listener) {
 			return
 		}
 	}
-	l.sidecar = o.newEnd(o.sidecar, end{cl: o.sidecar, addr: addrOf(a), from: l.t.Address.Addr().As16()}, mesh.DefaultConnectTimeout)
+	from := l.t.Address.Addr().As16()
+	if l.stands {
+		from = o.source
+	}
+	l.sidecar = o.newEnd(o.sidecar, end{cl: o.sidecar, addr: addrOf(a), from: from}, mesh.DefaultConnectTimeout)
 }
 
 // fallBack hands the connection of n, from the request that begins on, to the host

@@ -46,6 +46,7 @@ type Offload struct {
 	retired   []*listener // that a reload has taken away, with connections
 	byAddr    map[splice.Addr]*listener
 	owned     map[[16]byte]bool // addresses that we answer for
+	source    [16]byte          // of these, where connections to endpoints come from
 	clusters  []*cluster
 	replaced  []*cluster // by a reload, with requests
 	ends      []end      // by splice.Endpoint

@@ -157,7 +157,7 @@ func (o *Offload) onward(n splice.Flow, f *flow, h *http1.Head, filter int) spli
 		}
 		l := o.ends[f.chosen].front
 		switch {
-		case l == nil:
+		case l == nil, l.stands && l.t.Address == leg.l.t.Address: // it has had its turn
 			return o.first(n, f)
 		case f.n == maxLegs: // proxies that point at each other
 			leg.cl.c.Count(mesh.ReplyNoHealthy.Status)

@@ -45,19 +45,11 @@ type end struct {
 }
 
 // newCluster makes t's, which was made of from, and numbers its endpoints.
-// Connections to them come from the first listener's address of the same family.
-func (o *Offload) newCluster(t *mesh.CompiledCluster, from *mesh.Cluster, table *mesh.Table) *cluster {
+func (o *Offload) newCluster(t *mesh.CompiledCluster, from *mesh.Cluster) *cluster {
 	cl := &cluster{t: t, from: from, reason: ClusterReason(t, from), c: new(mesh.ClusterCounters), health: mesh.NewHealth(t), ends: map[*mesh.Host]splice.Endpoint{}}
 	cl.balancer = mesh.NewBalancer(cl.health.View(), o.cfg.Seed)
 	for _, h := range cl.health.Hosts() {
-		e := end{cl: cl, host: h, addr: addrOf(h.Addr)}
-		for i := range table.Listeners {
-			if a := table.Listeners[i].Address.Addr(); a.Is4() == h.Addr.Addr().Is4() {
-				e.from = a.As16()
-				break
-			}
-		}
-		cl.ends[h] = o.newEnd(cl, e, t.ConnectTimeout)
+		cl.ends[h] = o.newEnd(cl, end{cl: cl, host: h, addr: addrOf(h.Addr), from: o.source}, t.ConnectTimeout)
 	}
 	return cl
 }
@@ -68,7 +60,7 @@ func (o *Offload) newEnd(cl *cluster, e end, timeout time.Duration) splice.Endpo
 	o.engine.SetEndpoint(ep, e.addr, e.from)
 	o.engine.SetConnectTimeout(ep, o.cycles(timeout))
 	o.ends = append(o.ends, e)
-	if cl.reason != byNothing || o.byAddr[e.addr] != nil && o.byAddr[e.addr].reason == byNothing {
+	if l := o.byAddr[e.addr]; cl.reason != byNothing || l != nil && l.reason == byNothing && !l.stands {
 		o.ends[ep].quiet = true // nobody goes there
 		return ep
 	}
