@@ -113,7 +113,7 @@ func child(verb string) int {
 		}
 	case "crash":
 		n, _ := strconv.Atoi(arg)
-		return crash(n, os.Getenv(childArg2) == "cluster")
+		return crash(n, os.Getenv(childArg2))
 	default:
 		fmt.Println("unknown verb", verb)
 		return 1
@@ -135,7 +135,7 @@ func twoHosts(name string) Spec {
 
 // crash lives the life of a lab and kills itself at the nth point of it. If it
 // gets to the end, it prints how many points there are.
-func crash(n int, cluster bool) int {
+func crash(n int, kind string) int {
 	points := 0
 	observe := func(string) {
 		if points++; points == n {
@@ -145,9 +145,16 @@ func crash(n int, cluster bool) int {
 	}
 	spec := twoHosts("crash")
 	spec.Hosts[0].Balance = []VIP{{Addr: "10.1.1.1:80", Backends: []string{"10.1.1.2:80", "10.1.1.3:80"}}}
+	cluster := kind != ""
 	if cluster {
 		spec = twoPods("crash")
 		spec.Hosts[1].Sidecar = true
+		switch kind {
+		case "nodes":
+			spec.Nodes = 2
+		case "nic":
+			spec.Hosts[0].NIC = true
+		}
 	}
 	l, err := up(context.Background(), spec, observe)
 	if err == nil && cluster {

@@ -52,22 +52,44 @@ func (s Spec) completeCluster() (Spec, error) {
 		if len(s.Services) > 0 {
 			return bad("services", "fabric %s has no services, %s has", s.Fabric, Kubernetes)
 		}
+		if s.Nodes != 0 {
+			return bad("nodes", "fabric %s has no nodes, %s has", s.Fabric, Kubernetes)
+		}
 		for i, h := range s.Hosts {
-			if h.Sidecar || h.Namespace != "" {
+			if h.Sidecar || h.NIC || h.Node != 0 || h.Namespace != "" {
 				return bad(fmt.Sprintf("hosts[%d]", i), "host %s has what only pods of fabric %s have", h.Name, Kubernetes)
 			}
 		}
 		return s, nil
 	}
+	switch {
+	case s.Nodes < 0 || s.Nodes > 2:
+		return bad("nodes", "it has %d nodes, want 1 or 2", s.Nodes)
+	case s.Nodes == 2 && s.MTU < 68+vxlanLen:
+		return bad("mtu", "MTU is %d, want %d or more: of two nodes VXLAN takes %d", s.MTU, 68+vxlanLen, vxlanLen)
+	case s.Nodes == 2 && s.net().Overlaps(nodeNet):
+		return bad("hosts[0].ip", "address %s is in %v, the network of the nodes", s.Hosts[0].IP, nodeNet)
+	}
 	for i := range s.Hosts {
 		h, at := &s.Hosts[i], fmt.Sprintf("hosts[%d]", i)
+		if h.Node == 0 && s.Nodes == 2 {
+			if h.Node = i%2 + 1; h.NIC {
+				h.Node = 1
+			}
+		}
 		if h.Namespace == "" {
 			h.Namespace = defaultNamespace
 		}
 		switch {
 		case !dnsLabel.MatchString(h.Namespace):
 			return bad(at+".namespace", "namespace %q of %s is no DNS label", h.Namespace, h.Name)
-		case h.IP == s.gateway().String():
+		case h.Node < 0 || h.Node > s.nodes():
+			return bad(at+".node", "pod %s is on node %d, want 1 to %d", h.Name, h.Node, s.nodes())
+		case h.NIC && s.nodeOf(i) != 1:
+			return bad(at+".nic", "pod %s is behind a NIC on node %d, want node 1, which has one", h.Name, h.Node)
+		case s.machine(h.Name):
+			return bad(at+".name", "host name %q is taken", h.Name)
+		case h.IP == s.gateway(1).String() || s.nodes() == 2 && h.IP == s.gateway(2).String():
 			return bad(at+".ip", "address %s of pod %s is the node's", h.IP, h.Name)
 		case len(h.Balance) > 0:
 			return bad(at+".balance", "pod %s balances by itself: that is what services are for", h.Name)
@@ -147,13 +169,10 @@ func (v *Service) completePorts(at string) ([]ServicePort, error) {
 	return ports, nil
 }
 
-// gateway is the node's address towards pods.
-func (s Spec) gateway() netip.Addr { return s.net().Addr().Next() }
-
 // cluster is what kube-proxy is told: the services, the name server among them.
 func (s Spec) cluster() netns.Cluster {
 	c := netns.Cluster{Pods: s.net(), Services: serviceNet}
-	dns := netip.AddrPortFrom(s.gateway(), dnsPort)
+	dns := netip.AddrPortFrom(s.gateway(1), dnsPort)
 	for _, protocol := range []string{"udp", "tcp"} {
 		name := "dns"
 		if protocol == "tcp" {

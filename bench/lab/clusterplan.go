@@ -11,13 +11,12 @@ import (
 	"github.com/meshnic/meshnic/hostif/netns"
 )
 
-// node makes the namespace of the switch a node: it forwards, and services'
-// addresses have a way through it, or nothing that is for one without endpoints
-// would get as far as the rule that refuses it.
-func (b *builder) node() {
-	ns := b.ns(SwitchHost)
-	const forward = "net.ipv4.ip_forward"
-	b.inner(ns, "ip netns exec "+ns+" sysctl -qw "+forward+"=1", func() error { return netns.Sysctl(ns, forward, "1") })
+// routes makes a namespace node n: it forwards, and services' addresses have a way
+// through it, or nothing that is for one without endpoints would get as far as the
+// rule that refuses it.
+func (b *builder) routes(n int) {
+	ns := b.ns(b.node(n))
+	b.sysctl(ns, "net.ipv4.ip_forward", "1")
 	b.route(ns, "lo", serviceNet, netip.Addr{})
 }
 
@@ -29,16 +28,24 @@ func (b *builder) route(ns, dev string, dst netip.Prefix, via netip.Addr) {
 	b.inner(ns, fmt.Sprintf("ip -n %s route add %v %sdev %s", ns, dst, through, dev), func() error { return netns.AddRoute(ns, dev, dst, via) })
 }
 
-// pod joins host i to the node as the CNI plugin ptp does, which kind's network
+// pod joins host i to its node as the CNI plugin ptp does, which kind's network
 // uses: the node has its one address on every veth, and a route to the pod; the
 // pod has nothing but a way to the node. So both directions of a connection pass
-// the node's rules, also between pods, without bridge-nf-call-iptables.
+// the node's rules, also between pods, without bridge-nf-call-iptables. Of a pod
+// behind the NIC that one has the veth's end, and the node the way through it.
 func (b *builder) pod(i int) {
-	node, ns, name := b.ns(SwitchHost), b.ns(b.Hosts[i].Name), b.Spec.port(i)
-	ip, gateway := netip.MustParseAddr(b.Hosts[i].IP), b.gateway()
-	b.veth(netns.End{NS: ns, Name: HostIf, MAC: b.mac(i), Index: hostIndex}, netns.End{NS: node, Name: name, MAC: b.nodeMAC(i)})
-	b.alias(node, name, gateway)
-	b.up(node, name)
+	h, node := b.Hosts[i], b.ns(b.node(b.nodeOf(i)))
+	ns, end, name := b.ns(h.Name), b.ns(b.portHost(i)), b.Spec.port(i)
+	ip, gateway := netip.MustParseAddr(h.IP), b.gateway(b.nodeOf(i))
+	if h.NIC {
+		b.veth(netns.End{NS: ns, Name: HostIf, MAC: b.mac(i), Index: hostIndex}, netns.End{NS: end, Name: name}, b.podMTU())
+		b.up(end, name)
+		name = nicIf
+	} else {
+		b.veth(netns.End{NS: ns, Name: HostIf, MAC: b.mac(i), Index: hostIndex}, netns.End{NS: end, Name: name, MAC: b.nodeMAC(i)}, b.podMTU())
+		b.alias(node, name, gateway)
+		b.up(node, name)
+	}
 	b.route(node, name, netip.PrefixFrom(ip, 32), netip.Addr{})
 	b.alias(ns, HostIf, ip)
 	b.up(ns, HostIf)
@@ -48,7 +55,7 @@ func (b *builder) pod(i int) {
 		b.neighbour(node, name, ip, b.mac(i))
 		b.neighbour(ns, HostIf, gateway, b.nodeMAC(i))
 	}
-	if b.Hosts[i].Sidecar {
+	if h.Sidecar {
 		b.rules(ns, Sidecar.Rules())
 	}
 }
@@ -63,15 +70,17 @@ func (b *builder) neighbour(ns, dev string, ip netip.Addr, mac string) {
 	b.inner(ns, fmt.Sprintf("ip -n %s neigh add %v lladdr %s dev %s", ns, ip, mac, dev), func() error { return netns.AddNeigh(ns, dev, ip, mac) })
 }
 
-// nodeMAC is the hardware address of the node's end to pod i.
-func (s Spec) nodeMAC(i int) string { return "06" + s.mac(i)[2:] }
-
 func (b *builder) rules(ns string, r netns.Rules) {
 	text := fmt.Sprintf("ip netns exec %s nft -f - <<'END'\n%sEND", ns, r.Text())
 	b.inner(ns, text, func() error { return netns.SetRules(ns, r) })
 }
 
-func (b *builder) services() { b.rules(b.ns(SwitchHost), netns.KubeProxy(b.cluster())) }
+// services gives every node the same rules.
+func (b *builder) services() {
+	for n := 1; n <= b.nodes(); n++ {
+		b.rules(b.ns(b.node(n)), netns.KubeProxy(b.cluster()))
+	}
+}
 
 // names writes what the name server is told, and each pod's resolv.conf.
 func (b *builder) names(dir string) {

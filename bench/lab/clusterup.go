@@ -22,7 +22,7 @@ func (l *Lab) StartDNS(c Cmd, stays bool) (*Process, error) {
 	if l.spec.Fabric != Kubernetes {
 		return nil, failure.New(failure.Usage, "start a name server", "the lab's fabric is "+string(l.spec.Fabric)+", not "+string(Kubernetes), "")
 	}
-	at := netip.AddrPortFrom(l.spec.gateway(), dnsPort)
+	at := netip.AddrPortFrom(l.spec.gateway(1), dnsPort)
 	c.Name, c.stays = "dns", stays
 	c.Args = append(slices.Clone(c.Args), "--zone="+filepath.Join(l.journal.Dir(), zoneFile), "--listen="+at.String())
 	if c.Stderr == "" { // a pipe would end with this process
@@ -79,10 +79,12 @@ func (l *Lab) SetEndpoints(service string, pods ...string) error {
 	if err != nil {
 		return err
 	}
-	ns, rules := spec.ns(SwitchHost), netns.KubeProxy(spec.cluster())
-	entry := netns.Entry{Kind: netns.KindInner, NS: ns, Text: "# endpoints of " + service + ": " + strings.Join(pods, ", ")}
-	if err := l.journal.Step(entry, func() error { return netns.SetRules(ns, rules) }); err != nil {
-		return fmt.Errorf("lab: %w", err)
+	for n := 1; n <= spec.nodes(); n++ {
+		ns, rules := spec.ns(spec.node(n)), netns.KubeProxy(spec.cluster())
+		entry := netns.Entry{Kind: netns.KindInner, NS: ns, Text: "# endpoints of " + service + ": " + strings.Join(pods, ", ")}
+		if err := l.journal.Step(entry, func() error { return netns.SetRules(ns, rules) }); err != nil {
+			return fmt.Errorf("lab: %w", err)
+		}
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()

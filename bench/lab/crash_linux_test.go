@@ -58,6 +58,10 @@ func TestKilledAtEveryStep(t *testing.T) { killedAtEveryStep(t, "", 1) }
 // So is a cluster's, whose name server would live on.
 func TestClusterKilledAtSteps(t *testing.T) { killedAtEveryStep(t, "cluster", 5) }
 
+func TestTwoNodesKilledAtSteps(t *testing.T) { killedAtEveryStep(t, "nodes", 9) }
+
+func TestClusterWithNICKilledAtSteps(t *testing.T) { killedAtEveryStep(t, "nic", 9) }
+
 func killedAtEveryStep(t *testing.T, kind string, stride int) {
 	hostiftest.NeedNet(t, netns.Probe)
 	before := snapshot(t)

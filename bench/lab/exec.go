@@ -32,7 +32,7 @@ func Exec(name, host string, args []string) (code int, err error) {
 		return 0, err
 	}
 	cfg := spawn.Config{NS: netns.Path(s.ns(host)), Path: path, Args: args, Env: os.Environ()}
-	if host != SwitchHost {
+	if !s.machine(host) {
 		if _, err := s.index(host); err != nil {
 			return 0, err
 		}

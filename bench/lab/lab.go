@@ -126,7 +126,7 @@ func (l *Lab) Namespace(host string) string { return netns.Path(l.spec.ns(host))
 
 // Do calls fn inside a host's network namespace: see netns.Do.
 func (l *Lab) Do(host string, fn func() error) error {
-	if host != SwitchHost {
+	if !l.spec.machine(host) {
 		if _, err := l.spec.index(host); err != nil {
 			return err
 		}
@@ -134,22 +134,33 @@ func (l *Lab) Do(host string, fn func() error) error {
 	return netns.Do(l.spec.ns(host), fn)
 }
 
-// SwitchPorts returns where the NIC's ports go, in the order of the hosts. The
-// fabrics Direct and Bridge have none.
-func (l *Lab) SwitchPorts() []PortRef {
-	if l.spec.Fabric != Ports && l.spec.Fabric != Taps {
-		return nil
+// SwitchPorts returns where the NIC's ports go, in the order of the hosts: of a
+// cluster that to the node and those of the pods behind it. The fabrics Direct and
+// Bridge have none.
+func (l *Lab) SwitchPorts() (refs []PortRef) {
+	s := l.spec
+	if s.Fabric == Kubernetes && s.hasNIC() {
+		refs = append(refs, PortRef{Host: nodeHost, IfName: uplinkIf, NSPath: l.Namespace(NICHost),
+			PeerIf: nicIf, PeerNSPath: l.Namespace(SwitchHost), PeerMAC: hardware(0x06, s.gateway(1))})
 	}
-	var refs []PortRef
-	for i, h := range l.spec.Hosts {
-		r := PortRef{Host: h.Name, IfName: HostIf, NSPath: l.Namespace(h.Name),
-			PeerIf: HostIf, PeerNSPath: l.Namespace(h.Name), PeerMAC: l.spec.mac(i)}
-		if l.spec.Fabric == Ports {
-			r.IfName, r.NSPath = l.spec.port(i), l.Namespace(SwitchHost)
+	for i, h := range s.Hosts {
+		r := PortRef{Host: h.Name, IfName: HostIf, NSPath: l.Namespace(h.Name), PeerIf: HostIf, PeerNSPath: l.Namespace(h.Name), PeerMAC: s.mac(i)}
+		if s.Fabric == Ports || h.NIC {
+			r.IfName, r.NSPath = s.port(i), l.Namespace(s.portHost(i))
+		} else if s.Fabric != Taps {
+			continue
 		}
 		refs = append(refs, r)
 	}
 	return refs
+}
+
+// NICHost is the machine in which the ports of SwitchPorts are.
+func (l *Lab) NICHost() string {
+	if l.spec.Fabric == Kubernetes {
+		return NICHost
+	}
+	return SwitchHost
 }
 
 // ConfigureTap gives a host's interface its hardware address, MTU and address,

@@ -57,6 +57,11 @@ func (s Spec) steps(dir string) []step {
 	if s.Fabric != Direct { // with Taps it holds no interface, but the NIC runs in it
 		b.namespace(SwitchHost)
 	}
+	for _, m := range []string{secondNode, NICHost} {
+		if s.machine(m) {
+			b.namespace(m)
+		}
+	}
 	for _, h := range s.Hosts {
 		b.namespace(h.Name)
 	}
@@ -66,13 +71,21 @@ func (s Spec) steps(dir string) []step {
 	switch s.Fabric {
 	case Direct:
 		b.veth(netns.End{NS: s.ns(s.Hosts[0].Name), Name: HostIf, MAC: s.mac(0), Index: hostIndex},
-			netns.End{NS: s.ns(s.Hosts[1].Name), Name: HostIf, MAC: s.mac(1)})
+			netns.End{NS: s.ns(s.Hosts[1].Name), Name: HostIf, MAC: s.mac(1)}, s.MTU)
 	case Bridge, Ports:
 		for i := range s.Hosts {
 			b.port(i)
 		}
 	case Kubernetes:
-		b.node()
+		for n := 1; n <= s.nodes(); n++ {
+			b.routes(n)
+		}
+		if s.nodes() == 2 {
+			b.overlay()
+		}
+		if s.hasNIC() {
+			b.nic()
+		}
 		for i := range s.Hosts {
 			b.pod(i)
 		}
@@ -109,8 +122,14 @@ func (b *builder) settle() {
 	for i, h := range b.Hosts {
 		wait(h.Name, HostIf)
 		if b.Fabric != Direct {
-			wait(SwitchHost, b.Spec.port(i))
+			wait(b.portHost(i), b.Spec.port(i))
 		}
+	}
+	if b.Fabric == Kubernetes && b.hasNIC() {
+		wait(SwitchHost, nicIf)
+	}
+	for n := 1; n <= b.nodes() && b.nodes() == 2; n++ {
+		wait(b.node(n), underlay)
 	}
 	if b.Fabric == Bridge {
 		wait(SwitchHost, bridgeIf)
@@ -124,8 +143,11 @@ func (b *builder) namespace(host string) {
 	ns := b.ns(host)
 	b.add(netns.Entry{Kind: netns.KindNetns, Name: ns, Text: "ip netns add " + ns}, func() error { return netns.New(ns) })
 	b.inner(ns, "ip -n "+ns+" link set lo up", func() error { return netns.SetUp(ns, "lo") })
-	const noIPv6 = "net.ipv6.conf.default.disable_ipv6"
-	b.inner(ns, "ip netns exec "+ns+" sysctl -qw "+noIPv6+"=1", func() error { return netns.Sysctl(ns, noIPv6, "1") })
+	b.sysctl(ns, "net.ipv6.conf.default.disable_ipv6", "1")
+}
+
+func (b *builder) sysctl(ns, key, value string) {
+	b.inner(ns, fmt.Sprintf("ip netns exec %s sysctl -qw %s=%s", ns, key, value), func() error { return netns.Sysctl(ns, key, value) })
 }
 
 func (b *builder) bridge() {
@@ -139,9 +161,9 @@ func (b *builder) up(ns, name string) {
 	b.inner(ns, "ip -n "+ns+" link set "+name+" up", func() error { return netns.SetUp(ns, name) })
 }
 
-func (b *builder) veth(x, y netns.End) {
+func (b *builder) veth(x, y netns.End, mtu int) {
 	end := func(e netns.End) string {
-		s := fmt.Sprintf("%s netns %s mtu %d", e.Name, e.NS, b.MTU)
+		s := fmt.Sprintf("%s netns %s mtu %d", e.Name, e.NS, mtu)
 		if e.Index != 0 {
 			s += fmt.Sprintf(" index %d", e.Index)
 		}
@@ -151,13 +173,13 @@ func (b *builder) veth(x, y netns.End) {
 		return s
 	}
 	b.inner(x.NS, fmt.Sprintf("ip -n %s link add %s type veth peer name %s", x.NS, end(x), end(y)),
-		func() error { return netns.Veth(x, y, b.MTU) })
+		func() error { return netns.Veth(x, y, mtu) })
 }
 
 // port joins host i to the switch.
 func (b *builder) port(i int) {
 	sw, name := b.ns(SwitchHost), b.Spec.port(i)
-	b.veth(netns.End{NS: b.ns(b.Hosts[i].Name), Name: HostIf, MAC: b.mac(i), Index: hostIndex}, netns.End{NS: sw, Name: name})
+	b.veth(netns.End{NS: b.ns(b.Hosts[i].Name), Name: HostIf, MAC: b.mac(i), Index: hostIndex}, netns.End{NS: sw, Name: name}, b.MTU)
 	if b.Fabric == Bridge {
 		b.inner(sw, "ip -n "+sw+" link set "+name+" master "+bridgeIf, func() error { return netns.Enslave(sw, name, bridgeIf) })
 	}

@@ -16,13 +16,15 @@ import (
 // What Plan prints, typed into a shell, makes what Up makes.
 func TestPlanIsWhatUpDoes(t *testing.T) {
 	hostiftest.NeedNet(t, netns.Probe)
-	for _, prog := range []string{"ip", "nft", "sysctl", "sh"} {
+	for _, prog := range []string{"ip", "bridge", "nft", "sysctl", "sh"} {
 		if _, err := exec.LookPath(prog); err != nil {
 			t.Skip(err)
 		}
 	}
-	for _, fabric := range []Fabric{Direct, Bridge, Ports, Taps, Kubernetes} {
-		t.Run(string(fabric), func(t *testing.T) {
+	for _, kind := range []string{"direct", "bridge", "ports", "taps", "kubernetes", "kubernetes, two nodes", "kubernetes, NIC"} {
+		t.Run(kind, func(t *testing.T) {
+			name, more, _ := strings.Cut(kind, ", ")
+			fabric := Fabric(name)
 			before := snapshot(t)
 			t.Cleanup(func() { Down("t", true, nil) })
 			spec := twoHosts("t")
@@ -32,6 +34,12 @@ func TestPlanIsWhatUpDoes(t *testing.T) {
 				spec = twoPods("t")
 				spec.MTU, spec.StaticNeighbours = 4000, true
 				spec.Hosts[1].Sidecar = true
+				switch more {
+				case "two nodes":
+					spec.Nodes = 2
+				case "NIC":
+					spec.Hosts[0].NIC = true
+				}
 			}
 			l, err := Up(t.Context(), spec)
 			require.NoError(t, err)
@@ -64,7 +72,7 @@ func describe(t *testing.T) string {
 	require.NoError(t, err)
 	var b strings.Builder
 	for _, n := range names {
-		for _, cmd := range []string{"ip -d addr", "ip route show table all", "ip neigh show nud permanent", "nft list ruleset",
+		for _, cmd := range []string{"ip -d addr", "ip route show table all", "ip neigh show nud permanent", "nft list ruleset", "bridge fdb show",
 			"sysctl net.ipv6.conf.default.disable_ipv6"} {
 			f := append([]string{"netns", "exec", n}, strings.Fields(cmd)...)
 			out, err := exec.Command("ip", f...).CombinedOutput()

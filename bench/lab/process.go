@@ -51,13 +51,13 @@ type Process struct {
 	closer []io.Closer
 }
 
-// Start starts a program in a host, or in the switch's namespace (SwitchHost),
+// Start starts a program in a host, or in a machine beside them (SwitchHost),
 // and returns when it runs.
 func (l *Lab) Start(host string, c Cmd) (*Process, error) { return l.start(host, c, nil) }
 
 // start is Start with a place for standard output.
 func (l *Lab) start(host string, c Cmd, stdout io.Writer) (_ *Process, err error) {
-	if host != SwitchHost {
+	if !l.spec.machine(host) {
 		if _, err := l.spec.index(host); err != nil {
 			return nil, err
 		}
@@ -87,7 +87,7 @@ func (l *Lab) start(host string, c Cmd, stdout io.Writer) (_ *Process, err error
 		cfg.Env = os.Environ()
 	}
 	cfg.User, cfg.Stays = c.User, c.stays
-	if host != SwitchHost {
+	if !l.spec.machine(host) {
 		cfg.HostsFile = l.hostsPath(host)
 		if l.spec.Fabric == Kubernetes {
 			cfg.Resolv = filepath.Join(l.journal.Dir(), resolvPrefix+host)

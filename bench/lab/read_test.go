@@ -57,6 +57,8 @@ services:
 func TestParseClusterSaysWhere(t *testing.T) {
 	for _, tt := range []struct{ old, new, says string }{
 		{"name: a", "name: node", `f.yaml:4:9: lab shop: host name "node" is taken`},
+		{"fabric: kubernetes", "fabric: kubernetes\nnodes: 3", "f.yaml:3:8: lab shop: it has 3 nodes, want 1 or 2"},
+		{"sidecar: true", "node: 2", "f.yaml:6:9: lab shop: pod b is on node 2, want 1 to 1"},
 		{"namespace: shop", "namespace: Shop", `f.yaml:7:14: lab shop: namespace "Shop" of b is no DNS label`},
 		{"name: web", "name: Web", `f.yaml:9:9: lab shop: service "Web"`},
 		{"name: none", "name: web", `f.yaml:13:9: lab shop: service web.default is there twice`},

@@ -32,7 +32,7 @@ const (
 
 // Names inside a lab.
 const (
-	SwitchHost = "switch" // namespace of the switch, or of the node; no host can have the name
+	SwitchHost = "switch" // namespace of the switch, or of the first node; no host can have the name
 	nodeHost   = "node"   // what that of the node is called
 	HostIf     = "eth0"   // interface of each host
 	bridgeIf   = "br0"
@@ -47,6 +47,9 @@ type Spec struct {
 	// StaticNeighbours tells every host the hardware address of every other, so
 	// that no ARP disturbs a measurement.
 	StaticNeighbours bool `json:"static_neighbours,omitempty"`
+	// Nodes of a cluster, 1 or 2; 0 is 1. Two are joined by VXLAN, which takes 50
+	// bytes of pods' MTU.
+	Nodes int `json:"nodes,omitempty"`
 	// Services are those of a cluster: fabric Kubernetes alone.
 	Services []Service `json:"services,omitempty"`
 }
@@ -67,6 +70,11 @@ type Host struct {
 	Namespace string `json:"namespace,omitempty"`
 	// Sidecar leads the pod's connections to a proxy beside it: see Sidecar.
 	Sidecar bool `json:"sidecar,omitempty"`
+	// NIC has the pod's packets go to the node through a NIC, to be attached at
+	// SwitchPorts.
+	NIC bool `json:"nic,omitempty"`
+	// Node is the number of a pod's node. 0: chosen, in turns; 1 with a NIC.
+	Node int `json:"node,omitempty"`
 }
 
 // VIP is an address whose connections go to one of several backends, at random
@@ -125,9 +133,6 @@ func (s Spec) complete() (Spec, error) {
 		return bad("hosts", "it has %d hosts, want at most 200", len(s.Hosts))
 	}
 	names, ips := map[string]bool{SwitchHost: true}, map[string]string{}
-	if s.Fabric == Kubernetes {
-		names[nodeHost] = true
-	}
 	s.Hosts = append([]Host(nil), s.Hosts...)
 	for i := range s.Hosts {
 		h, at := &s.Hosts[i], fmt.Sprintf("hosts[%d]", i)
@@ -197,8 +202,7 @@ func (s Spec) ns(host string) string {
 // mac returns the hardware address of host i: locally administered, the same
 // in every run.
 func (s Spec) mac(i int) string {
-	a := netip.MustParseAddr(s.Hosts[i].IP).As4()
-	return fmt.Sprintf("02:6e:%02x:%02x:%02x:%02x", a[0], a[1], a[2], a[3])
+	return hardware(0x02, netip.MustParseAddr(s.Hosts[i].IP))
 }
 
 // port is the name of the switch's interface to host i.

@@ -52,8 +52,12 @@ func newLab() *cobra.Command {
 In one of fabric kubernetes the hosts are the pods of a node, and there are services, which have
 addresses and names: kube-proxy's nftables rules, and a name server that goes with the lab.
 
+  nodes: 2                  # joined by VXLAN; hosts say "node: 2", or are placed in turns
   services:
   - {name: web, ports: [{port: 80, target: 8000}], pods: [server]}
+
+A pod with "nic: true" reaches its node only through the NIC that you attach to the ports p-node and
+p-POD of namespace mnic-NAME-nic.
 
 Run programs in it with: meshnic lab exec two client curl http://server:8000/`,
 		RunE: labUp,

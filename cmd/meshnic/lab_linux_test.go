@@ -20,13 +20,22 @@ import (
 
 // The lab of examples/bookinfo, by hand: its services find each other by name,
 // reviews by turns, and down leaves nothing, the name server included.
-func TestBookinfoInACluster(t *testing.T) {
+func TestBookinfoInACluster(t *testing.T) { bookinfoInACluster(t, 1) }
+
+// So do they on two nodes, over which they are spread.
+func TestBookinfoOnTwoNodes(t *testing.T) { bookinfoInACluster(t, 2) }
+
+func bookinfoInACluster(t *testing.T, nodes int) {
 	hostiftest.NeedNet(t, netns.Probe)
 	before := hostState(t)
-	file := filepath.Join("..", "..", "examples", "bookinfo", "lab.yaml")
+	text, err := os.ReadFile(filepath.Join("..", "..", "examples", "bookinfo", "lab.yaml"))
+	require.NoError(t, err)
+	file := filepath.Join(t.TempDir(), "lab.yaml")
+	require.NoError(t, os.WriteFile(file, fmt.Appendf(text, "nodes: %d\n", nodes), 0o644))
 	code, plan, stderr := result(t, meshnic(t, "lab", "plan", file))
 	require.Zero(t, code, stderr)
-	require.Contains(t, plan, "numgen random mod 3 vmap")
+	require.Equal(t, nodes, strings.Count(plan, "numgen random mod 3 vmap"))
+	require.Equal(t, 2*(nodes-1), strings.Count(plan, "type vxlan"))
 	code, up, stderr := result(t, meshnic(t, "lab", "up", file))
 	require.Zero(t, code, stderr)
 	require.Contains(t, up, "productpage.default\t10.96.0.14\n")

@@ -110,6 +110,15 @@ type End struct {
 	Index int
 }
 
+// VXLAN is a device whose frames travel in UDP between nodes (RFC 7348).
+type VXLAN struct {
+	Name, MAC string
+	ID, Port  int
+	Local     netip.Addr // of this node
+	Over      string     // interface of this node to the others
+	MTU       int        // of the packets within
+}
+
 // UndoFunc restores one host setting from the JSON that was journalled before
 // it was changed. It must treat an interface that is gone as restored, and may
 // be called more than once.

@@ -53,6 +53,8 @@ func SetMAC(string, string, string) error                     { return unsupport
 func AddAddr(string, string, netip.Prefix) error              { return unsupported() }
 func AddRoute(string, string, netip.Prefix, netip.Addr) error { return unsupported() }
 func AddNeigh(string, string, netip.Addr, string) error       { return unsupported() }
+func AddVXLAN(string, VXLAN) error                            { return unsupported() }
+func AddRemote(string, string, string, netip.Addr) error      { return unsupported() }
 func Sysctl(string, string, string) error                     { return unsupported() }
 func Balance(string, []VIP) error                             { return unsupported() }
 func SetRules(string, Rules) error                            { return unsupported() }
