@@ -49,6 +49,7 @@ var topologies = []topology{
 	{name: clusterBase, short: "k8s", cluster: true},
 	{name: "k8s_sidecar", short: "k8ssc", passes: 7, program: "sidecar", outbound: true, cluster: true},
 	{name: "k8s_with_istio", short: "k8senv", passes: 7, program: "envoy", outbound: true, cluster: true},
+	{name: "k8s_nic_offload", short: "k8soff", passes: 7, nic: nic.Offload, like: clusterBase, cluster: true},
 }
 
 // pods of Bookinfo: the version of the image is in the name.
@@ -156,10 +157,10 @@ func (g *rig) page(t topology, connections int, window time.Duration) work {
 	}
 	target := ip("productpage")
 	switch {
-	case t.nic == nic.Offload:
-		target = podVIP("productpage")
 	case t.cluster:
 		target = g.serviceIP("productpage")
+	case t.nic == nic.Offload:
+		target = podVIP("productpage")
 	}
 	return g.http("client", at(target), connections, window, check, "/productpage")
 }

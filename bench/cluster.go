@@ -35,13 +35,13 @@ func (r *Run) wantsCluster() bool {
 }
 
 // clusterSpec are the pods and services of Istio's bookinfo.yaml, one replica
-// each, and a pod to ask from, which has no sidecar.
+// each, and a pod to ask from, which has no sidecar and is not behind the NIC.
 func (t topology) clusterSpec() lab.Spec {
 	spec := lab.Spec{Fabric: lab.Kubernetes, Hosts: []lab.Host{{Name: "client", IP: ip("client")}}}
 	var services []string
 	of := map[string][]string{}
 	for _, p := range pods {
-		spec.Hosts = append(spec.Hosts, lab.Host{Name: p, IP: ip(p), Sidecar: t.program != ""})
+		spec.Hosts = append(spec.Hosts, lab.Host{Name: p, IP: ip(p), Sidecar: t.program != "", NIC: t.nic != ""})
 		s := serviceOf(p)
 		if of[s] == nil {
 			services = append(services, s)
@@ -71,6 +71,11 @@ func (s *rigs) cluster(ctx context.Context, short string, t topology, program st
 			return err
 		}
 		g.procs[service] = append(g.procs[service], p)
+		if t.nic != "" {
+			if err := g.startProxyNIC(ctx, "bookinfo/istio/nic.yaml", clusterNIC(g.lab.Spec()).Config()); err != nil {
+				return err
+			}
+		}
 		if err := g.services(t); err != nil {
 			return err
 		}
@@ -115,6 +120,17 @@ func (g *rig) clusterSidecars(t topology, program string) error {
 		g.starting = append(g.starting, func() error { return all[len(all)-1].WaitListening(istio.Outbound, startTimeout) })
 	}
 	return nil
+}
+
+// clusterNIC is the NIC of a lab's pods. Its log goes where the NIC's own messages go.
+func clusterNIC(spec lab.Spec) istio.NIC {
+	n := istio.NIC{Sidecar: istio.Sidecar{Namespace: "default", Log: "/dev/stderr", Services: meshServices(spec), Domain: clusterdns.Domain}}
+	for _, h := range spec.Hosts {
+		if h.NIC {
+			n.Behind = append(n.Behind, netip.MustParseAddr(h.IP))
+		}
+	}
+	return n
 }
 
 // meshServices are a lab's services as sidecars know them; each has a service

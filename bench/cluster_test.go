@@ -12,6 +12,7 @@ import (
 
 	"github.com/meshnic/meshnic/bench/istio"
 	"github.com/meshnic/meshnic/bench/lab"
+	"github.com/meshnic/meshnic/nic/offload"
 	"github.com/meshnic/meshnic/proxy/envoyconf"
 )
 
@@ -34,17 +35,24 @@ func TestClustersHoldTogether(t *testing.T) {
 		for _, s := range append(slices.Clone(called), "productpage") {
 			require.Contains(t, text, "-default/"+s+"/tcp/http", top.name)
 		}
+		if top.nic != "" {
+			require.Equal(t, len(pods), strings.Count(text, " netns mnic-t-nic mtu 1500\n")-strings.Count(text, "p-node netns"), "all but the client are behind it")
+			cfg := clusterNIC(completed(spec)).Config()
+			require.NoError(t, cfg.Validate())
+			require.Len(t, cfg.Listeners, 4+len(pods))
+			parts, err := offload.Explain(cfg)
+			require.NoError(t, err)
+			for _, p := range parts {
+				require.Equal(t, "nic", p.Where, "%+v", p)
+			}
+		}
 		require.Equal(t, 1, strings.Count(text, "numgen random mod 3"), "reviews")
 	}
 }
 
 // A file of a sidecar is the same whichever proxy reads it, and both do.
 func TestSidecarsOfAClusterReadOneFile(t *testing.T) {
-	spec := topology{program: "envoy"}.clusterSpec()
-	for i := range spec.Services { // as Up chooses them
-		v := &spec.Services[i]
-		v.Namespace, v.IP, v.Ports[0].Target = "default", fmt.Sprintf("10.96.0.%d", 11+i), bookinfoPort
-	}
+	spec := completed(topology{program: "envoy"}.clusterSpec())
 	services := meshServices(spec)
 	require.Len(t, services, 4)
 	for _, s := range services {
@@ -58,6 +66,15 @@ func TestSidecarsOfAClusterReadOneFile(t *testing.T) {
 	}
 	i := slices.IndexFunc(services, func(s istio.Service) bool { return s.Name == "reviews" })
 	require.Len(t, services[i].Pods, 3)
+}
+
+// completed has chosen what Up chooses.
+func completed(spec lab.Spec) lab.Spec {
+	for i := range spec.Services {
+		v := &spec.Services[i]
+		v.Namespace, v.IP, v.Ports[0].Target = "default", fmt.Sprintf("10.96.0.%d", 11+i), bookinfoPort
+	}
+	return spec
 }
 
 // A system with a baseline of its own has a ratio to it beside the one to the

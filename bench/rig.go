@@ -129,12 +129,12 @@ func (g *rig) startNIC(ctx context.Context, mode string, program nic.Program, mo
 	}
 	cmd := g.self(nil, args...)
 	cmd.Name, cmd.Cores = "nic", g.cores
-	cmd.Stderr = g.run.logFile(g.lab.Spec().Name, lab.SwitchHost, "nic")
+	cmd.Stderr = g.run.logFile(g.lab.Spec().Name, g.lab.NICHost(), "nic")
 	cmd.Stdout = g.counters()
 	// The loop's thread keeps its P while it waits; the collector and the control
 	// socket need another one, also on one core.
 	cmd.Env = append(os.Environ(), "GOMAXPROCS=2")
-	p, err := g.lab.Start(lab.SwitchHost, cmd)
+	p, err := g.lab.Start(g.lab.NICHost(), cmd)
 	if err != nil {
 		return err
 	}
@@ -154,7 +154,7 @@ func (g *rig) startNIC(ctx context.Context, mode string, program nic.Program, mo
 
 // counters is the file in which the NIC leaves its counters when it ends.
 func (g *rig) counters() string {
-	return g.run.logFile(g.lab.Spec().Name, lab.SwitchHost, "nic-counters")
+	return g.run.logFile(g.lab.Spec().Name, g.lab.NICHost(), "nic-counters")
 }
 
 func (g *rig) awaitNIC(ctx context.Context) error {

@@ -86,6 +86,12 @@ func (s Sidecar) outbound(port uint16) mesh.Listener {
 	at := fmt.Sprintf("0.0.0.0:%d", port)
 	l := mesh.Listener{Name: fmt.Sprintf("0.0.0.0_%d", port), Address: at, StatPrefix: fmt.Sprintf("outbound_0.0.0.0_%d", port),
 		Intercept: mesh.Interception{Unbound: true}, Logs: s.logs()}
+	l.VirtualHosts = append(s.hosts(port), allowAny(passthrough))
+	return l
+}
+
+// hosts are the services at a port.
+func (s Sidecar) hosts(port uint16) (out []mesh.VirtualHost) {
 	for _, v := range s.Services {
 		if v.Port != port {
 			continue
@@ -100,20 +106,22 @@ func (s Sidecar) outbound(port uint16) mesh.Listener {
 		for _, n := range names {
 			h.Domains = append(h.Domains, n, fmt.Sprintf("%s:%d", n, port))
 		}
-		l.VirtualHosts = append(l.VirtualHosts, h)
+		out = append(out, h)
 	}
-	l.VirtualHosts = append(l.VirtualHosts, mesh.VirtualHost{Name: "allow_any", CountRequests: true, Domains: []string{"*"},
-		Routes: []mesh.Route{{Name: "allow_any", Prefix: "/", Cluster: passthrough}}})
-	return l
+	return out
+}
+
+// allowAny is where requests go whose authority is no service's.
+func allowAny(cluster string) mesh.VirtualHost {
+	return mesh.VirtualHost{Name: "allow_any", CountRequests: true, Domains: []string{"*"},
+		Routes: []mesh.Route{{Name: "allow_any", Prefix: "/", Cluster: cluster}}}
 }
 
 // inbound is the other listener, one Listener a filter chain.
 func (s Sidecar) inbound() []mesh.Listener {
 	base := mesh.Listener{Name: "virtualInbound", Address: Inbound, Intercept: mesh.Interception{OriginalDst: true}}
-	app := base
-	app.StatPrefix, app.Logs = fmt.Sprintf("inbound_0.0.0.0_%d", s.Target), s.logs()
-	app.VirtualHosts = []mesh.VirtualHost{{Name: fmt.Sprintf("inbound|http|%d", s.Target), Domains: []string{"*"},
-		Routes: []mesh.Route{{Name: "default", Prefix: "/", Cluster: s.inboundName()}}}}
+	app := s.application()
+	app.Name, app.Address, app.Intercept = base.Name, base.Address, base.Intercept
 	app.Match = mesh.ChainMatch{Port: uint32(s.Target)}
 	secure, plain := app, app
 	secure.Match.Transport, plain.Match.Transport = "tls", "raw_buffer"
@@ -123,6 +131,13 @@ func (s Sidecar) inbound() []mesh.Listener {
 	rest := base
 	rest.StatPrefix, rest.TCP = inboundPassthrough, &mesh.TCPProxy{Cluster: inboundPassthrough, Idle: mesh.DefaultTCPIdle}
 	return []mesh.Listener{secure, plain, rest}
+}
+
+// application is the listener of what the pod's application gets, without its place.
+func (s Sidecar) application() mesh.Listener {
+	return mesh.Listener{StatPrefix: fmt.Sprintf("inbound_0.0.0.0_%d", s.Target), Logs: s.logs(),
+		VirtualHosts: []mesh.VirtualHost{{Name: fmt.Sprintf("inbound|http|%d", s.Target), Domains: []string{"*"},
+			Routes: []mesh.Route{{Name: "default", Prefix: "/", Cluster: s.inboundName()}}}}}
 }
 
 // cluster is a service as others reach it.

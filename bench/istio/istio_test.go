@@ -14,6 +14,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/meshnic/meshnic/nic/offload"
 	"github.com/meshnic/meshnic/proxy/envoyconf"
 	"github.com/meshnic/meshnic/proxy/mesh"
 )
@@ -69,6 +70,56 @@ func must(b []byte, err error) []byte {
 		panic(err)
 	}
 	return b
+}
+
+// A NIC has the sidecars of the pods behind it: without TLS among them, and with it, by
+// a host sidecar, where a pod is elsewhere.
+func TestConfigOfANIC(t *testing.T) {
+	n := NIC{Sidecar: sidecar(), Behind: []netip.Addr{netip.MustParseAddr("10.77.90.13"), netip.MustParseAddr("10.77.90.14")}}
+	n.Log = ""
+	cfg := n.Config()
+	require.NoError(t, cfg.Validate())
+	parts, err := offload.Explain(cfg)
+	require.NoError(t, err)
+	where := map[string]offload.Reason{}
+	for _, p := range parts {
+		where[p.Kind+" "+p.Name] = p.Reason
+	}
+	require.Equal(t, map[string]offload.Reason{
+		"listener 10.96.0.13_9080 (10.96.0.13:9080)":                           "",
+		"listener 10.96.0.14_9080 (10.96.0.14:9080)":                           "",
+		"listener 10.96.0.15_80 (10.96.0.15:80)":                               "",
+		"listener virtualInbound_10.77.90.13 (10.77.90.13:9080)":               "",
+		"listener virtualInbound_10.77.90.14 (10.77.90.14:9081)":               "",
+		"route 10.96.0.13_9080/ratings.default.svc.cluster.local:9080/default": "",
+		"route 10.96.0.13_9080/reviews.default.svc.cluster.local:9080/default": offload.ByUpstreamTLS,
+		"route 10.96.0.13_9080/allow_any/allow_any":                            "",
+		"route 10.96.0.14_9080/ratings.default.svc.cluster.local:9080/default": "",
+		"route 10.96.0.14_9080/reviews.default.svc.cluster.local:9080/default": offload.ByUpstreamTLS,
+		"route 10.96.0.14_9080/allow_any/allow_any":                            offload.ByUpstreamTLS,
+		"route 10.96.0.15_80/web.shop.svc.cluster.local:80/default":            "",
+		"route 10.96.0.15_80/allow_any/allow_any":                              "",
+		"route virtualInbound_10.77.90.13/inbound|http|9080/default":           "",
+		"route virtualInbound_10.77.90.14/inbound|http|9081/default":           "",
+		"cluster outbound|9080||ratings.default.svc.cluster.local":             "",
+		"cluster outbound|9080||reviews.default.svc.cluster.local":             offload.ByUpstreamTLS,
+		"cluster outbound|80||web.shop.svc.cluster.local":                      "",
+		"cluster inbound|9080||10.77.90.13":                                    "",
+		"cluster inbound|9081||10.77.90.14":                                    "",
+	}, where)
+
+	beside := n.Beside()
+	require.NoError(t, beside.Validate())
+	require.Len(t, beside.Listeners, 1)
+	require.Equal(t, "0.0.0.0:9080", beside.Listeners[0].Address)
+	require.False(t, beside.Listeners[0].Intercept.Unbound)
+	require.Nil(t, beside.Clusters[0].TLS)
+	require.NotNil(t, beside.Clusters[1].TLS)
+	yaml, err := envoyconf.Bootstrap(cfg)
+	require.NoError(t, err)
+	read, err := envoyconf.Read(yaml, "nic.yaml")
+	require.NoError(t, err)
+	require.Equal(t, cfg.Listeners[3], read.Listeners[3])
 }
 
 // The real Envoy takes the file.

@@ -150,8 +150,8 @@ func labels(s scale) string {
 func TestWhiskersAndPointsOfThePaperAreDrawn(t *testing.T) {
 	svg := paperFigure(newView(syntheticBookinfo("polyglot", 6600))).svg("")
 	require.Equal(t, 8, strings.Count(svg, `class="open dash"`), "five P90 and three ratios of the paper")
-	require.Equal(t, 55, strings.Count(svg, `class="thin"`), "a whisker a system and number of connections")
-	require.Equal(t, 21, strings.Count(svg, `class="line"`), "eleven systems in two panels, less the one whose ratio to itself is 1")
+	require.Equal(t, 60, strings.Count(svg, `class="thin"`), "a whisker a system and number of connections")
+	require.Equal(t, 23, strings.Count(svg, `class="line"`), "twelve systems in two panels, less the one whose ratio to itself is 1")
 	for _, v := range []string{"16.51", "38.11", "58.75", "35.24", "81.5", "2.31", "3.56"} {
 		require.Contains(t, svg, " "+v+"</text>")
 	}

@@ -61,6 +61,8 @@ func styleOf(system string) style {
 		return style{"mint", down, true}
 	case "k8s_with_istio":
 		return style{"violet", hexagon, false}
+	case "k8s_nic_offload":
+		return style{"magenta", star, true}
 	}
 	h := fnv.New32a()
 	h.Write([]byte(system))

@@ -65,7 +65,7 @@ func seen(c [3]float64, m [3][3]float64) [3]float64 {
 func meets() [][]string {
 	return [][]string{
 		{"without_envoy", "without_envoy_balanced", "sidecar_inbound", "sidecar", "envoy_inbound", "envoy", "nic_passthrough", "nic_offload"},
-		{"without_envoy", "envoy_inbound", "envoy", "k8s_without_istio", "k8s_sidecar", "k8s_with_istio", "nic_offload"}, // the paper's points are in the first, too
+		{"without_envoy", "envoy_inbound", "envoy", "k8s_without_istio", "k8s_sidecar", "k8s_with_istio", "k8s_nic_offload", "nic_offload"}, // the paper's points are in the first, too
 		{"direct", "nic_passthrough", "nic_offload", "sidecar", "envoy", "haproxy", "nginx"},
 		{"direct", "linux_bridge", "nic_null", "nic_passthrough_xdp", "nic_passthrough_tap", "nic_passthrough_packet", "haproxy_tcp"},
 		{"direct", "linux_bridge", "nic_null", "nic_passthrough_xdp", "nic_passthrough_tap", "nic_passthrough_packet", "nic_offload"},

@@ -125,7 +125,7 @@ func syntheticBookinfo(work string, pageUS float64) bench.Document {
 		{"sidecar_inbound", 4, 260, .86, 0}, {"sidecar", 7, 430, .9, 0},
 		{"envoy_inbound", 4, 1150, .95, 0}, {"envoy", 7, 2300, 1.1, 0},
 		{"nic_passthrough", 4, 90, 1.01, 24}, {"nic_offload", 7, 150, .84, 30},
-		{clusterBase, 0, 280, .84, 0}, {"k8s_sidecar", 7, 900, .9, 0}, {"k8s_with_istio", 7, 3100, 1.1, 0},
+		{clusterBase, 0, 280, .84, 0}, {"k8s_sidecar", 7, 900, .9, 0}, {"k8s_with_istio", 7, 3100, 1.1, 0}, {"k8s_nic_offload", 7, 420, .84, 32},
 	} {
 		if s.name == "k8s_with_istio" && work == "native" {
 			d.Systems = append(d.Systems, syntheticAbsent(s.name, "SYNTHETIC reason: without root"))
@@ -137,7 +137,11 @@ func syntheticBookinfo(work string, pageUS float64) bench.Document {
 			if s.nic > 0 {
 				x.CPU.Proxy = 0
 				for _, like := range d.Systems {
-					if like.Name == balancedBase && like.Connections == c {
+					want := balancedBase
+					if strings.HasPrefix(s.name, "k8s_") {
+						want = clusterBase
+					}
+					if like.Name == want && like.Connections == c {
 						withCard(&x, like, map[string]float64{"nic_passthrough": 412}[s.name], 60)
 					}
 				}

@@ -60,7 +60,7 @@ const unproxied = "without_envoy" // the paper's baseline
 // paperRatios says per system what the paper's headline says, for each work.
 func paperRatios(views []*view) []Verdict {
 	var out []Verdict
-	for _, name := range []string{"envoy", "envoy_inbound", "sidecar", "sidecar_inbound", "nic_passthrough", "nic_offload", "k8s_with_istio", "k8s_sidecar"} {
+	for _, name := range []string{"envoy", "envoy_inbound", "sidecar", "sidecar_inbound", "nic_passthrough", "nic_offload", "k8s_with_istio", "k8s_sidecar", "k8s_nic_offload"} {
 		var works, blurred []string
 		over := unproxied
 		for _, v := range views {

@@ -31,7 +31,7 @@ func TestViewDerives(t *testing.T) {
 	own := v.at("k8s_with_istio", 1, -1).ToBaseline.P90
 	require.Equal(t, "k8s_with_istio", v.ownRatios()[1].name)
 	require.Contains(t, v.ownRatios()[1].text, fmtRatio(own, 2)+" at 1, ")
-	require.Equal(t, []named{{"nic_offload", syntheticUnmodelled}}, v.unmodelled(), "once, whatever the connections")
+	require.Equal(t, []named{{"nic_offload", syntheticUnmodelled}, {"k8s_nic_offload", syntheticUnmodelled}}, v.unmodelled(), "once, whatever the connections")
 }
 
 func TestAbsencesAreGathered(t *testing.T) {

@@ -114,7 +114,7 @@ func TestBenchCurlThroughTheNICsProxy(t *testing.T) {
 // A page of Bookinfo is whole behind every system that is ours.
 func TestBenchBookinfoContract(t *testing.T) {
 	hostiftest.NeedNet(t, netns.Probe)
-	raw, doc := benchJSON(t, "bookinfo", "--work", "native", "--systems", "without_envoy_balanced,sidecar_inbound,sidecar,nic_passthrough,nic_offload,k8s_sidecar", "-c", "2")
+	raw, doc := benchJSON(t, "bookinfo", "--work", "native", "--systems", "without_envoy_balanced,sidecar_inbound,sidecar,nic_passthrough,nic_offload,k8s_sidecar,k8s_nic_offload", "-c", "2")
 	require.Equal(t, "native", raw["work"])
 	require.Equal(t, "without_envoy", doc.Systems[0].Name)
 	measured := 0
@@ -134,14 +134,15 @@ func TestBenchBookinfoContract(t *testing.T) {
 		require.NotZero(t, s.N, s.Name)
 		require.Zero(t, s.Errors, s.Name)
 	}
-	want := 9
+	want := 10
 	if netns.Entered() == "unprivileged" {
-		want = 8
+		want = 9
 	} else {
 		require.NotEmpty(t, doc.Manifest.Files["bookinfo/istio/reviews-v1.yaml"], "of both proxies")
 	}
 	require.Equal(t, want, measured)
 	require.NotEmpty(t, doc.Manifest.Files["bookinfo/nic_offload/nic.yaml"])
+	require.NotEmpty(t, doc.Manifest.Files["bookinfo/istio/nic.yaml"])
 }
 
 // Bookinfo through a NIC that loses, doubles, delays and reorders frames: every
