@@ -39,6 +39,7 @@ type Outcome struct {
 	Stage   string              // that decided
 	To      datapath.PortSet    // ports it leaves by, mirrors included
 	Data    []byte              // the frame as it leaves
+	Offload hostif.Offload      // what is left to do of it
 	Work    datapath.Work       // of the proxy for it
 	Own     []splice.Frame      // that the proxy made because of it; they leave before it, and hold until Flushed
 }
@@ -133,8 +134,11 @@ func (l *Logic) Process(now sim.Cycle, in datapath.Port, data []byte, offload ho
 	if verdict != datapath.Forward {
 		p.Egress = 0
 	}
-	o := Outcome{Verdict: verdict, Reason: p.Reason, Stage: stage, To: p.Egress | p.Mirror, Data: p.Data}
+	o := Outcome{Verdict: verdict, Reason: p.Reason, Stage: stage, To: p.Egress | p.Mirror, Data: p.Data, Offload: offload}
 	if l.proxy != nil {
+		if o.To != 0 && stage == l.proxy.Name() && offload != (hostif.Offload{}) {
+			o.Offload = reframed(p)
+		}
 		o.Own = l.made()
 		if w, ok := l.proxy.(datapath.Worker); ok && (stage == l.proxy.Name() || passed(l.ingress, stage, l.proxy)) {
 			o.Work = w.Work()

@@ -78,18 +78,20 @@ func (n *NIC) send(own []splice.Frame) {
 	}
 }
 
-// reframed is what is left to do of a frame that the proxy has given other headers:
-// they may be of another length, and the payload may fit one segment now.
-func reframed(f *hostif.Frame) hostif.Offload {
-	o := f.Offload
-	l4, ok := wire.FindL4(f.Data)
-	if !ok {
-		return hostif.Offload{}
+// reframed is what is left to do of a packet whose headers the proxy has written. They
+// may be of another length and of another IP, and its segments shorter.
+func reframed(p *datapath.Packet) (o hostif.Offload) {
+	l4, ok := wire.FindL4(p.Data)
+	if !ok || !p.CsumPartial && p.GSOSize == 0 {
+		return o
 	}
-	head := l4.Off + wire.TCP(f.Data[l4.Off:]).HeaderLen()
-	o.CsumStart, o.HdrLen = uint16(l4.Off), uint16(head)
-	if len(f.Data)-head <= int(o.GSOSize) {
-		o.GSO, o.GSOSize, o.HdrLen = hostif.GSONone, 0, 0
+	o = hostif.Offload{CsumPartial: p.CsumPartial, CsumStart: uint16(l4.Off), CsumOffset: uint16(l4.SumOff)}
+	if p.GSOSize > 0 {
+		o.GSO, o.GSOSize = hostif.GSOTCPv4, p.GSOSize
+		if wire.Ethernet(p.Data).Type() == wire.TypeIPv6 {
+			o.GSO = hostif.GSOTCPv6
+		}
+		o.HdrLen = uint16(l4.Off + wire.TCP(p.Data[l4.Off:]).HeaderLen())
 	}
 	return o
 }

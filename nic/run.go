@@ -223,12 +223,9 @@ func (n *NIC) frame(now sim.Cycle, in datapath.Port, f *hostif.Frame) {
 	if n.model != nil {
 		n.model.arrive(now, in, size, f.Offload.GSOSize, n.Logic, &o)
 	}
-	f.Data = o.Data
+	f.Data, f.Offload = o.Data, o.Offload
 	if n.proxy != nil {
 		n.send(o.Own)
-		if o.To != 0 && f.Offload != (hostif.Offload{}) {
-			f.Offload = reframed(f)
-		}
 	}
 	n.queue(f, o.To)
 }

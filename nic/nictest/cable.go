@@ -3,6 +3,8 @@ package nictest
 import (
 	"math/rand/v2"
 	"time"
+
+	"github.com/meshnic/meshnic/datapath/wire"
 )
 
 // Cable is one direction of a host's link. The probabilities are per frame, 0 to
@@ -17,6 +19,7 @@ type Cable struct {
 	Stall     float64 // it and all behind it arrive later by up to StallBy
 	Split     float64 // a TCP segment arrives as two
 	Coalesce  float64 // a TCP segment arrives as one with that sent right before it
+	Super     float64 // the same, of up to 64 KiB: what segmentation offload leaves to a card
 
 	ReorderBy time.Duration // 0: 1 ms
 	StallBy   time.Duration // 0: 300 ms, longer than gVisor's least retransmission timeout
@@ -56,7 +59,7 @@ func newCable(w *World, c Cable, name string, mtu int, stream uint64, deliver fu
 	if c.StallBy == 0 {
 		c.StallBy = defaultStallBy
 	}
-	return &cable{Cable: c, w: w, name: name, limit: mtu + 14, dice: rand.New(rand.NewPCG(w.cfg.Seed, stream)), deliver: deliver}
+	return &cable{Cable: c, w: w, name: name, limit: mtu + wire.EthernetLen, dice: rand.New(rand.NewPCG(w.cfg.Seed, stream)), deliver: deliver}
 }
 
 // send puts a frame, which the cable keeps, on its way at the end of the instant.
@@ -72,8 +75,14 @@ func (c *cable) flush() {
 	c.burst = nil
 	for i := 0; i < len(burst); i++ {
 		f := burst[i]
-		for i+1 < len(burst) && c.hit(c.Coalesce) {
-			m, ok := merge(f, burst[i+1], c.limit)
+		for i+1 < len(burst) {
+			limit := c.limit
+			if c.hit(c.Super) {
+				limit = 65535 + wire.EthernetLen
+			} else if !c.hit(c.Coalesce) {
+				break
+			}
+			m, ok := merge(f, burst[i+1], limit)
 			if !ok {
 				break
 			}

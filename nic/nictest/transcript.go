@@ -68,7 +68,7 @@ func (h *HostConfig) text() string {
 		if c.Cable != (Cable{}) {
 			s += "; " + c.name + strings.TrimPrefix(told("latency", c.Latency, "loss", c.Loss, "duplicate", c.Duplicate,
 				"reorder", c.Reorder, "by", c.ReorderBy, "corrupt", c.Corrupt, "stall", c.Stall, "by", c.StallBy,
-				"split", c.Split, "coalesce", c.Coalesce), ",")
+				"split", c.Split, "coalesce", c.Coalesce, "super", c.Super), ",")
 		}
 	}
 	return s

@@ -6,12 +6,16 @@ import (
 	"net/netip"
 	"regexp"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"github.com/meshnic/meshnic/datapath"
 	"github.com/meshnic/meshnic/datapath/parser"
 	"github.com/meshnic/meshnic/datapath/sim"
 	"github.com/meshnic/meshnic/datapath/wire"
+	"github.com/meshnic/meshnic/hostif"
+	"github.com/meshnic/meshnic/hostif/segment"
+	"github.com/meshnic/meshnic/nic"
 	"github.com/meshnic/meshnic/nic/nictest"
 	"github.com/meshnic/meshnic/nic/offload"
 	"github.com/meshnic/meshnic/proxy/http1"
@@ -23,11 +27,12 @@ const (
 	hz    = 250_000_000
 )
 
-// card is the parser with an Offload behind it. It holds what leaves to what any
+// card is a NIC's program with an Offload. It holds what leaves to what any
 // frame must be.
 type card struct {
 	parse  *parser.Parser
 	o      *offload.Offload
+	logic  *nic.Logic
 	mtu    []int // by port
 	buf    []byte
 	broken error // the first frame that must not leave
@@ -40,22 +45,46 @@ func newCard(cfg mesh.Config, seed uint64, mtu []int) (*card, error) {
 	o, err := offload.New(offload.Config{
 		Mesh: cfg, Conns: 256, Ports: len(mtu), Clock: sim.Clock{Hz: hz}, Seed: seed, Epoch: time.Unix(1_700_000_000, 0),
 	})
-	return &card{parse: parser.New(parser.Config{VerifyChecksums: true}), o: o, mtu: mtu, buf: make([]byte, 64<<10)}, err
+	if err != nil {
+		return nil, err
+	}
+	c := &card{parse: parser.New(parser.Config{VerifyChecksums: true}), o: o, mtu: mtu, buf: make([]byte, 66<<10)}
+	var names []string
+	for i := range mtu {
+		names = append(names, fmt.Sprint(i))
+	}
+	c.logic, err = nic.NewLogic(nic.Config{Program: nic.Offload, Flows: 1024, MACs: 64, Proxy: o}, names, slices.Max(mtu)+wire.EthernetLen)
+	return c, err
 }
 
-// Frame takes a frame through both stages.
+// Frame takes a frame through the program. One that is longer than the MTU of its port is a
+// superframe, whose sums and segments the host has left to its card.
 func (c *card) Frame(now time.Duration, port int, frame []byte, out func(int, []byte)) {
 	p := datapath.Packet{Data: c.buf[:copy(c.buf, frame)], In: datapath.Port(port)}
 	if c.parse.Process(cycle(now), &p) != datapath.Continue {
 		return
 	}
 	c.silent.from(now, &p.PHV)
-	v := c.o.Process(cycle(now), &p)
-	c.own(now, out)
-	if v == datapath.Forward {
-		for q := range datapath.MaxPorts {
-			if p.Egress.Has(datapath.Port(q)) {
-				c.leave(now, q, p.Data, out)
+	var left hostif.Offload
+	if longest := c.mtu[port] + wire.EthernetLen; len(frame) > longest {
+		left = hostif.Offload{CsumPartial: true, CsumStart: p.PHV.L4Off, GSO: hostif.GSOTCPv4, GSOSize: uint16(longest) - p.PHV.PayloadOff, HdrLen: p.PHV.PayloadOff}
+		l4, _ := wire.FindL4(p.Data)
+		left.CsumOffset = uint16(l4.SumOff)
+		wire.TCP(p.Data[l4.Off:]).SetChecksum(l4.Pseudo)
+	}
+	o := c.logic.Process(cycle(now), datapath.Port(port), p.Data, left)
+	for _, f := range o.Own {
+		c.leave(now, int(f.Port), f.Data, out)
+	}
+	c.logic.Flushed()
+	if o.Stage != c.o.Name() {
+		return // between hosts
+	}
+	for q := range c.mtu {
+		if o.To.Has(datapath.Port(q)) {
+			f := &hostif.Frame{Data: o.Data, Offload: o.Offload}
+			if err := segment.Finish(f, c.mtu[q], func(f *hostif.Frame) { c.leave(now, q, f.Data, out) }); err != nil && c.broken == nil {
+				c.broken = err
 			}
 		}
 	}
@@ -63,17 +92,12 @@ func (c *card) Frame(now time.Duration, port int, frame []byte, out func(int, []
 
 // Due has the timers run.
 func (c *card) Due(now time.Duration, out func(int, []byte)) (time.Duration, bool) {
-	c.o.Advance(cycle(now))
-	c.own(now, out)
-	at, ok := c.o.Next()
-	return time.Duration(at+1) * 4, ok
-}
-
-func (c *card) own(now time.Duration, out func(int, []byte)) {
-	for _, f := range c.o.Out() {
+	for _, f := range c.logic.Advance(cycle(now)) {
 		c.leave(now, int(f.Port), f.Data, out)
 	}
-	c.o.Flushed()
+	c.logic.Flushed()
+	at, ok := c.o.Next()
+	return time.Duration(at+1) * 4, ok
 }
 
 // leave sends a frame, and notes one that no card may send.

@@ -46,6 +46,13 @@ var faults = []fault{
 	{"splitting", cables(func(c *nictest.Cable) { c.Split = 0.5 })},
 	{"merging", cables(func(c *nictest.Cable) { c.Coalesce = 1 })},
 	{"small windows", cables(func(*nictest.Cable) {})},
+	{"superframes", func(c *nictest.Conversation) {
+		for _, hosts := range [][]nictest.HostConfig{c.Clients, c.Servers} {
+			for i := range hosts {
+				hosts[i].Out.Super = 0.8
+			}
+		}
+	}},
 	{"delays", cables(func(c *nictest.Cable) { c.Stall, c.StallBy = 0.03, 2*time.Second })},
 }
 

@@ -1,6 +1,7 @@
 package splice_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -19,7 +20,15 @@ var texts = [...]string{
 	"0\r\n\r\n", "GET /raw HTTP/1.1\r\n\r\n", "GET /reply HTTP/1.1\r\n\r\n", "GET /park HTTP/1.1\r\nexpect\r\n\r\n", "GET /late HTT",
 	"P/1.1\r\n\r\n", "HTTP/1.1 200 OK\r\nlength: 5\r\n\r\nabc", "HTTP/1.1 200 OK\r\nchunked\r\n\r\n3\r\n", "HTTP/1.1 103 Hints\r\n\r\n",
 	"HTTP/1.1 200 OK\r\n\r\n", "HTTP/1.1 204 No\r\n\r\nHTTP/1.1 204 No\r\n\r\n", "abcdefg", "GET /abort HTTP/1.1\r\nclose\r\n\r\n",
+	"POST /0 HTTP/1.1\r\nlength: 9000\r\n\r\n" + long, "HTTP/1.1 200 OK\r\nlength: 9000\r\n\r\n" + long, long,
+	"POST /0 HTTP/1.1\r\nlength: 100000\r\n\r\n" + longest, longest,
 }
+
+// long is of several segments, and longest of as many as one packet may be.
+var (
+	long    = strings.Repeat("x", 3000)
+	longest = strings.Repeat("x", 65_400)
+)
 
 // side is one end of a connection of the engine's, as the fuzzer knows it.
 type side struct {
@@ -29,6 +38,7 @@ type side struct {
 	got         uint32 // behind what the engine has sent it
 	given       uint32 // most that the engine has acknowledged to it
 	sent        uint32 // most that it has sent
+	mss         uint16 // that it tells
 }
 
 // fuzzed is an engine and the hosts around it.
@@ -40,10 +50,11 @@ type fuzzed struct {
 	parse *parser.Parser
 }
 
-// FuzzProcess has the engine get segments, six bytes each: whose, flags, text, how
-// far the numbers are off, and time. What it sends must be whole frames of the right
-// length with right checksums that acknowledge nothing that was not sent; and when all
-// time is over there must be nothing left.
+// FuzzProcess has the engine get segments, six bytes each: whose, flags and what is left
+// to a device, text, how far the numbers are off, and time. What it sends must be whole
+// frames with right checksums, or sums to be completed, of a length, or in segments of a
+// length, that the receiver takes; they acknowledge nothing that was not sent; and when
+// all time is over there must be nothing left.
 func FuzzProcess(f *testing.F) {
 	f.Add([]byte{0, 1, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 3, 1, 0, 0, 0, 3, 4, 0, 0, 0, 0, 3, 3, 10, 0, 0, 0, 0, 2, 0, 0, 0, 1})
 	f.Add([]byte{0, 1, 0, 0, 0, 0, 0, 3, 2, 0, 0, 0, 3, 4, 0, 0, 0, 0, 3, 3, 13, 0, 0, 1, 3, 5, 15, 0, 0, 0, 0, 5, 4, 0, 0, 0})
@@ -62,7 +73,7 @@ func fuzzEngine(t testing.TB, b []byte) {
 		e.SetNeighbour(0, splice.Endpoint(i), splice.Neighbour{MAC: wire.MAC{2, 5: byte(i + 2)}, Own: wire.MAC{2, 5: 100}, Port: 1})
 	}
 	for port := uint16(4000); port < 4003; port++ {
-		x.sides = append(x.sides, &side{ip: "10.0.0.1", port: port, local: listenPort, next: 1<<32 - 40, sent: 1<<32 - 40, given: 1<<32 - 40})
+		x.sides = append(x.sides, &side{ip: "10.0.0.1", port: port, local: listenPort, next: 1<<32 - 40, sent: 1<<32 - 40, given: 1<<32 - 40, mss: 536 + 400*(port-4000)})
 	}
 	for n := 0; len(b) >= 6 && n < 400; n++ {
 		x.segment(b[:6])
@@ -88,7 +99,7 @@ func (x *fuzzed) segment(c []byte) {
 		fields = append(fields, TS(uint32(x.now)+uint32(c[4]), 0))
 	}
 	if flags == "S" || flags == "SA" {
-		fields = append(fields, MSS(uint16(c[4])<<4+60), WScale(c[4]&7), SACKPermitted())
+		fields = append(fields, MSS(s.mss), WScale(c[4]&7), SACKPermitted())
 	} else if c[4]&32 != 0 {
 		fields = append(fields, SACK(ack+5, ack+20))
 	}
@@ -103,11 +114,20 @@ func (x *fuzzed) segment(c []byte) {
 		s.next = end
 	}
 	f := Eth("02:00:00:00:00:64", "02:00:00:00:00:01").IPv4(s.ip, nicIP).TCP(s.port, s.local, flags, fields...).Payload(text)
-	p := Packet(x.t, f)
-	v := x.e.Process(x.now, p)
+	how := c[1] / 12
+	p := datapath.Packet{CsumPartial: how%3 > 0}
+	if p.CsumPartial {
+		f = f.PartialChecksum()
+	}
+	if how%3 == 2 {
+		p.GSOSize = 100 * uint16(how)
+	}
+	p.Data = append(make([]byte, 0, len(f)+int(how)*8), f...)
+	require.Equal(x.t, datapath.Continue, x.parse.Process(x.now, &p))
+	v := x.e.Process(x.now, &p)
 	x.flush()
 	if v == datapath.Forward {
-		x.sent(p.Data)
+		x.sent(datapath.Packet{Data: p.Data, CsumPartial: p.CsumPartial, GSOSize: p.GSOSize})
 	}
 	if c[5] > 0 {
 		x.advance(sim.Cycle(c[5]) * sim.Cycle(c[5]))
@@ -131,21 +151,34 @@ func (x *fuzzed) advance(d sim.Cycle) {
 
 func (x *fuzzed) flush() {
 	for _, f := range x.e.Out() {
-		x.sent(f.Data)
+		x.sent(datapath.Packet{Data: f.Data})
 	}
 	x.e.Flushed()
 }
 
 // sent checks a frame that the engine sends.
-func (x *fuzzed) sent(frame []byte) {
-	p := datapath.Packet{Data: frame}
+func (x *fuzzed) sent(p datapath.Packet) {
+	frame := p.Data
 	require.Equal(x.t, datapath.Continue, x.parse.Process(0, &p), "%v: %x", p.Reason, frame)
-	require.LessOrEqual(x.t, len(frame), 1500+wire.EthernetLen)
 	h := &p.PHV
+	t := wire.TCP(frame[h.L4Off:])
+	if p.CsumPartial { // what a device does
+		t.SetChecksum(^wire.Sum(t, 0))
+		require.True(x.t, wire.L4ChecksumOK(frame), "%x", frame)
+	}
+	segment := h.PayloadLen
+	if p.GSOSize > 0 {
+		require.Greater(x.t, segment, uint32(p.GSOSize), "one segment is no superframe")
+		segment = uint32(p.GSOSize)
+	}
+	require.LessOrEqual(x.t, segment, uint32(1500))
 	require.Equal(x.t, len(frame), int(h.PayloadOff)+int(h.PayloadLen), "there is nothing behind the segment")
 	for _, s := range x.sides {
 		if IP(s.ip) != h.IPDst || s.port != h.DstPort || s.local != h.SrcPort {
 			continue
+		}
+		if h.PayloadLen > 0 {
+			require.LessOrEqual(x.t, int(segment)+len(t.Options()), int(s.mss), "more than the receiver takes")
 		}
 		end := uint32(h.TCPSeq) + h.PayloadLen
 		if h.TCPFlags&(wire.SYN|wire.FIN) != 0 {
@@ -167,7 +200,7 @@ func (x *fuzzed) sent(frame []byte) {
 		to = "10.0.0.3"
 	}
 	start := uint32(len(x.sides)) * 1_000_003
-	x.sides = append(x.sides, &side{ip: to, port: h.DstPort, local: h.SrcPort, next: start, sent: start, got: uint32(h.TCPSeq) + 1})
+	x.sides = append(x.sides, &side{ip: to, port: h.DstPort, local: h.SrcPort, next: start, sent: start, got: uint32(h.TCPSeq) + 1, mss: 60 + uint16(len(x.sides)%4)*467})
 }
 
 // drain resets all clients, lets all time pass and looks what is left.

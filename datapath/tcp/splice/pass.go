@@ -14,8 +14,12 @@ type pass struct {
 	header
 }
 
+// maxPacket is the longest IP packet, as a superframe too.
+const maxPacket = 65535
+
 // send rewrites the packet of s in place to be what g says, and has it leave. The
-// receiver's MSS may be too small for it, or the packet's memory: then it is sent as copies.
+// receiver's MSS may be too small for it, or the packet's memory: then it is sent as
+// copies. A superframe stays one, of segments that its receiver takes.
 func (e *Engine) send(s *segment, g *pass) datapath.Verdict {
 	p, c := s.p, g.to
 	rest := s.payload[g.from:g.until]
@@ -23,10 +27,15 @@ func (e *Engine) send(s *segment, g *pass) datapath.Verdict {
 	if g.payload > 0 && (p.GSOSize > 0 || g.payload+optSACKLen(len(g.sacks)) > c.room()) {
 		g.sacks = nil // there is no room; the next acknowledgement says it again
 	}
-	if g.payload > c.room() && p.GSOSize == 0 {
-		return e.split(c, &g.header, g.head, rest)
-	}
 	n := g.headerLen(c)
+	switch room := c.room(); {
+	case g.payload <= room:
+		p.GSOSize = 0
+	case p.GSOSize == 0, n-wire.EthernetLen+g.payload > maxPacket:
+		return e.split(c, &g.header, g.head, rest)
+	default:
+		p.GSOSize = min(p.GSOSize, uint16(room))
+	}
 	off := int(p.PHV.PayloadOff) + g.from
 	switch start := off - n - len(g.head); {
 	case start >= 0: // the headers fit in before the payload, where it lies
