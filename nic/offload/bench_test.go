@@ -8,8 +8,11 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/meshnic/meshnic/datapath"
+	dt "github.com/meshnic/meshnic/datapath/datapathtest"
 	"github.com/meshnic/meshnic/datapath/sim"
 	"github.com/meshnic/meshnic/datapath/tcp/splice"
+	"github.com/meshnic/meshnic/datapath/wire"
 	"github.com/meshnic/meshnic/proxy/mesh"
 )
 
@@ -26,6 +29,10 @@ type decided struct {
 }
 
 func newDecided(tb testing.TB, legs int, logs []mesh.AccessLog) *decided {
+	return newSized(tb, legs, 64, logs)
+}
+
+func newSized(tb testing.TB, legs, conns int, logs []mesh.AccessLog) *decided {
 	cfg := mesh.Config{}
 	for i := range legs {
 		at := netip.AddrPortFrom(netip.MustParseAddr("10.0.0.200"), uint16(80+i))
@@ -38,12 +45,26 @@ func newDecided(tb testing.TB, legs int, logs []mesh.AccessLog) *decided {
 			VirtualHosts: []mesh.VirtualHost{{Name: "any", Domains: []string{"*"}, Routes: []mesh.Route{{Prefix: "/", Cluster: name, Timeout: 15 * time.Second}}}}})
 		cfg.Clusters = append(cfg.Clusters, mesh.Cluster{Name: name, Endpoints: []mesh.Endpoint{{Address: to}}})
 	}
-	o, err := New(Config{Mesh: cfg, Conns: 64, Ports: 2, Clock: sim.Clock{Hz: 250_000_000}, Epoch: time.Unix(1_700_000_000, 0)})
+	o, err := New(Config{Mesh: cfg, Conns: conns, Ports: 2, Clock: sim.Clock{Hz: 250_000_000}, Epoch: time.Unix(1_700_000_000, 0)})
 	require.NoError(tb, err)
 	tb.Cleanup(o.Close)
 	d := &decided{o: o, now: 1000}
-	o.Opened(d.now, 0, splice.Addr{IP: netip.MustParseAddr("10.0.0.2").As16(), Port: 4000}, addrOf(netip.MustParseAddrPort("10.0.0.200:80")))
+	d.connect(tb, 4000)
 	return d
+}
+
+// connect opens the connection of a client.
+func (d *decided) connect(tb testing.TB, port uint16) {
+	segment := func(flags string, fields ...dt.TCPField) {
+		f := dt.Eth("02:00:00:00:00:64", "02:00:00:00:00:01").IPv4("10.0.0.2", "10.0.0.200").TCP(port, 80, flags, fields...)
+		require.Equal(tb, datapath.Consume, d.o.Process(d.now, dt.Packet(tb, f)))
+	}
+	segment("S", dt.Seq(0))
+	out := d.o.Out()
+	require.Len(tb, out, 1)
+	isn := wire.TCP(out[0].Data[wire.EthernetLen+wire.IPv4MinLen:]).Seq()
+	d.o.Flushed()
+	segment("A", dt.Seq(1), dt.Ack(uint32(isn)+1), dt.Win(60000))
 }
 
 // exchange is a request with its response.

@@ -10,7 +10,7 @@ import (
 
 // deadline sets when Due is called for flow n.
 func (o *Offload) deadline(n splice.Flow) {
-	f := &o.flows[n]
+	f := o.flow(n)
 	var at sim.Cycle
 	switch {
 	case f.raw != byNothing: // what it waits for is the sidecar's business
@@ -38,7 +38,7 @@ func (o *Offload) deadline(n splice.Flow) {
 
 // touch is deadline where something has happened.
 func (o *Offload) touch(n splice.Flow) {
-	o.flows[n].touched = o.now
+	o.flow(n).touched = o.now
 	o.deadline(n)
 }
 
@@ -78,7 +78,7 @@ func (f *flow) timeout(o *Offload) (at sim.Cycle, leg int) {
 // Due does what the time has come for.
 func (o *Offload) Due(now sim.Cycle, n splice.Flow) splice.Decision {
 	o.now = now
-	f := &o.flows[n]
+	f := o.flow(n)
 	d := o.due(n, f)
 	o.deadline(n)
 	return d

@@ -84,8 +84,7 @@ func routeName(r *mesh.Route, i int) string {
 
 // Flow says where the connection of a client is, ok is false if there is none.
 func (o *Offload) Flow(client netip.AddrPort) (where string, ok bool) {
-	for i := range o.flows {
-		f := &o.flows[i]
+	for f := range o.all() {
 		if f.l == nil || addrPort(f.client) != client {
 			continue
 		}

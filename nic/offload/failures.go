@@ -13,7 +13,7 @@ var refused = mesh.ReplyUnreachable("connection refused", false)
 // Failed decides what becomes of a request that has no server, or no longer.
 func (o *Offload) Failed(now sim.Cycle, n splice.Flow, why splice.Failure) splice.Decision {
 	o.now = now
-	f := &o.flows[n]
+	f := o.flow(n)
 	if f.raw != byNothing { // there is nobody who could say more
 		return splice.Decision{Do: splice.Abort}
 	}
@@ -147,7 +147,7 @@ func (o *Offload) resend(n splice.Flow, f *flow) splice.Decision {
 // Aborted ends a request before its response was complete.
 func (o *Offload) Aborted(now sim.Cycle, n splice.Flow, why splice.Failure) {
 	o.now = now
-	f := &o.flows[n]
+	f := o.flow(n)
 	defer o.deadline(n)
 	if !f.active {
 		if f.parser == nil {

@@ -1,6 +1,8 @@
 package offload
 
 import (
+	"iter"
+
 	"github.com/meshnic/meshnic/datapath/sim"
 	"github.com/meshnic/meshnic/datapath/tcp/splice"
 	"github.com/meshnic/meshnic/proxy/http1"
@@ -69,6 +71,27 @@ type flow struct {
 	tries   mesh.Tries
 }
 
+// flowBlock is how many flows get their memory at once.
+const flowBlock = 64
+
+// flow is that of client n, whose connection is there.
+func (o *Offload) flow(n splice.Flow) *flow {
+	return &o.flows[uint32(n)/flowBlock][uint32(n)%flowBlock]
+}
+
+// all are the flows that there are, and places for some more.
+func (o *Offload) all() iter.Seq[*flow] {
+	return func(yield func(*flow) bool) {
+		for _, b := range o.flows {
+			for i := range b {
+				if !yield(&b[i]) {
+					return
+				}
+			}
+		}
+	}
+}
+
 // last is the leg that chooses the endpoint.
 func (f *flow) last() *leg { return &f.legs[f.n-1] }
 
@@ -80,7 +103,10 @@ func (o *Offload) Listens(a splice.Addr) bool {
 // Opened begins a connection.
 func (o *Offload) Opened(now sim.Cycle, n splice.Flow, client, local splice.Addr) {
 	o.now = now
-	f := &o.flows[n]
+	if at := &o.flows[n/flowBlock]; *at == nil {
+		*at = new([flowBlock]flow)
+	}
+	f := o.flow(n)
 	o.accepted++
 	*f = flow{l: o.byAddr[local], client: client, local: local, number: o.accepted, tries: f.tries}
 	c := f.l.c
@@ -96,7 +122,7 @@ func (o *Offload) Opened(now sim.Cycle, n splice.Flow, client, local splice.Addr
 // Closed ends a connection.
 func (o *Offload) Closed(now sim.Cycle, n splice.Flow) {
 	o.now = now
-	f := &o.flows[n]
+	f := o.flow(n)
 	if f.active {
 		o.Aborted(now, n, splice.ClientClosed)
 	}
@@ -140,7 +166,7 @@ func (o *Offload) takeHead() *http1.Head {
 
 // Body follows a body that is in chunks.
 func (o *Offload) Body(n splice.Flow, d splice.Direction, b []byte) (used int, skip uint64, done bool, err error) {
-	f := &o.flows[n]
+	f := o.flow(n)
 	used, size, done, err := advance(&f.bodies[d], b)
 	f.sizes[d] += uint64(size)
 	f.scanned[d] += uint32(used)
@@ -175,7 +201,7 @@ func advance(body *http1.Body, b []byte) (n, size int, done bool, err error) {
 // Received says that the request has come as a whole.
 func (o *Offload) Received(now sim.Cycle, n splice.Flow) {
 	o.now = now
-	if f := &o.flows[n]; f.active && !f.complete {
+	if f := o.flow(n); f.active && !f.complete {
 		o.completed(f)
 		o.touch(n)
 	}
@@ -193,7 +219,7 @@ func (o *Offload) completed(f *flow) {
 // Answered says that the response has come as a whole.
 func (o *Offload) Answered(now sim.Cycle, n splice.Flow) {
 	o.now = now
-	if f := &o.flows[n]; f.active {
+	if f := o.flow(n); f.active {
 		f.answered = true
 		o.reach(f, mesh.ResponseEnds)
 		o.reach(f, mesh.DownstreamEnds)
@@ -203,7 +229,7 @@ func (o *Offload) Answered(now sim.Cycle, n splice.Flow) {
 // Completed ends a request whose response the client has.
 func (o *Offload) Completed(now sim.Cycle, n splice.Flow) {
 	o.now = now
-	f := &o.flows[n]
+	f := o.flow(n)
 	if f.active {
 		o.end(n, f)
 	}

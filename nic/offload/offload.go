@@ -53,7 +53,7 @@ type Offload struct {
 	sidecar   *cluster   // whose endpoints are the host sidecar's listeners
 	fallbacks map[Reason]uint64
 
-	flows    []flow
+	flows    []*[flowBlock]flow // in blocks that have had a connection
 	accepted uint64
 	heads    []*http1.Head // spare
 	head     *http1.Head   // of the message being parsed
@@ -98,7 +98,7 @@ func New(cfg Config) (*Offload, error) {
 	cfg.ConnectionIdle = cmp.Or(cfg.ConnectionIdle, mesh.ConnectionIdleTimeout)
 	cfg.DrainTime = cmp.Or(cfg.DrainTime, mesh.DrainTime)
 	o := &Offload{
-		cfg: cfg, flows: make([]flow, cfg.Conns), head: new(http1.Head), out: make([]byte, 0, 4<<10), back: make([]byte, 0, 4<<10),
+		cfg: cfg, flows: make([]*[flowBlock]flow, (cfg.Conns+flowBlock-1)/flowBlock), head: new(http1.Head), out: make([]byte, 0, 4<<10), back: make([]byte, 0, 4<<10),
 	}
 	o.fallbacks = map[Reason]uint64{}
 	o.sidecar = &cluster{t: &mesh.CompiledCluster{Name: "fallback", Breakers: mesh.DefaultBreakers}, c: new(mesh.ClusterCounters)}

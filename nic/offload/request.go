@@ -19,7 +19,7 @@ var continued = []byte("HTTP/1.1 100 Continue\r\n\r\n")
 // Request decides about a request.
 func (o *Offload) Request(now sim.Cycle, n splice.Flow, b []byte) splice.Decision {
 	o.now = now
-	f := &o.flows[n]
+	f := o.flow(n)
 	if f.l.reason != byNothing {
 		return o.fallBack(f, f.l.reason)
 	}

@@ -10,7 +10,7 @@ import (
 // Response decides about a response.
 func (o *Offload) Response(now sim.Cycle, n splice.Flow, b []byte) splice.Decision {
 	o.now = now
-	f := &o.flows[n]
+	f := o.flow(n)
 	h := f.parser
 	if h == nil {
 		h = o.head

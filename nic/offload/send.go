@@ -175,7 +175,7 @@ func (o *Offload) room(n splice.Flow, f *flow) (r *mesh.Reply, wait bool) {
 func (o *Offload) leaveLine(f *flow) {
 	e := &o.ends[f.chosen]
 	f.inLine, f.turn = false, false
-	e.line = slices.DeleteFunc(e.line, func(n splice.Flow) bool { return &o.flows[n] == f })
+	e.line = slices.DeleteFunc(e.line, func(n splice.Flow) bool { return o.flow(n) == f })
 }
 
 // unpend notes that f does not wait for a connection any more.
@@ -208,7 +208,7 @@ func (o *Offload) fromLine(n splice.Flow, f *flow) splice.Decision {
 // wake has the first in line to ep who does not know it yet look again.
 func (o *Offload) wake(ep splice.Endpoint) {
 	for _, n := range o.ends[ep].line {
-		if f := &o.flows[n]; !f.turn {
+		if f := o.flow(n); !f.turn {
 			f.turn = true
 			o.engine.SetDeadline(n, max(o.now, 1))
 			return
@@ -220,7 +220,7 @@ func (o *Offload) wake(ep splice.Endpoint) {
 // breaker has room for it.
 func (o *Offload) Joined(now sim.Cycle, n splice.Flow) bool {
 	o.now = now
-	f := &o.flows[n]
+	f := o.flow(n)
 	if f.raw != byNothing {
 		return true
 	}

@@ -24,17 +24,17 @@ func (e *Engine) open(s *segment, remote, local Addr) {
 	h := &s.p.PHV
 	eth := wire.Ethernet(s.p.Data)
 	c := conn{remote: remote, local: local, irs: s.seq, next: Neighbour{MAC: eth.Src(), Own: eth.Dst(), Port: s.p.In}}
-	if e.halves >= e.cfg.HalfOpen || len(e.t.free) < 2 {
+	if e.halves >= e.cfg.HalfOpen || e.t.room() < 2 {
 		e.sendCookie(&c, s)
 		return
 	}
-	n := e.t.insert(remote, local)
+	n := e.t.insert(client, remote, local)
 	e.halves++
 	e.work.Flow, e.work.Client = n, true
-	x := &e.t.conns[n]
-	c.peer, c.link, c.timer = x.peer, x.link, x.timer
+	x := e.conn(n)
+	c.peer, c.link, c.back, c.timer = x.peer, x.link, x.back, x.timer
 	*x = c
-	e.exch[n] = exchange{up: none}
+	*e.exchange(n) = exchange{up: none}
 	x.state = synReceived
 	x.negotiate(wire.TCP(s.p.Data[h.L4Off:]).SynOptions(), e.mss(x))
 	x.iss = e.isn(&remote, &local)
@@ -105,27 +105,27 @@ func (e *Engine) answered(s *segment, remote, local Addr) datapath.Verdict {
 		e.refuse(s)
 		return datapath.Consume
 	}
-	if len(e.t.free) < 2 {
+	if e.t.room() < 2 {
 		e.count.TableFull++
 		e.refuse(s)
 		return datapath.Consume
 	}
-	n := e.t.insert(remote, local)
-	c := &e.t.conns[n]
+	n := e.t.insert(client, remote, local)
+	c := e.conn(n)
 	eth := wire.Ethernet(s.p.Data)
 	c.next = Neighbour{MAC: eth.Src(), Own: eth.Dst(), Port: s.p.In}
 	c.mss = mss
 	c.irs, c.iss = s.seq-1, s.ack-1
 	c.sndNxt, c.sndUna, c.rcvNxt = s.ack, s.ack, s.seq
 	c.acked, c.seen, c.told = s.seq, s.seq, gatherWindow
-	e.exch[n] = exchange{up: none}
+	*e.exchange(n) = exchange{up: none}
 	e.work.Flow, e.work.Client = n, true
 	e.established(n)
 	return e.fromClient(n, s)
 }
 
 func (e *Engine) established(n int32) {
-	c := &e.t.conns[n]
+	c := e.conn(n)
 	c.state, c.deadline = established, 0
 	e.count.Accepted++
 	e.app.Opened(e.now, Flow(n), c.remote, c.local)

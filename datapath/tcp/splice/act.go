@@ -2,7 +2,7 @@ package splice
 
 // act does what the App wants of client n beyond the sending of requests.
 func (e *Engine) act(n int32, d *Decision) {
-	c, x := &e.t.conns[n], &e.exch[n]
+	c, x := e.conn(n), e.exchange(n)
 	switch d.Do {
 	case Nothing, Wait:
 	case Reply:
@@ -39,7 +39,7 @@ func (e *Engine) act(n int32, d *Decision) {
 
 // raw joins client n, between two exchanges and whoever speaks first, to ep.
 func (e *Engine) raw(n int32, ep Endpoint) {
-	c, x := &e.t.conns[n], &e.exch[n]
+	c, x := e.conn(n), e.exchange(n)
 	if len(x.gather) > 0 { // it has begun to speak meanwhile
 		e.request(n, x.gather, nil)
 		return
@@ -57,7 +57,7 @@ func (e *Engine) raw(n int32, ep Endpoint) {
 
 // reply answers the client with bytes of our own.
 func (e *Engine) reply(n int32, d *Decision) {
-	c, x := &e.t.conns[n], &e.exch[n]
+	c, x := e.conn(n), e.exchange(n)
 	if x.phase == idle && !x.req.begun || x.req.next.Before(c.rcvNxt) { // to no request, or to part of one
 		x.req = message{in: c.rcvNxt, next: c.rcvNxt, begun: true}
 	}
@@ -78,7 +78,7 @@ func (e *Engine) reply(n int32, d *Decision) {
 
 // again sends the request that was kept, or d's, to another server.
 func (e *Engine) again(n int32, d *Decision) {
-	x := &e.exch[n]
+	x := e.exchange(n)
 	e.leave(n)
 	out := x.kept
 	x.kept = nil

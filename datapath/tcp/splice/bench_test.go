@@ -83,8 +83,8 @@ func newBench(tb testing.TB, flows int, app App) *bench {
 		b.segment(from, to, f.seq, 0, wire.SYN, 0)
 		f.n = e.t.find(&from, &to)
 		f.seq++
-		f.ack = e.t.conns[f.n].iss + 1
-		e.t.conns[f.n].mss = 1460
+		f.ack = e.conn(f.n).iss + 1
+		e.conn(f.n).mss = 1460
 		b.client(f, wire.ACK, 0)
 	}
 	return b
@@ -110,14 +110,14 @@ func (b *bench) segment(from, to Addr, seq, ack wire.Seq, flags wire.TCPFlags, n
 }
 
 func (b *bench) client(f *benchFlow, flags wire.TCPFlags, n int) bool {
-	c := &b.e.t.conns[f.n]
+	c := b.e.conn(f.n)
 	ok := b.segment(c.remote, c.local, f.seq, f.ack, flags, n)
 	f.seq = f.seq.Add(uint32(n))
 	return ok
 }
 
 func (b *bench) server(f *benchFlow, flags wire.TCPFlags, n int) bool {
-	u := &b.e.t.conns[b.e.exch[f.n].up]
+	u := b.e.conn(b.e.exchange(f.n).up)
 	ok := b.segment(u.remote, u.local, f.useq, f.uack, flags, n)
 	f.useq = f.useq.Add(uint32(n))
 	return ok
@@ -126,7 +126,7 @@ func (b *bench) server(f *benchFlow, flags wire.TCPFlags, n int) bool {
 // request has a client ask: on a pooled connection, or on one that is opened.
 func (b *bench) request(f *benchFlow, n int) {
 	b.client(f, wire.ACK|wire.PSH, n)
-	u := &b.e.t.conns[b.e.exch[f.n].up]
+	u := b.e.conn(b.e.exchange(f.n).up)
 	if u.state == synSent {
 		b.segment(u.remote, u.local, 5000, u.iss+1, wire.SYN|wire.ACK, 0)
 	}
@@ -147,7 +147,7 @@ func BenchmarkRequest(b *testing.B) {
 				if !k.server(f, wire.ACK|wire.PSH, benchHead) {
 					b.Fatal("a response does not go on")
 				}
-				f.ack = k.e.t.conns[f.n].sndNxt
+				f.ack = k.e.conn(f.n).sndNxt
 				k.client(f, wire.ACK, 0)
 			}
 			for i := range k.clients {
@@ -187,7 +187,7 @@ func BenchmarkBody(b *testing.B) {
 						b.Fatal("a segment of the body does not go on")
 					}
 				}
-				f.ack = k.e.t.conns[f.n].sndNxt
+				f.ack = k.e.conn(f.n).sndNxt
 				k.client(f, wire.ACK, 0)
 				n++
 			}

@@ -217,7 +217,7 @@ func (e *Engine) clockFor(c *conn) uint32 {
 	switch {
 	case c.state == synReceived || c.state == synSent:
 		return now
-	case int32(now-c.tsSent) < 0, c.peer != none && e.t.conns[c.peer].has(flagMapped):
+	case int32(now-c.tsSent) < 0, c.peer != none && e.conn(c.peer).has(flagMapped):
 		return c.tsSent
 	}
 	return now

@@ -7,7 +7,7 @@ import (
 
 // fromClient takes a segment of a client's connection n.
 func (e *Engine) fromClient(n int32, s *segment) datapath.Verdict {
-	c, x := &e.t.conns[n], &e.exch[n]
+	c, x := e.conn(n), e.exchange(n)
 	switch c.state {
 	case synReceived:
 		switch {
@@ -80,15 +80,15 @@ func (e *Engine) fromClient(n int32, s *segment) datapath.Verdict {
 // clientAck deals with a segment without payload. ended is a server's connection
 // whose exchange it ended.
 func (e *Engine) clientAck(n int32, s *segment, ended int32) datapath.Verdict {
-	c, x := &e.t.conns[n], &e.exch[n]
+	c, x := e.conn(n), e.exchange(n)
 	if ended != none {
-		if u := &e.t.conns[ended]; u.state == established && u.peer == none && u.acked != u.rcvNxt && !u.has(flagFIN|flagSpent) {
+		if u := e.conn(ended); u.state == established && u.peer == none && u.acked != u.rcvNxt && !u.has(flagFIN|flagSpent) {
 			u.acked = u.rcvNxt
 			g := pass{to: u, header: e.ownHeader(u, wire.ACK, u.sndNxt)}
 			return e.send(s, &g)
 		}
 	}
-	if x.phase == busy && e.t.conns[x.up].state == established && (x.resp.begun || x.raw) {
+	if x.phase == busy && e.conn(x.up).state == established && (x.resp.begun || x.raw) {
 		return e.toServer(n, s, 0, 0, wire.ACK)
 	}
 	if s.seq == c.acked-1 { // a keep-alive probe (RFC 1122 §4.2.3.6)
@@ -99,7 +99,7 @@ func (e *Engine) clientAck(n int32, s *segment, ended int32) datapath.Verdict {
 
 // clientData deals with a segment that has payload, or FIN.
 func (e *Engine) clientData(n int32, s *segment) datapath.Verdict {
-	c, x := &e.t.conns[n], &e.exch[n]
+	c, x := e.conn(n), e.exchange(n)
 	fin := s.flags.Has(wire.FIN)
 	if c.state != established && x.phase != busy {
 		// We have closed: there is nothing more to be asked for. All of it counts as read.
@@ -131,7 +131,7 @@ func (e *Engine) clientData(n int32, s *segment) datapath.Verdict {
 		return datapath.Consume
 	}
 	m := &x.req
-	u := &e.t.conns[x.up]
+	u := e.conn(x.up)
 	switch {
 	case old && u.state != established:
 		e.ack(c)
@@ -182,8 +182,8 @@ func (e *Engine) clientData(n int32, s *segment) datapath.Verdict {
 
 // toServer passes bytes [from,until) of s's payload on.
 func (e *Engine) toServer(n int32, s *segment, from, until int, flags wire.TCPFlags) datapath.Verdict {
-	c, x := &e.t.conns[n], &e.exch[n]
-	u := &e.t.conns[x.up]
+	c, x := e.conn(n), e.exchange(n)
+	u := e.conn(x.up)
 	g := pass{to: u, from: from, until: until}
 	g.flags = flags
 	switch {

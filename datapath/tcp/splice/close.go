@@ -6,7 +6,7 @@ import (
 
 // close ends our side of connection n, which carries no exchange.
 func (e *Engine) close(n int32) {
-	switch c := &e.t.conns[n]; c.state {
+	switch c := e.conn(n); c.state {
 	case established:
 		e.finish(n)
 	case synSent, synReceived:
@@ -16,14 +16,14 @@ func (e *Engine) close(n int32) {
 
 // finish sends our FIN.
 func (e *Engine) finish(n int32) {
-	c := &e.t.conns[n]
+	c := e.conn(n)
 	e.own(c, wire.FIN|wire.ACK, c.sndNxt, nil)
 	e.finSent(n)
 }
 
 // finSent notes that our FIN is out, behind all that was sent.
 func (e *Engine) finSent(n int32) {
-	c := &e.t.conns[n]
+	c := e.conn(n)
 	c.sndNxt++
 	c.since = e.now
 	e.closeState(n)
@@ -31,12 +31,12 @@ func (e *Engine) finSent(n int32) {
 
 // closeAfter is finSent for a FIN that is the other side's, and is counted as its last byte.
 func (e *Engine) closeAfter(n int32) {
-	e.t.conns[n].since = e.now
+	e.conn(n).since = e.now
 	e.closeState(n)
 }
 
 func (e *Engine) closeState(n int32) {
-	c := &e.t.conns[n]
+	c := e.conn(n)
 	c.state = finWait
 	if c.has(flagFIN) {
 		c.state = lastAck
@@ -50,7 +50,7 @@ func (e *Engine) closeState(n int32) {
 
 // retire has connection n, over on both sides, answer late segments for a while.
 func (e *Engine) retire(n int32) {
-	c := &e.t.conns[n]
+	c := e.conn(n)
 	e.drop(c)
 	c.state = timeWait
 	c.app, c.deadline = 0, e.now+e.cfg.Timeouts.TimeWait
@@ -59,7 +59,7 @@ func (e *Engine) retire(n int32) {
 
 // peerFIN takes the FIN of n's peer, which is behind all that it sent.
 func (e *Engine) peerFIN(n int32, at wire.Seq) {
-	c := &e.t.conns[n]
+	c := e.conn(n)
 	c.flags |= flagFIN
 	c.acked = c.acked.Max(at + 1)
 	switch c.state {
@@ -79,7 +79,7 @@ func (e *Engine) peerFIN(n int32, at wire.Seq) {
 
 // closing takes a segment of server n, which we have closed.
 func (e *Engine) closing(n int32, s *segment) {
-	u := &e.t.conns[n]
+	u := e.conn(n)
 	switch {
 	case u.state == lastAck && u.sndUna == u.sndNxt:
 		e.gone(n)
@@ -96,11 +96,11 @@ func (e *Engine) closing(n int32, s *segment) {
 // clientFIN takes the FIN of client n, which is behind the byte before at, if
 // nothing before it is missing, or as soon as that is known.
 func (e *Engine) clientFIN(n int32, at wire.Seq) {
-	c, x := &e.t.conns[n], &e.exch[n]
+	c, x := e.conn(n), e.exchange(n)
 	switch {
 	case c.has(flagFIN), x.phase == idle || x.phase == replied:
 	case x.phase == busy:
-		if e.t.conns[x.up].sndUna.Before(x.req.forward(at)) {
+		if e.conn(x.up).sndUna.Before(x.req.forward(at)) {
 			x.leaves, x.left = true, at // only what the server has acknowledged is known to have come
 			return
 		}
@@ -154,7 +154,7 @@ func (e *Engine) clientFIN(n int32, at wire.Seq) {
 
 // clientGone forgets client n at once.
 func (e *Engine) clientGone(n int32, why Failure) {
-	if x := &e.exch[n]; x.phase != idle {
+	if x := e.exchange(n); x.phase != idle {
 		e.app.Aborted(e.now, Flow(n), why)
 		e.leave(n)
 	} else if len(x.gather) > 0 {
@@ -165,7 +165,7 @@ func (e *Engine) clientGone(n int32, why Failure) {
 
 // serverGone deals with the loss of server n's connection.
 func (e *Engine) serverGone(n int32, why Failure) {
-	u := &e.t.conns[n]
+	u := e.conn(n)
 	c := u.peer
 	if c == none {
 		if u.has(flagIdle) {
@@ -175,7 +175,7 @@ func (e *Engine) serverGone(n int32, why Failure) {
 		e.gone(n)
 		return
 	}
-	k, x := &e.t.conns[c], &e.exch[c]
+	k, x := e.conn(c), e.exchange(c)
 	if why == ServerReset || why == Refused { // it knows
 		u.state = synSent
 	}
@@ -195,7 +195,7 @@ func (e *Engine) serverGone(n int32, why Failure) {
 
 // cut ends the connection of client n in the middle of a response.
 func (e *Engine) cut(n int32, why Failure) {
-	c, x := &e.t.conns[n], &e.exch[n]
+	c, x := e.conn(n), e.exchange(n)
 	e.app.Aborted(e.now, Flow(n), why)
 	e.leave(n)
 	e.clean(x)
@@ -208,7 +208,7 @@ func (e *Engine) cut(n int32, why Failure) {
 
 // malformed deals with a message whose body cannot be followed.
 func (e *Engine) malformed(n int32, d Direction) {
-	x := &e.exch[n]
+	x := e.exchange(n)
 	if x.resp.begun && x.phase == busy {
 		e.cut(n, BadMessage)
 		return
@@ -219,7 +219,7 @@ func (e *Engine) malformed(n int32, d Direction) {
 
 // unanswered gives up connection n: its peer does not acknowledge what it was sent.
 func (e *Engine) unanswered(n int32) {
-	c := &e.t.conns[n]
+	c := e.conn(n)
 	if c.has(flagServer) {
 		e.serverGone(n, Unanswered)
 		return
@@ -230,18 +230,19 @@ func (e *Engine) unanswered(n int32) {
 
 // gone forgets connection n, which has no exchange any more.
 func (e *Engine) gone(n int32) {
-	c := &e.t.conns[n]
+	c := e.conn(n)
 	if c.state == closed {
 		return
 	}
 	if c.has(flagServer) {
 		e.unpool(n)
+		e.unwait(n)
 		ep := c.ep
 		e.free(n)
 		e.app.Upstream(e.now, ep, Gone)
 		return
 	}
-	x := &e.exch[n]
+	x := e.exchange(n)
 	if x.up != none {
 		e.leave(n)
 	}

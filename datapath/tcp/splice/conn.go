@@ -28,6 +28,7 @@ const (
 	flagFIN    // the peer has sent FIN, behind what it was last acknowledged
 	flagIdle   // in its endpoint's pool
 	flagSpent  // of no further use after its exchange
+	flagWaits  // for its endpoint's neighbour
 )
 
 // none is the number of no connection.
@@ -38,7 +39,7 @@ type conn struct {
 	local, remote Addr
 	next          Neighbour
 	state         state
-	flags         uint8
+	flags         uint16
 	tries         uint8 // of what is timed
 	sndScale      uint8 // shift of the windows that the peer sends
 	rcvScale      uint8 // of those that it gets
@@ -66,7 +67,8 @@ type conn struct {
 
 	peer int32 // the connection it is joined to
 	ep   Endpoint
-	link int32 // the next in its pool
+	link int32 // the next in its endpoint's list, or of the numbers that are free
+	back int32 // the one before it
 
 	timer struct {
 		prev, next int32
@@ -74,7 +76,7 @@ type conn struct {
 	}
 }
 
-func (c *conn) has(f uint8) bool { return c.flags&f != 0 }
+func (c *conn) has(f uint16) bool { return c.flags&f != 0 }
 
 // v6 reports whether the connection runs over IPv6.
 func (c *conn) v6() bool { _, v4 := wire.UnmapIPv4(c.remote.IP); return !v4 }

@@ -13,7 +13,7 @@ func (e *Engine) dial(ep Endpoint) int32 {
 		}
 		local.Port = x.port
 		if e.t.find(&x.remote, &local) == none {
-			n = e.t.insert(x.remote, local)
+			n = e.t.insert(server, x.remote, local)
 			break
 		}
 	}
@@ -21,12 +21,16 @@ func (e *Engine) dial(ep Endpoint) int32 {
 		e.count.TableFull++
 		return none
 	}
-	u := &e.t.conns[n]
+	u := e.conn(n)
 	u.flags, u.ep, u.state = flagServer, ep, synSent
 	u.iss = e.isn(&u.remote, &u.local)
 	u.sndNxt, u.sndUna = u.iss, u.iss
 	u.since = e.now
 	e.count.Dialed++
+	if !x.known {
+		e.link(&x.waiting, n)
+		u.flags |= flagWaits
+	}
 	e.app.Upstream(e.now, ep, Dialed)
 	e.syn(n)
 	return n
@@ -34,7 +38,7 @@ func (e *Engine) dial(ep Endpoint) int32 {
 
 // syn sends the SYN of connection n, again unless it is the first, or gives it up.
 func (e *Engine) syn(n int32) {
-	u := &e.t.conns[n]
+	u := e.conn(n)
 	x := &e.ends[u.ep]
 	end := u.since + e.cfg.Timeouts.Connect
 	if x.connect != 0 {
@@ -60,7 +64,7 @@ func (e *Engine) syn(n int32) {
 
 // synAnswered takes the answer to our SYN.
 func (e *Engine) synAnswered(n int32, s *segment) {
-	u := &e.t.conns[n]
+	u := e.conn(n)
 	ackOK := s.flags.Has(wire.ACK) && s.ack == u.iss+1
 	switch {
 	case s.flags.Has(wire.ACK) && !ackOK:

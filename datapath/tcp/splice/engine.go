@@ -9,14 +9,14 @@ import (
 // Engine is the splice engine. It is a datapath.Stage: Process takes the segments
 // of its connections and lets everything else pass.
 type Engine struct {
-	cfg   Config
-	app   App
-	watch Watcher // the same, or nil
-	t     table
-	exch  []exchange // by number of the client's connection
-	ends  []endpoint
-	wheel *wheel
-	heads heads
+	cfg     Config
+	app     App
+	watch   Watcher // the same, or nil
+	t       table
+	ends    []endpoint
+	sources []source
+	wheel   *wheel
+	heads   heads
 
 	now    sim.Cycle
 	perMS  uint64 // cycles
@@ -36,8 +36,9 @@ type endpoint struct {
 	next          Neighbour
 	known         bool // next is
 	connect       sim.Cycle
-	idle          int32
+	idle          int32  // the first of its pool
 	idles         int32  // how many
+	waiting       int32  // the first of those that wait for next
 	port          uint16 // last used
 }
 
@@ -51,7 +52,7 @@ func New(cfg Config, app App) (*Engine, error) {
 		panic("splice: New: nil App")
 	}
 	e := &Engine{
-		cfg: cfg, app: app, t: newTable(cfg.Conns, cfg.Seed), exch: make([]exchange, cfg.Conns),
+		cfg: cfg, app: app, t: newTable(cfg.Conns, cfg.Seed),
 		wheel: newWheel(), perMS: cfg.Clock.Hz / 1000, secret: mix(cfg.Seed^hashC, hashA),
 		arena: make([]byte, 0, 1<<18), out: make([]Frame, 0, 256),
 	}
@@ -66,7 +67,12 @@ func (e *Engine) Name() string { return "splice" }
 func (e *Engine) Counters() Counters { return e.count }
 
 // Conns is how many connections there are, those in pools included.
-func (e *Engine) Conns() int { return e.t.used() }
+func (e *Engine) Conns() int { return e.t.used }
+
+func (e *Engine) conn(n int32) *conn { return e.t.conn(n) }
+
+// exchange is that of client n.
+func (e *Engine) exchange(n int32) *exchange { return e.t.exchange(n) }
 
 // Held is how many buffers hold heads, or parts of some.
 func (e *Engine) Held() int { return e.heads.lent }
@@ -75,9 +81,13 @@ func (e *Engine) Held() int { return e.heads.lent }
 // to a. It may be set anew; connections that are there stay as they are.
 func (e *Engine) SetEndpoint(ep Endpoint, a Addr, from [16]byte) {
 	for int(ep) >= len(e.ends) {
-		e.ends = append(e.ends, endpoint{idle: none, port: uint16(mix(e.secret, uint64(len(e.ends))+1))})
+		e.ends = append(e.ends, endpoint{idle: none, waiting: none, port: uint16(mix(e.secret, uint64(len(e.ends))+1))})
 	}
 	x := &e.ends[ep]
+	if x.remote != (Addr{}) {
+		e.comes(x.local.IP, -1)
+	}
+	e.comes(from, 1)
 	x.remote, x.local.IP, x.known = a, from, false
 }
 
@@ -98,22 +108,29 @@ func (e *Engine) SetNeighbour(now sim.Cycle, ep Endpoint, n Neighbour) {
 	if !first {
 		return
 	}
-	for i := range e.t.conns {
-		if c := &e.t.conns[i]; c.state == synSent && c.ep == ep && c.sndUna == c.sndNxt {
-			e.syn(int32(i))
-		}
+	for n := x.waiting; n != none; n = x.waiting {
+		e.unwait(n)
+		e.syn(n)
+	}
+}
+
+// unwait takes connection n off those that wait for their endpoint's neighbour.
+func (e *Engine) unwait(n int32) {
+	if c := e.conn(n); c.has(flagWaits) {
+		c.flags &^= flagWaits
+		e.unlink(&e.ends[c.ep].waiting, n)
 	}
 }
 
 // SetDeadline has App.Due called for f at a time; 0 for never. An App may call it at any time.
 func (e *Engine) SetDeadline(f Flow, at sim.Cycle) {
-	e.t.conns[f].app = at
+	e.conn(int32(f)).app = at
 	e.arm(int32(f))
 }
 
 // Active is when f's client last sent or acknowledged something new. An App may
 // call it at any time.
-func (e *Engine) Active(f Flow) sim.Cycle { return e.t.conns[f].since }
+func (e *Engine) Active(f Flow) sim.Cycle { return e.conn(int32(f)).since }
 
 // Process takes a segment of one of the Engine's connections, or one that opens
 // one; other packets continue. A segment that goes on leaves in p, rewritten.
@@ -136,23 +153,45 @@ func (e *Engine) Process(now sim.Cycle, p *datapath.Packet) datapath.Verdict {
 		s.read(p, nil)
 		return e.stranger(s, remote, local)
 	}
-	c := &e.t.conns[n]
+	c := e.conn(n)
 	s.read(p, c)
 	if c.has(flagServer) {
 		e.concerns(c.peer, c.peer)
 		return e.fromServer(n, s)
 	}
 	e.work.Client = true
-	e.concerns(n, e.exch[n].up)
+	e.concerns(n, e.exchange(n).up)
 	return e.fromClient(n, s)
+}
+
+// source is an address that connections to so many endpoints come from.
+type source struct {
+	ip   [16]byte
+	ends int
+}
+
+// comes notes that connections to n more endpoints come from ip.
+func (e *Engine) comes(ip [16]byte, n int) {
+	for i := range e.sources {
+		if x := &e.sources[i]; x.ip == ip {
+			x.ends += n
+			return
+		}
+	}
+	if n > 0 {
+		e.sources = append(e.sources, source{ip, n})
+	}
 }
 
 // ours reports whether a is an address that connections to servers come from, at
 // a port that is not a listener's.
 func (e *Engine) ours(a *Addr) bool {
-	for i := range e.ends {
-		if e.ends[i].local.IP == a.IP && a.Port >= firstPort {
-			return true
+	if a.Port < firstPort {
+		return false
+	}
+	for i := range e.sources { // a few: one for each address of a listener
+		if x := &e.sources[i]; x.ip == a.IP {
+			return x.ends > 0
 		}
 	}
 	return false
@@ -160,7 +199,7 @@ func (e *Engine) ours(a *Addr) bool {
 
 // free forgets connection n.
 func (e *Engine) free(n int32) {
-	c := &e.t.conns[n]
+	c := e.conn(n)
 	e.disarm(n)
 	e.drop(c)
 	if c.state == synReceived {

@@ -31,7 +31,7 @@ const (
 
 // join makes u the connection of n's exchange.
 func (e *Engine) join(n, u int32) {
-	c, v, x := &e.t.conns[n], &e.t.conns[u], &e.exch[n]
+	c, v, x := e.conn(n), e.conn(u), e.exchange(n)
 	x.up, v.peer, c.peer = u, n, u
 	e.work.Reads++
 	x.phase = busy
@@ -43,20 +43,20 @@ func (e *Engine) join(n, u int32) {
 
 // part takes client c's exchange off its server's connection, which stays.
 func (e *Engine) part(c int32) {
-	x := &e.exch[c]
-	e.t.conns[x.up].peer, e.t.conns[c].peer, x.up = none, none, none
+	x := e.exchange(c)
+	e.conn(x.up).peer, e.conn(c).peer, x.up = none, none, none
 }
 
 // leave parts n's exchange from its server's connection, which is of no further
 // use. What that held is kept.
 func (e *Engine) leave(n int32) {
-	c, x := &e.t.conns[n], &e.exch[n]
+	c, x := e.conn(n), e.exchange(n)
 	e.respRest(x, nil)
 	if x.up == none {
 		return
 	}
 	up := x.up
-	u := &e.t.conns[up]
+	u := e.conn(up)
 	e.part(n)
 	e.reopen(c)
 	if u.held != nil {
@@ -70,7 +70,7 @@ func (e *Engine) leave(n int32) {
 
 // received tells the App, once, that n's request has come as a whole.
 func (e *Engine) received(n int32) {
-	if x := &e.exch[n]; e.watch != nil && !x.req.told && x.req.whole && e.t.conns[n].seen.AtOrAfter(x.req.next) {
+	if x := e.exchange(n); e.watch != nil && !x.req.told && x.req.whole && e.conn(n).seen.AtOrAfter(x.req.next) {
 		x.req.told = true
 		e.watch.Received(e.now, Flow(n))
 	}
@@ -78,8 +78,8 @@ func (e *Engine) received(n int32) {
 
 // responded is received, of the response.
 func (e *Engine) responded(n int32) {
-	x := &e.exch[n]
-	if e.watch != nil && !x.resp.told && x.resp.whole && x.up != none && e.t.conns[x.up].seen.AtOrAfter(x.resp.next) {
+	x := e.exchange(n)
+	if e.watch != nil && !x.resp.told && x.resp.whole && x.up != none && e.conn(x.up).seen.AtOrAfter(x.resp.next) {
 		x.resp.told = true
 		e.watch.Answered(e.now, Flow(n))
 	}
@@ -88,7 +88,7 @@ func (e *Engine) responded(n int32) {
 // over ends n's exchange if both sides have all of it, and frees its server's
 // connection. The caller then settles that.
 func (e *Engine) over(n int32) bool {
-	c, x := &e.t.conns[n], &e.exch[n]
+	c, x := e.conn(n), e.exchange(n)
 	switch {
 	case x.phase == replied:
 		if c.sndUna.Before(x.resp.end()) {
@@ -99,7 +99,7 @@ func (e *Engine) over(n int32) bool {
 		e.done(n)
 		return false
 	case x.phase == busy:
-		x.req.slide(e.t.conns[x.up].sndUna)
+		x.req.slide(e.conn(x.up).sndUna)
 		x.resp.slide(c.sndUna)
 	}
 	if x.phase != busy || !x.req.whole || !x.resp.whole {
@@ -107,7 +107,7 @@ func (e *Engine) over(n int32) bool {
 		return false
 	}
 	up := x.up
-	u := &e.t.conns[up]
+	u := e.conn(up)
 	if c.sndUna.Before(x.resp.end()) || u.sndUna.Before(x.req.end()) {
 		e.trim(n)
 		return false
@@ -133,11 +133,11 @@ func (e *Engine) over(n int32) bool {
 
 // trim gives up what n's server's connection holds, if it is acknowledged.
 func (e *Engine) trim(n int32) {
-	x := &e.exch[n]
+	x := e.exchange(n)
 	if x.up == none || x.keep && !x.resp.begun {
 		return
 	}
-	if u := &e.t.conns[x.up]; len(u.held) > 0 && u.state != synSent && u.sndUna.AtOrAfter(u.heldEnd()) {
+	if u := e.conn(x.up); len(u.held) > 0 && u.state != synSent && u.sndUna.AtOrAfter(u.heldEnd()) {
 		e.release(u)
 	}
 }
@@ -151,7 +151,7 @@ func (e *Engine) release(c *conn) {
 
 // done tells the App and goes on with what the client has sent meanwhile.
 func (e *Engine) done(n int32) {
-	c, x := &e.t.conns[n], &e.exch[n]
+	c, x := e.conn(n), e.exchange(n)
 	c.rcvNxt = x.req.next
 	e.clean(x)
 	e.reopen(c)
@@ -195,7 +195,7 @@ func (e *Engine) clean(x *exchange) {
 // settle acknowledges to a server's connection whose exchange is over the end of
 // its response, if nothing else has, and ends it if it is of no further use.
 func (e *Engine) settle(n int32) {
-	u := &e.t.conns[n]
+	u := e.conn(n)
 	if u.state != established || u.peer != none {
 		return
 	}
@@ -215,25 +215,25 @@ func (e *Engine) settle(n int32) {
 // sender has not been told that what followed it has arrived. An App may ask at any
 // time.
 func (e *Engine) Resendable(f Flow) bool {
-	c, x := &e.t.conns[f], &e.exch[f]
+	c, x := e.conn(int32(f)), e.exchange(int32(f))
 	return (x.keep || x.kept != nil) && c.acked.AtOrBefore(x.req.withIt())
 }
 
 // Local is our end of the connection to the server of f's request. An App may ask in
 // Watcher.Joined.
-func (e *Engine) Local(f Flow) Addr { return e.t.conns[e.exch[f].up].local }
+func (e *Engine) Local(f Flow) Addr { return e.conn(e.exchange(int32(f)).up).local }
 
 // Kept is the request of f as it was sent, as much of it as came at once. An App may
 // ask between a Failure, or a Response after which it parked, and the next Send.
-func (e *Engine) Kept(f Flow) []byte { return e.exch[f].kept }
+func (e *Engine) Kept(f Flow) []byte { return e.exchange(int32(f)).kept }
 
 // Progress is how much of the bodies of f's exchange has come so far, or of one that
 // is just over, in bytes of the wire modulo 2³². An App may ask at any time.
 func (e *Engine) Progress(f Flow) (request, response uint32) {
-	c, x := &e.t.conns[f], &e.exch[f]
+	c, x := e.conn(int32(f)), e.exchange(int32(f))
 	request = x.req.came(c.seen)
 	if x.up != none {
-		response = x.resp.came(e.t.conns[x.up].seen)
+		response = x.resp.came(e.conn(x.up).seen)
 	} else if x.resp.whole {
 		response = x.resp.came(x.resp.next)
 	}

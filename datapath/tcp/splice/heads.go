@@ -78,7 +78,7 @@ func (e *Engine) hold(c *conn, n int32, at wire.Seq, b []byte) {
 
 // say sends client n bytes of our own, behind all that it was sent.
 func (e *Engine) say(n int32, b []byte) {
-	c := &e.t.conns[n]
+	c := e.conn(n)
 	unsent := c.unsent()
 	e.hold(c, n, c.sndNxt, b)
 	c.sndNxt = c.sndNxt.Add(uint32(len(b)))

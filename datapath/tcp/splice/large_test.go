@@ -15,7 +15,7 @@ func TestBodiesBeyondSequenceNumbers(t *testing.T) {
 	f := &b.clients[0]
 	b.request(f, benchHead)
 	require.True(t, b.server(f, wire.ACK, benchHead))
-	x := &b.e.exch[f.n]
+	x := b.e.exchange(f.n)
 	const step = 1 << 28 // lost segments between, which an engine does not see
 	for sent := uint64(0); ; {
 		require.True(t, b.server(f, wire.ACK, benchBody), "%d bytes", sent)
@@ -26,11 +26,11 @@ func TestBodiesBeyondSequenceNumbers(t *testing.T) {
 		skip := min(step, size-sent-benchBody)
 		f.useq = f.useq.Add(uint32(skip))
 		sent += skip
-		f.ack = b.e.t.conns[f.n].sndNxt
+		f.ack = b.e.conn(f.n).sndNxt
 		b.client(f, wire.ACK, 0)
 	}
 	require.True(t, x.resp.whole)
-	f.ack = b.e.t.conns[f.n].sndNxt
+	f.ack = b.e.conn(f.n).sndNxt
 	b.client(f, wire.ACK, 0)
 	require.Equal(t, idle, x.phase)
 }

@@ -70,13 +70,13 @@ func (e *Engine) send(s *segment, g *pass) datapath.Verdict {
 // onlyAck passes on what s, from connection from, acknowledges, if that is new: its
 // payload stays here.
 func (e *Engine) onlyAck(from, to int32, s *segment) datapath.Verdict {
-	if !s.advanced || to == none || e.t.conns[to].state < established || e.t.conns[to].peer != from {
+	if !s.advanced || to == none || e.conn(to).state < established || e.conn(to).peer != from {
 		return datapath.Consume
 	}
-	c, t := &e.t.conns[from], &e.t.conns[to]
-	m := &e.exch[from].resp
+	c, t := e.conn(from), e.conn(to)
+	m := &e.exchange(from).resp
 	if c.has(flagServer) {
-		m = &e.exch[to].req
+		m = &e.exchange(to).req
 	}
 	g := pass{to: t}
 	g.flags, g.seq = wire.ACK, t.sndNxt

@@ -8,9 +8,9 @@ func (e *Engine) pick(ep Endpoint) int32 {
 	if n == none {
 		return none
 	}
-	u := &e.t.conns[n]
-	x.idle, u.link = u.link, none
+	e.unlink(&x.idle, n)
 	x.idles--
+	u := e.conn(n)
 	u.flags &^= flagIdle
 	u.deadline = 0
 	e.count.Reused++
@@ -20,9 +20,9 @@ func (e *Engine) pick(ep Endpoint) int32 {
 
 // pool puts a server's connection into its pool.
 func (e *Engine) pool(n int32) {
-	u := &e.t.conns[n]
+	u := e.conn(n)
 	x := &e.ends[u.ep]
-	u.link, x.idle = x.idle, n
+	e.link(&x.idle, n)
 	x.idles++
 	u.flags |= flagIdle
 	u.deadline = e.now + e.cfg.Timeouts.Idle
@@ -32,20 +32,39 @@ func (e *Engine) pool(n int32) {
 
 // unpool takes a connection out of the middle of its pool.
 func (e *Engine) unpool(n int32) {
-	u := &e.t.conns[n]
+	u := e.conn(n)
 	if !u.has(flagIdle) {
 		return
 	}
 	u.flags &^= flagIdle
 	u.deadline = 0
-	e.ends[u.ep].idles--
-	for at := &e.ends[u.ep].idle; *at != none; at = &e.t.conns[*at].link {
-		if *at == n {
-			*at = u.link
-			break
-		}
+	x := &e.ends[u.ep]
+	x.idles--
+	e.unlink(&x.idle, n)
+}
+
+// link puts connection n in front of an endpoint's list.
+func (e *Engine) link(list *int32, n int32) {
+	c := e.conn(n)
+	c.link, c.back = *list, none
+	if *list != none {
+		e.conn(*list).back = n
 	}
-	u.link = none
+	*list = n
+}
+
+// unlink takes connection n out of the list that it is in.
+func (e *Engine) unlink(list *int32, n int32) {
+	c := e.conn(n)
+	if c.back != none {
+		e.conn(c.back).link = c.link
+	} else {
+		*list = c.link
+	}
+	if c.link != none {
+		e.conn(c.link).back = c.back
+	}
+	c.link, c.back = none, none
 }
 
 // DropIdle closes the connections that wait in ep's pool.

@@ -7,7 +7,7 @@ import (
 
 // collect takes a client's bytes where a request begins or goes on beginning.
 func (e *Engine) collect(n int32, s *segment) datapath.Verdict {
-	c, x := &e.t.conns[n], &e.exch[n]
+	c, x := e.conn(n), e.exchange(n)
 	at := c.rcvNxt.Add(uint32(len(x.gather)))
 	off := s.seq.Distance(at)
 	switch {
@@ -36,7 +36,7 @@ func (e *Engine) collect(n int32, s *segment) datapath.Verdict {
 // pipelined keeps bytes of the next request, as many as a head may have, while
 // the exchange before it is under way.
 func (e *Engine) pipelined(n int32, s *segment) {
-	c, x := &e.t.conns[n], &e.exch[n]
+	c, x := e.conn(n), e.exchange(n)
 	if c.state != established {
 		return
 	}
@@ -57,8 +57,8 @@ func (e *Engine) pipelined(n int32, s *segment) {
 // server's connection. They are not acknowledged: the client's window is their bound,
 // and as long as its retransmission timeout the connection may take.
 func (e *Engine) early(n int32, s *segment, until int) {
-	x := &e.exch[n]
-	u, off := &e.t.conns[x.up], s.seq.Distance(x.req.withIt())
+	x := e.exchange(n)
+	u, off := e.conn(x.up), s.seq.Distance(x.req.withIt())
 	if x.phase != dialing || off < 0 || off >= until || len(u.held) > e.cfg.MaxHead+gatherWindow {
 		return // they come again
 	}
@@ -69,9 +69,9 @@ func (e *Engine) early(n int32, s *segment, until int) {
 
 // ackGathered acknowledges to client n what was gathered of its next request.
 func (e *Engine) ackGathered(n int32) {
-	c := &e.t.conns[n]
+	c := e.conn(n)
 	e.count.HeadAcked++
-	c.acked = c.acked.Max(c.rcvNxt.Add(uint32(len(e.exch[n].gather))))
+	c.acked = c.acked.Max(c.rcvNxt.Add(uint32(len(e.exchange(n).gather))))
 	e.ack(c)
 }
 
@@ -87,7 +87,7 @@ func (x *exchange) consumed(e *Engine, k int) {
 // request asks the App about b, the client's bytes from rcvNxt on, which lie in s
 // or, if s is nil, in gather.
 func (e *Engine) request(n int32, b []byte, s *segment) datapath.Verdict {
-	c, x := &e.t.conns[n], &e.exch[n]
+	c, x := e.conn(n), e.exchange(n)
 	d := e.app.Request(e.now, Flow(n), b)
 	e.work.Lookups += d.Lookups
 	if d.Do == Wait {
@@ -159,8 +159,8 @@ func (e *Engine) request(n int32, b []byte, s *segment) datapath.Verdict {
 
 // sendRequest sends the head of d to the server, and behind it bytes [from,until) of s.
 func (e *Engine) sendRequest(n int32, s *segment, d *Decision, from, until int) datapath.Verdict {
-	c, x := &e.t.conns[n], &e.exch[n]
-	u := &e.t.conns[x.up]
+	c, x := e.conn(n), e.exchange(n)
+	u := e.conn(x.up)
 	if e.watch != nil {
 		e.watch.Joined(e.now, Flow(n))
 	}
@@ -179,8 +179,8 @@ func (e *Engine) sendRequest(n int32, s *segment, d *Decision, from, until int) 
 
 // start sends out, the request of n's exchange, as soon as its server's connection is there.
 func (e *Engine) start(n int32, out []byte) {
-	x := &e.exch[n]
-	u := &e.t.conns[x.up]
+	x := e.exchange(n)
+	u := e.conn(x.up)
 	if u.held != nil {
 		panic("splice: a connection that is free holds something")
 	}
@@ -196,8 +196,8 @@ func (e *Engine) start(n int32, out []byte) {
 
 // begin sends what n's server's connection, which is there, holds.
 func (e *Engine) begin(n int32) {
-	x := &e.exch[n]
-	u := &e.t.conns[x.up]
+	x := e.exchange(n)
+	u := e.conn(x.up)
 	if e.watch != nil && !e.watch.Joined(e.now, Flow(n)) {
 		up := x.up
 		x.kept, u.held, u.deadline = u.held, nil, 0
@@ -210,10 +210,10 @@ func (e *Engine) begin(n int32) {
 	x.phase = busy
 	x.req.out, x.resp.in = u.sndNxt, u.rcvNxt
 	if x.raw {
-		x.resp = message{in: u.rcvNxt, out: e.t.conns[n].sndNxt, begun: true, stream: true}
+		x.resp = message{in: u.rcvNxt, out: e.conn(n).sndNxt, begun: true, stream: true}
 		x.resp.next = x.resp.in
 	}
-	u.told = scaled(int(e.t.conns[n].window), u.rcvScale)
+	u.told = scaled(int(e.conn(n).window), u.rcvScale)
 	u.heldAt, u.heldNxt = u.sndNxt, u.sndNxt
 	u.sndNxt = u.heldEnd()
 	if len(u.held) == 0 {

@@ -7,7 +7,7 @@ import (
 
 // respond takes bytes of server n where its response to client c begins.
 func (e *Engine) respond(c, n int32, s *segment) datapath.Verdict {
-	u, x := &e.t.conns[n], &e.exch[c]
+	u, x := e.conn(n), e.exchange(c)
 	at := u.rcvNxt.Add(uint32(len(x.respGather)))
 	off := s.seq.Distance(at)
 	if off < 0 {
@@ -60,7 +60,7 @@ func (e *Engine) respond(c, n int32, s *segment) datapath.Verdict {
 			e.count.HeadAcked++
 			u.acked = u.acked.Max(u.rcvNxt.Add(uint32(len(x.respGather))))
 			// These bytes take room at the client yet.
-			u.told = scaled(max(int(e.t.conns[c].window)-len(x.respGather), int(u.mss)), u.rcvScale)
+			u.told = scaled(max(int(e.conn(c).window)-len(x.respGather), int(u.mss)), u.rcvScale)
 			e.ack(u)
 			return e.onlyAck(n, c, s)
 		case Send:
@@ -81,9 +81,9 @@ func (e *Engine) respond(c, n int32, s *segment) datapath.Verdict {
 // so many bytes, and has its server's connection wait for another. It reports false if
 // that is not done with the request.
 func (e *Engine) spare(c int32, head int) bool {
-	k, x := &e.t.conns[c], &e.exch[c]
+	k, x := e.conn(c), e.exchange(c)
 	n := x.up
-	u := &e.t.conns[n]
+	u := e.conn(n)
 	if !x.req.whole || u.sndUna != u.sndNxt || k.seen.Before(x.req.next) {
 		return false
 	}
@@ -118,7 +118,7 @@ func (e *Engine) respRest(x *exchange, b []byte) {
 // sendResponse sends the head of d to client c, and behind it what b, whose last
 // bytes are those of s, has of the body.
 func (e *Engine) sendResponse(c, n int32, s *segment, d *Decision, b []byte) datapath.Verdict {
-	u, k, x := &e.t.conns[n], &e.t.conns[c], &e.exch[c]
+	u, k, x := e.conn(n), e.conn(c), e.exchange(c)
 	m := &x.resp
 	*m = message{in: u.rcvNxt, out: k.sndNxt, headIn: uint32(d.Head), headOut: uint32(len(d.Out)), begun: true}
 	m.frame(d)

@@ -7,7 +7,7 @@ import (
 
 // fromServer takes a segment of a server's connection n.
 func (e *Engine) fromServer(n int32, s *segment) datapath.Verdict {
-	u := &e.t.conns[n]
+	u := e.conn(n)
 	if u.state == synSent {
 		e.synAnswered(n, s)
 		return datapath.Consume
@@ -33,15 +33,15 @@ func (e *Engine) fromServer(n int32, s *segment) datapath.Verdict {
 		return datapath.Consume
 	}
 	if e.over(c) { // it had acknowledged the rest of the request
-		if k := &e.t.conns[c]; k.state == established && k.acked.Before(k.rcvNxt) {
+		if k := e.conn(c); k.state == established && k.acked.Before(k.rcvNxt) {
 			k.acked = k.rcvNxt
 			e.ack(k)
 		}
 		e.settle(n)
 		return datapath.Consume
 	}
-	if e.exch[c].leaves && s.advanced {
-		e.clientFIN(c, e.exch[c].left)
+	if e.exchange(c).leaves && s.advanced {
+		e.clientFIN(c, e.exchange(c).left)
 	}
 	if u.peer == none {
 		return datapath.Consume
@@ -54,7 +54,7 @@ func (e *Engine) fromServer(n int32, s *segment) datapath.Verdict {
 
 // idleServer takes what a server says on a connection that carries no request.
 func (e *Engine) idleServer(n int32, s *segment) {
-	u := &e.t.conns[n]
+	u := e.conn(n)
 	switch {
 	case len(s.payload) > 0 && s.end().After(u.rcvNxt): // nobody asked
 		e.count.ExtraBytes++
@@ -75,7 +75,7 @@ func (e *Engine) idleServer(n int32, s *segment) {
 
 // serverData takes a segment with payload or FIN of server n, of client c's exchange.
 func (e *Engine) serverData(c, n int32, s *segment) datapath.Verdict {
-	u, d, x := &e.t.conns[n], &e.t.conns[c], &e.exch[c]
+	u, d, x := e.conn(n), e.conn(c), e.exchange(c)
 	m := &x.resp
 	fin := s.flags.Has(wire.FIN)
 	if !m.begun {
@@ -110,8 +110,8 @@ func (e *Engine) serverData(c, n int32, s *segment) datapath.Verdict {
 
 // toClient passes bytes [from,until) of s's payload on to client c.
 func (e *Engine) toClient(c int32, s *segment, from, until int, flags wire.TCPFlags) datapath.Verdict {
-	d, x := &e.t.conns[c], &e.exch[c]
-	u := &e.t.conns[x.up]
+	d, x := e.conn(c), e.exchange(c)
+	u := e.conn(x.up)
 	g := pass{to: d, from: from, until: until}
 	g.flags = flags
 	switch {
@@ -136,7 +136,7 @@ func (e *Engine) toClient(c int32, s *segment, from, until int, flags wire.TCPFl
 
 // endWith has the last bytes of a response that is the connection's last carry our FIN.
 func (e *Engine) endWith(c int32, h *header, end wire.Seq) {
-	d, x := &e.t.conns[c], &e.exch[c]
+	d, x := e.conn(c), e.exchange(c)
 	if !x.close || !x.resp.whole || x.resp.fin || d.state != established || end != x.resp.end() {
 		return
 	}
@@ -147,7 +147,7 @@ func (e *Engine) endWith(c int32, h *header, end wire.Seq) {
 // serverFIN notes the end of the stream of server n, which sends a response to
 // client c, and returns FIN if the client is to know.
 func (e *Engine) serverFIN(c, n int32, s *segment) wire.TCPFlags {
-	u, x := &e.t.conns[n], &e.exch[c]
+	u, x := e.conn(n), e.exchange(c)
 	m := &x.resp
 	missing := m.next.Distance(s.end()) // bytes between what was seen of the response and the FIN
 	switch {

@@ -5,31 +5,88 @@ import (
 	"math/bits"
 )
 
+// blockLen is how many connections get their memory at once: 48 KiB.
+const blockLen = 256
+
 // table finds connections by their addresses. The index holds a connection's
 // number plus one and the upper bits of its hash in four bytes, is twice as long
-// as there are connections, and is probed linearly.
+// as there may be connections, and is probed linearly. Connections lie in blocks,
+// which are made when they are first needed.
 type table struct {
-	conns   []conn
+	conns   []*[blockLen]conn
+	exch    []*[blockLen]exchange // of the same numbers, in blocks that have had a client
+	made    int                   // blocks
+	size    int                   // connections there is room for
+	used    int
 	index   []uint32
-	free    []int32
-	shift   uint // of a hash, to its place in the index
-	numbits uint // bits of an index element that hold the number
+	stock   [2]stock // of numbers, by kind
+	shift   uint     // of a hash, to its place in the index
+	numbits uint     // bits of an index element that hold the number
 	seed    [2]uint64
 }
 
+// kind is whose connection it is. Clients' numbers are kept apart from servers' as
+// far as there is room, for a server's needs no exchange.
+type kind int
+
+const (
+	client kind = iota
+	server
+)
+
+// stock is what numbers there are for a kind of connection: those that were given
+// back, each linked to the next, then those of its last block that never were used.
+type stock struct{ free, next, end int32 }
+
 func newTable(n int, seed uint64) table {
+	blocks := (n + blockLen - 1) / blockLen
 	t := table{
-		conns:   make([]conn, n),
+		conns:   make([]*[blockLen]conn, blocks),
+		exch:    make([]*[blockLen]exchange, blocks),
+		size:    n,
 		index:   make([]uint32, 2*n),
-		free:    make([]int32, 0, n),
+		stock:   [2]stock{{free: none}, {free: none}},
 		numbits: uint(bits.Len(uint(n))),
 	}
 	t.shift = 64 - t.numbits
 	t.seed = [2]uint64{mix(seed^hashA, hashB), mix(seed^hashB, hashC)}
-	for i := n - 1; i >= 0; i-- {
-		t.free = append(t.free, int32(i))
-	}
 	return t
+}
+
+func (t *table) conn(n int32) *conn { return &t.conns[uint32(n)/blockLen][uint32(n)%blockLen] }
+
+func (t *table) exchange(n int32) *exchange { return &t.exch[uint32(n)/blockLen][uint32(n)%blockLen] }
+
+// room is how many more connections there may be.
+func (t *table) room() int { return t.size - t.used }
+
+// take takes a number out of the stock for k, which gets another block if it is empty.
+func (t *table) take(k kind) int32 {
+	s := &t.stock[k]
+	if n := s.free; n != none {
+		s.free = t.conn(n).link
+		return n
+	}
+	if s.next == s.end && t.made < len(t.conns) {
+		t.conns[t.made] = new([blockLen]conn)
+		s.next = int32(t.made * blockLen)
+		s.end = min(s.next+blockLen, int32(t.size))
+		t.made++
+	}
+	if s.next == s.end {
+		return none
+	}
+	s.next++
+	return s.next - 1
+}
+
+// give puts number n back, into the stock for those whose block it is of.
+func (t *table) give(n int32) {
+	s := &t.stock[server]
+	if t.exch[n/blockLen] != nil {
+		s = &t.stock[client]
+	}
+	t.conn(n).link, s.free = s.free, n
 }
 
 // Odd constants with as many ones as zeros, from the fraction of the golden
@@ -69,20 +126,25 @@ func (t *table) find(remote, local *Addr) int32 {
 			continue
 		}
 		n := int32(v&number - 1)
-		if c := &t.conns[n]; c.remote == *remote && c.local == *local {
+		if c := t.conn(n); c.remote == *remote && c.local == *local {
 			return n
 		}
 	}
 }
 
 // insert makes a connection of these addresses; none if there is no room.
-func (t *table) insert(remote, local Addr) int32 {
-	last := len(t.free) - 1
-	if last < 0 {
+func (t *table) insert(k kind, remote, local Addr) int32 {
+	n := t.take(k)
+	if n == none {
+		n = t.take(1 - k)
+	}
+	if n == none {
 		return none
 	}
-	n := t.free[last]
-	t.free = t.free[:last]
+	t.used++
+	if at := &t.exch[n/blockLen]; k == client && *at == nil {
+		*at = new([blockLen]exchange)
+	}
 	hash := t.hash(&remote, &local)
 	mask := uint64(len(t.index) - 1)
 	i := hash >> t.shift
@@ -90,8 +152,9 @@ func (t *table) insert(remote, local Addr) int32 {
 		i++
 	}
 	t.index[i&mask] = t.tag(hash) | uint32(n+1)
-	t.conns[n] = conn{remote: remote, local: local, peer: none, link: none}
-	t.conns[n].timer.slot = none
+	c := t.conn(n)
+	*c = conn{remote: remote, local: local, peer: none, link: none, back: none}
+	c.timer.slot = none
 	return n
 }
 
@@ -101,7 +164,7 @@ func (t *table) remove(n int32) {
 	mask := uint64(len(t.index) - 1)
 	number := uint32(1)<<t.numbits - 1
 	home := func(n int32) uint64 {
-		c := &t.conns[n]
+		c := t.conn(n)
 		return t.hash(&c.remote, &c.local) >> t.shift
 	}
 	i := home(n)
@@ -120,8 +183,6 @@ func (t *table) remove(n int32) {
 			hole = i
 		}
 	}
-	t.free = append(t.free, n)
+	t.used--
+	t.give(n)
 }
-
-// used is how many connections there are.
-func (t *table) used() int { return len(t.conns) - len(t.free) }

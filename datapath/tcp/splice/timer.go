@@ -36,7 +36,7 @@ func (c *conn) due() sim.Cycle {
 
 // arm has connection n looked at when it is due.
 func (e *Engine) arm(n int32) {
-	c := &e.t.conns[n]
+	c := e.conn(n)
 	d := c.due()
 	if d == 0 {
 		return
@@ -53,7 +53,7 @@ func (e *Engine) arm(n int32) {
 	c.timer.slot = slot
 	c.timer.prev, c.timer.next = none, e.wheel.heads[slot]
 	if c.timer.next != none {
-		e.t.conns[c.timer.next].timer.prev = n
+		e.conn(c.timer.next).timer.prev = n
 	}
 	e.wheel.heads[slot] = n
 	e.wheel.count++
@@ -68,17 +68,17 @@ func (e *Engine) slotOf(d sim.Cycle) int32 {
 }
 
 func (e *Engine) disarm(n int32) {
-	c := &e.t.conns[n]
+	c := e.conn(n)
 	if c.timer.slot == none {
 		return
 	}
 	if c.timer.prev != none {
-		e.t.conns[c.timer.prev].timer.next = c.timer.next
+		e.conn(c.timer.prev).timer.next = c.timer.next
 	} else {
 		e.wheel.heads[c.timer.slot] = c.timer.next
 	}
 	if c.timer.next != none {
-		e.t.conns[c.timer.next].timer.prev = c.timer.prev
+		e.conn(c.timer.next).timer.prev = c.timer.prev
 	}
 	c.timer.slot = none
 	e.wheel.count--
@@ -103,7 +103,7 @@ func (e *Engine) Advance(now sim.Cycle) {
 func (e *Engine) turn(slot int32) {
 	for n := e.wheel.heads[slot]; n != none; n = e.wheel.heads[slot] {
 		e.disarm(n)
-		c := &e.t.conns[n]
+		c := e.conn(n)
 		switch d := c.due(); {
 		case d == 0:
 		case d > e.now:
@@ -136,7 +136,7 @@ func (e *Engine) ms(c sim.Cycle) uint64 { return uint64(c) / e.perMS }
 
 // expired does what is due of connection n.
 func (e *Engine) expired(n int32) {
-	c := &e.t.conns[n]
+	c := e.conn(n)
 	if c.app != 0 && c.app <= e.now {
 		c.app = 0
 		d := e.app.Due(e.now, Flow(n))
@@ -157,7 +157,7 @@ func (e *Engine) expired(n int32) {
 	case c.has(flagIdle):
 		e.unpool(n)
 		e.close(n)
-	case c.state >= finWait && e.exch[n].phase == busy:
+	case c.state >= finWait && e.exchange(n).phase == busy:
 		e.finAgain(n)
 	case c.tries >= maxTries, c.state >= finWait && e.now-c.since > e.cfg.Timeouts.Close:
 		e.unanswered(n)
@@ -175,7 +175,7 @@ func (e *Engine) expired(n int32) {
 // finAgain sends a FIN of our own again to n. What is missing before it, and a
 // server's FIN, the server sends again, for as long as it likes.
 func (e *Engine) finAgain(n int32) {
-	c, x := &e.t.conns[n], &e.exch[n]
+	c, x := e.conn(n), e.exchange(n)
 	c.tries = min(c.tries+1, maxTries)
 	c.deadline = e.now + e.cfg.Timeouts.Held<<c.tries
 	if x.phase == busy && (x.resp.fin || c.sndUna != c.sndNxt-1) {
