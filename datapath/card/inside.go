@@ -11,15 +11,7 @@ type inside struct {
 	known uint64            // beats whose level is measured
 	level int               // highest after an edge at which one of the known beats came
 	full  uint64            // beats that make it
-	back  []backed
-}
-
-// backed is beats that came and were taken back, while those before a number were
-// not known to have left: so many bytes by an edge.
-type backed struct {
-	before uint64
-	came   sim.Cycle
-	bytes  int
+	back  backs
 }
 
 // add notes when beat k came.
@@ -32,7 +24,8 @@ func (s *inside) collect(k uint64) {
 		s.measure(s.known, s.came[s.known%uint64(len(s.came))])
 	}
 	if len(s.back) > 0 {
-		s.measureBack()
+		s.level = s.back.measure(s.known, s.level, s.before)
+		s.full = uint64(s.level / s.out.Wire.Width)
 	}
 }
 
@@ -72,25 +65,6 @@ func (s *inside) before(k uint64, after sim.Cycle) (n int) {
 	return n
 }
 
-// takeBack notes beats that came behind beat k and went again, so many bytes by an
-// edge.
-func (s *inside) takeBack(k uint64, came sim.Cycle, bytes int) {
-	if n := len(s.back); n > 0 && s.back[n-1].before == k && s.back[n-1].bytes >= bytes {
-		return // there was more to count then
-	}
-	s.back = append(s.back, backed{k, came + 1, bytes})
-}
-
-func (s *inside) measureBack() {
-	n := 0
-	for ; n < len(s.back) && s.back[n].before <= s.known; n++ {
-		b := s.back[n]
-		s.level = max(s.level, b.bytes+s.before(b.before, b.came))
-		s.full = uint64(s.level / s.out.Wire.Width)
-	}
-	s.back = append(s.back[:0], s.back[n:]...)
-}
-
 // highest is the highest level in bytes, with the beats before number k that have
 // come.
 func (s *inside) highest(k uint64) int {
@@ -98,8 +72,5 @@ func (s *inside) highest(k uint64) int {
 	for j := s.known; j < k; j++ {
 		level = max(level, s.before(j+1, s.came[j%uint64(len(s.came))]))
 	}
-	for _, b := range s.back {
-		level = max(level, b.bytes+s.before(b.before, b.came))
-	}
-	return level
+	return s.back.highest(level, s.before)
 }

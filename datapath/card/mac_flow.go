@@ -4,7 +4,7 @@ import "github.com/meshnic/meshnic/datapath/sim"
 
 // Flow: see macRxFlow.
 func (m *MACRx) Flow(in, out []*sim.Chan) sim.Flow {
-	return &macRxFlow{MACRx: m, in: in[0], out: out[0], store: newStore(len(m.q.place), out[0])}
+	return &macRxFlow{MACRx: m, in: in[0], out: out[0], store: newStore(out[0])}
 }
 
 // macRxFlow is the receive side of a MAC. Beats come as the line says; that there
@@ -101,7 +101,7 @@ func (f *macRxFlow) admits(at sim.Cycle) (why sim.Loss, sure bool) {
 	switch {
 	case k >= f.known:
 		return sim.LossFull, false
-	case f.left[k&f.mask] > at:
+	case f.gotAway(k) > at:
 		return sim.LossFull, true
 	}
 	return sim.LossNone, true

@@ -9,12 +9,16 @@ import (
 // most is how many places a Pipe may have whose beats all fit into a channel.
 const most = 40
 
-// Flow: see pipeFlow. A Pipe that changes a frame's length, looks at less than
-// comes in, counts frames, or has them wait for its memory, is clocked.
+// Flow: see pipeFlow, and holdFlow for a Pipe that holds frames longer than their heads
+// take to come. One that changes a frame's length and does that as well is clocked.
 func (p *Pipe) Flow(in, out []*sim.Chan) sim.Flow {
 	places := len(p.q.place)
-	if p.spare > 0 || p.cfg.Rate > 0 || p.cfg.Frames > 0 || p.cfg.Read > 0 || places > most {
+	holds := p.cfg.Rate > 0 || p.cfg.Frames > 0
+	switch {
+	case p.spare > 0 && holds:
 		return nil
+	case p.spare > 0 || holds || p.cfg.MaxReads > 0 || places > most:
+		return newHoldFlow(p, in[0], out[0])
 	}
 	return &pipeFlow{Pipe: p, in: in[0], out: out[0], inside: inside{out: out[0]}, latency: sim.Cycle(p.cfg.Latency), places: uint64(places),
 		heads: make([]headBeat, 0, places)}
@@ -224,7 +228,7 @@ func (f *pipeFlow) hold(b *sim.Beat, at sim.Cycle) {
 		n := 0
 		for _, h := range f.heads[:len(f.heads)-1] { // the last never stood there after an edge
 			n += int(h.beat.Bytes)
-			f.takeBack(f.out.Sent(), h.came, n)
+			f.back.note(f.out.Sent(), h.came, n)
 		}
 		f.lose(at, why)
 	} else {

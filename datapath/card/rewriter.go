@@ -82,7 +82,7 @@ func (r *Rewriter) Accept() {
 		r.in.Take(false)
 	case r.open && r.done:
 		r.in.Take(true)
-	case r.open && (r.own < len(r.text.Own) || r.enough() && r.got+r.text.Grow >= r.text.Written):
+	case r.open && (r.writesOwn() || r.enough() && !r.inHead()):
 		r.in.Take(false)
 	default:
 		r.in.Take(r.q.n < len(r.q.place))
@@ -116,7 +116,9 @@ func (r *Rewriter) Edge(sim.Edges) bool {
 // take takes a beat.
 func (r *Rewriter) take(b sim.Beat, now sim.Cycle) {
 	if !r.open {
-		r.begin(&b, now)
+		if r.begin(&b, now); r.done {
+			r.Drop(r.frame.ID, sim.LossVerdict)
+		}
 	}
 	r.got += int(b.Bytes)
 	r.ended = b.Last
@@ -138,10 +140,11 @@ func (r *Rewriter) begin(b *sim.Beat, now sim.Cycle) {
 	r.frame.Bytes += t.Grow
 	t.Written = max(0, t.Grow, min(t.Written, r.frame.Bytes))
 	r.own, r.got, r.sent, r.wrote, r.since = 0, 0, 0, 0, now
-	if r.done = t.Consume; r.done {
-		r.Drop(r.frame.ID, sim.LossVerdict)
-	}
+	r.done = t.Consume
 }
+
+// inHead reports whether what comes next is of the old head.
+func (r *Rewriter) inHead() bool { return r.got+r.text.Grow < r.text.Written }
 
 // enough reports whether the next beat of the frame can be passed on with what is in. The
 // last one says whether the frame is bad, which its own last says.
@@ -159,42 +162,61 @@ func (r *Rewriter) pass(now sim.Cycle) bool {
 	if !r.open {
 		return false
 	}
-	f, own := &r.frame, r.own < len(r.text.Own)
-	if own {
-		f = &r.text.Own[r.own]
-	} else if r.done {
+	if r.done && !r.writesOwn() {
 		return r.close()
 	}
-	n := min(r.sent+r.out.Width, f.Bytes)
-	fresh := n // bytes of f that have to be written
-	if !own {
-		if fresh = min(n, r.text.Written); !r.enough() {
-			return false
-		}
+	if !r.writesOwn() && !r.enough() {
+		return false
 	}
-	// Behind the r.wrote bytes before.
-	if at := r.since + sim.Cycle((r.wrote+fresh+r.cfg.Rate-1)/r.cfg.Rate); fresh > 0 && now+1 < at {
-		r.due = at - 1
+	if at := r.writtenAt(); now < at {
+		r.due = at
 		return false
 	}
 	if r.q.n == len(r.q.place) {
 		return false
 	}
-	b := sim.BeatAt(*f, r.sent, r.out.Width)
+	b, last := r.beat()
+	r.q.push(b, now+sim.Cycle(r.cfg.Latency))
+	if last {
+		r.close()
+	}
+	return true
+}
+
+// writesOwn reports whether the next beat is of an own frame.
+func (r *Rewriter) writesOwn() bool { return r.own < len(r.text.Own) }
+
+// writtenAt is the first edge at which all is written that the next beat needs.
+func (r *Rewriter) writtenAt() sim.Cycle {
+	fresh := min(r.sent+r.out.Width, r.text.Written, r.frame.Bytes)
+	if r.writesOwn() {
+		fresh = min(r.sent+r.out.Width, r.text.Own[r.own].Bytes)
+	}
+	if fresh == 0 {
+		return r.since
+	}
+	return r.since + sim.Cycle((r.wrote+fresh+r.cfg.Rate-1)/r.cfg.Rate) - 1 // behind the r.wrote bytes before
+}
+
+// beat makes the next beat; last says that it is the last of the frame itself.
+func (r *Rewriter) beat() (b sim.Beat, last bool) {
+	f, own := &r.frame, r.writesOwn()
+	if own {
+		f = &r.text.Own[r.own]
+	}
+	b = sim.BeatAt(*f, r.sent, r.out.Width)
 	if !own {
 		b.Off += r.off - int32(r.text.Grow)
 	}
-	r.q.push(b, now+sim.Cycle(r.cfg.Latency))
-	if r.sent = n; n < f.Bytes {
-		return true
+	if r.sent += int(b.Bytes); !b.Last {
+		return b, false
 	}
-	r.sent = 0
 	if own {
 		r.own++
-		r.wrote += n
-		return true
+		r.wrote += r.sent
 	}
-	return r.close()
+	r.sent = 0
+	return b, !own
 }
 
 // close ends the frame once its last beat is in, and reports whether it did.

@@ -1,0 +1,153 @@
+package card
+
+import "github.com/meshnic/meshnic/datapath/sim"
+
+// Flow: see rewriteFlow. One whose beats do not all fit into a channel is clocked.
+func (r *Rewriter) Flow(in, out []*sim.Chan) sim.Flow {
+	if len(r.q.place) > most {
+		return nil
+	}
+	return &rewriteFlow{Rewriter: r, inside: inside{out: out[0]}, in: in[0], out: out[0], latency: sim.Cycle(r.cfg.Latency), places: uint64(len(r.q.place))}
+}
+
+// rewriteFlow is a Rewriter. A beat is passed on when what it is made of is there and
+// written, behind the one before it, at the edge at which the one so many places before
+// it leaves, or later. None of that depends on what comes after, so all beats are passed
+// on that can be before it is asked when the next one comes in: of the old head that is
+// in any cycle in which there was a place, even one that is over by then, and of the
+// rest when nothing more can be passed on without it.
+type rewriteFlow struct {
+	*Rewriter
+	inside
+	in, out *sim.Chan
+	latency sim.Cycle
+	places  uint64
+	got     sim.Cycle // edge at which the last beat came in
+	next    sim.Cycle // the edge after that at which the last beat was passed on
+	clear   sim.Cycle // the first in which the head's next beat may come, by the own frames and the jams
+	idle    sim.Cycle // the cycle after the last frame was over
+	jams    []jam     // while this frame's head comes in, in their order
+	jammed  int       // of them, how many are over
+}
+
+// jam is cycles in which there is no place, the second not included.
+type jam struct{ from, until sim.Cycle }
+
+// Highest is with what has not left.
+func (f *rewriteFlow) Highest() int { return f.highest(f.out.Sent()) }
+
+func (f *rewriteFlow) Run() bool {
+	moved := false
+	f.collect(f.out.Sent())
+	for f.pass() || f.take() {
+		moved = true
+	}
+	return moved
+}
+
+// place is the first cycle in which there is a place behind the beats that have been
+// passed on, as far as it is known.
+func (f *rewriteFlow) place() (at sim.Cycle, known bool) {
+	k := f.out.Sent()
+	if k < f.places {
+		return 0, true
+	}
+	if k -= f.places; k >= f.out.Taken() {
+		return 0, false
+	}
+	return f.out.Done(k), true
+}
+
+// pass passes on the next beat, or ends the frame.
+func (f *rewriteFlow) pass() bool {
+	own := f.writesOwn()
+	switch {
+	case !f.open:
+		return false
+	case own:
+	case f.done:
+		if !f.ended {
+			return false
+		}
+		f.close()
+		f.idle = max(f.got, f.next) + 1
+		return true
+	case !f.enough():
+		return false
+	}
+	free, known := f.place()
+	if !known || !f.out.Room() {
+		return false
+	}
+	if free > f.next && !own && f.inHead() {
+		f.jams = append(f.jams, jam{f.next, free})
+	}
+	at := max(f.next, f.writtenAt(), max(free, 1)-1) // a place is free at the edge before
+	if !own {
+		at = max(at, f.got)
+	}
+	b, last := f.beat()
+	f.add(f.out.Sent(), at)
+	f.out.Put(at+f.latency, &b)
+	f.collect(f.out.Sent())
+	f.next = at + 1
+	if own {
+		f.clear = f.next
+	}
+	if last {
+		f.close()
+		f.idle = f.next
+	}
+	return true
+}
+
+// take accepts the beat that waits. What could be passed on without it has been, or
+// waits.
+func (f *rewriteFlow) take() bool {
+	if f.ended || !f.in.Next() {
+		return false
+	}
+	at := f.in.Shown()
+	switch {
+	case !f.open:
+		at = max(at, f.idle)
+	case f.done:
+		return f.accept(at)
+	case f.writesOwn():
+		return false
+	case f.inHead():
+		f.unjam(at)
+		if at = f.clear; at < f.next {
+			return f.accept(at)
+		}
+	default:
+		at = max(at, f.next)
+	}
+	if free, known := f.place(); known && !(f.open && f.enough()) {
+		return f.accept(max(at, free))
+	}
+	return false
+}
+
+// unjam finds the first cycle from one on in which there was a place.
+func (f *rewriteFlow) unjam(at sim.Cycle) {
+	f.clear = max(f.clear, at)
+	for ; f.jammed < len(f.jams) && f.jams[f.jammed].from <= f.clear; f.jammed++ {
+		f.clear = max(f.clear, f.jams[f.jammed].until)
+	}
+}
+
+func (f *rewriteFlow) accept(at sim.Cycle) bool {
+	b := f.in.Head()
+	if !f.open {
+		if f.begin(b, at); f.done {
+			f.DropAt(f.in.Wire.Clock.At(at), f.frame.ID, sim.LossVerdict)
+		}
+		f.jams, f.jammed = f.jams[:0], 0
+	}
+	f.Rewriter.got += int(b.Bytes)
+	f.ended, f.frame.Bad = b.Last, b.Bad
+	f.got = at
+	f.in.Accept(at)
+	return true
+}
