@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/bits"
+	"net"
 	"runtime"
 	"sync"
 
@@ -131,7 +132,11 @@ func (l *Link) open(p *port, multi bool) (err error) {
 		g.cfg.logf("xdp: %s: queue 0 was still held by a closed socket; bound after %d ms", name, waited.Milliseconds())
 	}
 	l.refill()
-	if l.prog, err = loadProgram(l.sock.fd, multi); err != nil {
+	l.prog, err = loadProgram(multi)
+	if err == nil && !g.cfg.Later {
+		err = l.prog.divert(l.sock.fd)
+	}
+	if err != nil {
 		return explainBPF(name, err)
 	}
 	if err = l.settlePeer(p); err != nil {
@@ -161,6 +166,20 @@ func (l *Link) attach(p *port) error {
 		return err
 	}
 	return l.settleThreads(p)
+}
+
+// Divert has what arrives come to this link, or again go on to the kernel. What has
+// come already can still be received. It may be called from any goroutine.
+func (l *Link) Divert(on bool) error {
+	l.g.mu.Lock()
+	defer l.g.mu.Unlock()
+	switch {
+	case l.closed:
+		return &hostif.OpError{Op: "divert", Iface: l.iface.Name, Err: net.ErrClosed}
+	case on:
+		return l.prog.divert(l.sock.fd)
+	}
+	return l.prog.release()
 }
 
 // reapAll frees what has been transmitted on any port.

@@ -1,6 +1,7 @@
 package xdp
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/cilium/ebpf"
@@ -20,8 +21,8 @@ type program struct {
 // rxQueueIndex is the offset of the field in struct xdp_md (linux/bpf.h).
 const rxQueueIndex = 16
 
-// loadProgram loads the program with a map that leads to socket fd.
-func loadProgram(fd int, frags bool) (_ *program, err error) {
+// loadProgram loads the program with a map that leads to no socket yet.
+func loadProgram(frags bool) (_ *program, err error) {
 	p := &program{}
 	defer func() {
 		if err != nil {
@@ -48,10 +49,23 @@ func loadProgram(fd int, frags bool) (_ *program, err error) {
 	if p.prog, err = ebpf.NewProgram(spec); err != nil {
 		return nil, fmt.Errorf("load XDP program: %w", err)
 	}
-	if err := p.socks.Put(uint32(0), uint32(fd)); err != nil {
-		return nil, fmt.Errorf("put socket into XSKMAP: %w", err)
-	}
 	return p, nil
+}
+
+// divert has the program hand frames to socket fd.
+func (p *program) divert(fd int) error {
+	if err := p.socks.Put(uint32(0), uint32(fd)); err != nil {
+		return fmt.Errorf("put socket into XSKMAP: %w", err)
+	}
+	return nil
+}
+
+// release has it leave them to the kernel.
+func (p *program) release() error {
+	if err := p.socks.Delete(uint32(0)); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+		return fmt.Errorf("take socket out of XSKMAP: %w", err)
+	}
+	return nil
 }
 
 // attach must run on a thread in the interface's namespace. The link ends with

@@ -69,6 +69,9 @@ type Config struct {
 	// Threaded has the peers receive in threads. At each switch of ThreadedAuto a
 	// few frames may overtake others; none is lost.
 	Threaded Threaded
+	// Later leaves what arrives to the kernel until Link.Divert: attaching changes no
+	// frame's way.
+	Later bool
 	// Recorder is told of each setting before it is changed; nil records nothing.
 	Recorder ethtool.Recorder
 	// Log gets a line for each trap that was stepped around.
