@@ -84,8 +84,8 @@ func routeName(r *mesh.Route, i int) string {
 
 // Flow says where the connection of a client is, ok is false if there is none.
 func (o *Offload) Flow(client netip.AddrPort) (where string, ok bool) {
-	for f := range o.all() {
-		if f.l == nil || addrPort(f.client) != client {
+	for _, f := range o.all() {
+		if addrPort(f.client) != client {
 			continue
 		}
 		at := fmt.Sprintf("connection %v to listener %s (%v)", client, f.l.t.Name, f.l.t.Address)

@@ -31,6 +31,7 @@ type flow struct {
 	number        uint64
 	spoke         bool   // it has sent something
 	raw           Reason // why the host sidecar has it
+	leaves        bool   // ends because the NIC does
 
 	parser *http1.Head // of a head that is not complete, nil otherwise
 
@@ -79,12 +80,15 @@ func (o *Offload) flow(n splice.Flow) *flow {
 	return &o.flows[uint32(n)/flowBlock][uint32(n)%flowBlock]
 }
 
-// all are the flows that there are, and places for some more.
-func (o *Offload) all() iter.Seq[*flow] {
-	return func(yield func(*flow) bool) {
-		for _, b := range o.flows {
+// all are the flows that there are.
+func (o *Offload) all() iter.Seq2[splice.Flow, *flow] {
+	return func(yield func(splice.Flow, *flow) bool) {
+		for k, b := range o.flows {
+			if b == nil {
+				continue
+			}
 			for i := range b {
-				if !yield(&b[i]) {
+				if f := &b[i]; f.l != nil && !yield(splice.Flow(k*flowBlock+i), f) {
 					return
 				}
 			}
