@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/netip"
 	"os"
 	"runtime"
 	"slices"
@@ -26,6 +27,7 @@ import (
 
 type attachFlags struct {
 	ports    []string
+	to       targetFlags
 	netns    string
 	mode     string
 	threaded string
@@ -44,14 +46,13 @@ type attachFlags struct {
 	skipSums bool
 	duration time.Duration
 	output   string
-	origin   *nic.Origin // of the proxy of program offload
 }
 
 func newAttach() *cobra.Command {
 	var f attachFlags
 	cmd := &cobra.Command{
-		Use:   "attach --port NAME=IF[@NETNS] --port NAME=IF[@NETNS] ...",
-		Short: "Put the NIC between interfaces until interrupted",
+		Use:   "attach --port NAME=IF[@NETNS] --port NAME=IF[@NETNS] ... | --container NAME | --pod NS/NAME | --pod-label KEY=VALUE",
+		Short: "Put the NIC between interfaces, or in front of a container, until interrupted",
 		Long: `attach puts the NIC between existing interfaces, usually the host's ends of veth pairs,
 and carries their traffic until it is interrupted; then it prints its counters and restores
 every setting it changed.
@@ -61,12 +62,20 @@ every setting it changed.
   meshnic attach --port a=veth0 --port b=veth1 --fault loss=1%,dup=1%,reorder=1% --seed 7
   meshnic attach --port a=veth0 --port b=veth1 --pipeline mine.yaml --capture live.pcapng
 
-In mode tap the interfaces are made, and are gone when attach ends.`,
+In mode tap the interfaces are made, and are gone when attach ends.
+
+Or it puts the NIC in the way of a container that runs, between its port "in" (the container)
+and its port "out" (the host), and takes it out again, without a frame lost. See docs/containers.md.
+
+  meshnic attach --container web
+  meshnic attach --pod default/reviews-v2-7d5f
+  meshnic attach --pod-label app=reviews         every such pod of this node, as they come and go`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runAttach(cmd, f) },
 	}
 	fl := cmd.Flags()
 	fl.StringArrayVar(&f.ports, "port", nil, "a port: NAME=INTERFACE, or NAME=INTERFACE@NETNS; two or more")
+	f.to.add(fl)
 	fl.StringVar(&f.netns, "netns", "", "network namespace of the interfaces: a name under /run/netns, or a path")
 	fl.StringVar(&f.mode, "mode", "auto", "auto, xdp, tap or packet; auto is xdp where this host can, else packet")
 	fl.StringVar(&f.threaded, "threaded-receive", "auto", "of mode xdp: whether veth peers receive in kernel threads: auto (on one core, while frames come many at a time), on or off")
@@ -104,13 +113,9 @@ func runAttach(cmd *cobra.Command, f attachFlags) error {
 	if err != nil {
 		return err
 	}
-	var specs []attach.PortSpec
-	for _, s := range f.ports {
-		p, err := attach.ParsePort(s, f.netns)
-		if err != nil {
-			return err
-		}
-		specs = append(specs, p)
+	specs, err := f.specs()
+	if err != nil {
+		return err
 	}
 	cfg := nic.DefaultConfig()
 	cfg.Program, cfg.Hairpin, cfg.SkipChecksums = nic.Program(f.program), f.hairpin, f.skipSums
@@ -132,20 +137,65 @@ func runAttach(cmd *cobra.Command, f attachFlags) error {
 	}
 
 	log := func(format string, args ...any) { fmt.Fprintf(cmd.ErrOrStderr(), format+"\n", args...) }
-	set, err := attach.Open(specs, attach.Options{Mode: mode, Threaded: threaded, Fault: f.fault, Seed: f.seed, Log: log})
+	opt := attach.Options{Mode: mode, Threaded: threaded, Fault: f.fault, Seed: f.seed, Log: log}
+	j := job{f: f, cfg: cfg, specs: specs, opt: opt, stdout: cmd.OutOrStdout(), log: log}
+	if f.to.any() {
+		return j.containers(cmd.Context())
+	}
+	set, err := attach.Open(specs, opt)
 	if err != nil {
 		return err
 	}
-	if cfg.Program == nic.Offload {
-		proxy, origin, err := newProxy(f, set)
+	return j.run(cmd.Context(), &attachment{set: set})
+}
+
+// specs are the ports that were asked for.
+func (f *attachFlags) specs() (specs []attach.PortSpec, err error) {
+	if f.to.any() {
+		return f.to.check(f)
+	}
+	for _, s := range f.ports {
+		p, err := attach.ParsePort(s, f.netns)
 		if err != nil {
-			return errors.Join(err, set.Close())
+			return nil, err
+		}
+		specs = append(specs, p)
+	}
+	return specs, nil
+}
+
+// job is what an attach was asked to do.
+type job struct {
+	f      attachFlags
+	cfg    nic.Config
+	specs  []attach.PortSpec
+	opt    attach.Options
+	stdout io.Writer
+	log    func(string, ...any)
+}
+
+// attachment is the open ports of one NIC, and what becomes of it.
+type attachment struct {
+	set    *attach.Set
+	inline *attach.Inline // the same, in the way of a container; nil else
+	name   string         // of the container
+	addrs  []netip.Prefix // its addresses
+}
+
+// run carries frames until ctx ends, and gives the ports back.
+func (j *job) run(ctx context.Context, a *attachment) error {
+	cfg := j.cfg
+	var origin *nic.Origin
+	if cfg.Program == nic.Offload {
+		proxy, o, err := newProxy(j.f, a.set)
+		if err != nil {
+			return errors.Join(err, a.set.Close())
 		}
 		defer proxy.Close()
-		cfg.Proxy, f.origin = proxy, &origin
+		cfg.Proxy, origin = proxy, &o
 	}
-	err = carry(cmd.Context(), set, specs, cfg, f, cmd.OutOrStdout(), log)
-	return errors.Join(err, set.Close())
+	err := j.carry(ctx, a, cfg, origin)
+	return errors.Join(err, a.set.Close())
 }
 
 // cardPipeline is the card to be modelled, checked for so many ports; nil for
@@ -191,13 +241,14 @@ func openCapture(path string, specs []attach.PortSpec, origin *nic.Origin) (c *p
 
 // carry builds the NIC on the open links and runs it until ctx ends. That the
 // control socket is there means that the ports are open.
-func carry(ctx context.Context, set *attach.Set, specs []attach.PortSpec, cfg nic.Config, f attachFlags, stdout io.Writer, log func(string, ...any)) (failed error) {
+func (j *job) carry(ctx context.Context, a *attachment, cfg nic.Config, origin *nic.Origin) (failed error) {
+	f, set, specs := j.f, a.set, j.specs
 	var ports []nic.Port
 	for i, l := range set.Links {
 		ports = append(ports, nic.Port{Name: specs[i].Name, Link: l})
 	}
 	if f.capture != "" {
-		c, end, err := openCapture(f.capture, specs, f.origin)
+		c, end, err := openCapture(f.capture, specs, origin)
 		if err != nil {
 			return err
 		}
@@ -229,28 +280,34 @@ func carry(ctx context.Context, set *attach.Set, specs []attach.PortSpec, cfg ni
 	} else {
 		served <- nil
 	}
+	var admin *offload.Admin
 	if proxy, ok := cfg.Proxy.(*offload.Offload); ok {
-		end, err := administer(inner, n, proxy, f.config, log)
-		if err != nil {
+		var end func()
+		if admin, end, err = administer(inner, n, proxy, f.config, j.log); err != nil {
 			return err
 		}
 		defer end()
 	}
-	why := ""
-	if set.Why != "" {
-		why = ": " + set.Why
-	}
-	log("carrying frames between %d ports, mode %s%s; interrupt to end", len(ports), set.Mode, why)
-	if f.poll < 0 {
-		f.poll = 0
+	opt := nic.RunOptions{Spin: f.spin, Poll: f.poll}
+	if opt.Poll < 0 {
+		opt.Poll = 0
 		if runtime.NumCPU() == 1 {
-			f.poll = nic.OneCorePoll
+			opt.Poll = nic.OneCorePoll
 		}
 	}
-	err = n.Run(inner, nic.RunOptions{Spin: f.spin, Poll: f.poll})
+	if a.inline != nil {
+		err = j.carryInline(ctx, a, n, admin, opt)
+	} else {
+		why := ""
+		if set.Why != "" {
+			why = ": " + set.Why
+		}
+		j.log("carrying frames between %d ports, mode %s%s; interrupt to end", len(ports), set.Mode, why)
+		err = n.Run(inner, opt)
+	}
 	stop()
 	err = errors.Join(err, <-served)
-	return errors.Join(err, printSnapshot(stdout, n.Counters(), string(set.Mode), f.output))
+	return errors.Join(err, printSnapshot(j.stdout, n.Counters(), string(set.Mode), f.output))
 }
 
 func printSnapshot(w io.Writer, s nic.Snapshot, mode, format string) error {

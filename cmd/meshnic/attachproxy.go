@@ -78,15 +78,14 @@ func parseFallback(s string) (f offload.Fallback, err error) {
 
 // administer serves the admin of n's proxy, and reads its file again on SIGHUP, until
 // stop is called, which must be while n runs.
-func administer(ctx context.Context, n *nic.NIC, o *offload.Offload, file string, log func(string, ...any)) (stop func(), err error) {
+func administer(ctx context.Context, n *nic.NIC, o *offload.Offload, file string, log func(string, ...any)) (a *offload.Admin, stop func(), err error) {
 	do := func(f func()) error { return n.Do(ctx, func(*nic.NIC) { f() }) }
-	a, err := offload.NewAdmin(o, do, logWriter{log})
-	if err != nil {
-		return nil, err
+	if a, err = offload.NewAdmin(o, do, logWriter{log}); err != nil {
+		return nil, nil, err
 	}
 	a.Start()
 	hup := reloadOnHangup(a, file, logWriter{log})
-	return func() {
+	return a, func() {
 		hup()
 		a.Close()
 	}, nil

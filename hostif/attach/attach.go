@@ -1,6 +1,6 @@
 // Package attach opens the links of a NIC's ports on interfaces of the host: it
 // chooses the kind of link, writes changed settings to a journal, and undoes
-// all of it together.
+// all of it together. Or it puts a NIC's two ports in the way of one veth (Inline).
 package attach
 
 import (

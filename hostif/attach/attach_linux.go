@@ -82,13 +82,19 @@ func Open(ports []PortSpec, opt Options) (_ *Set, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if opt.Fault != "" {
-		for i, l := range s.Links {
-			faults.Seed = opt.Seed + uint64(i)
-			s.Links[i] = fault.Wrap(l, faults, time.Now)
-		}
-	}
+	s.disturb(opt, faults)
 	return s, nil
+}
+
+// disturb injects the faults that opt asks for.
+func (s *Set) disturb(opt Options, faults fault.Config) {
+	if opt.Fault == "" {
+		return
+	}
+	for i, l := range s.Links {
+		faults.Seed = opt.Seed + uint64(i)
+		s.Links[i] = fault.Wrap(l, faults, time.Now)
+	}
 }
 
 // openNamespaces opens the ports' namespaces: a descriptor each, -1 for the
@@ -133,29 +139,42 @@ func (s *Set) openEach(ports []PortSpec, spaces []int, open func(PortSpec, int) 
 // openXDP opens a group of AF_XDP links. The settings it changes on the peers
 // are journalled, so that clean restores them after a kill -9.
 func (s *Set) openXDP(ports []PortSpec, spaces []int, opt Options) error {
-	name := fmt.Sprintf("attach_%d", os.Getpid())
-	journal, err := netns.Create(name, nil)
+	journal, err := s.begin(fmt.Sprintf("attach_%d", os.Getpid()))
 	if err != nil {
 		return err
+	}
+	cfg := xdp.Config{Threaded: opt.Threaded, Log: opt.Log, Recorder: recorder{journal}}
+	for i, p := range ports {
+		cfg.Ifaces = append(cfg.Ifaces, xdp.Iface{Name: p.Iface, NS: spaces[i]})
+	}
+	_, err = s.openGroup(cfg)
+	return err
+}
+
+// begin makes the journal, which Close undoes last.
+func (s *Set) begin(name string) (*netns.Journal, error) {
+	journal, err := netns.Create(name, nil)
+	if err != nil {
+		return nil, err
 	}
 	s.undo = append(s.undo, func() error {
 		journal.Close()
 		_, err := netns.Undo(name, netns.UndoOptions{Handlers: UndoHandlers()})
 		return err
 	})
-	cfg := xdp.Config{Threaded: opt.Threaded, Log: opt.Log, Recorder: recorder{journal}}
-	for i, p := range ports {
-		cfg.Ifaces = append(cfg.Ifaces, xdp.Iface{Name: p.Iface, NS: spaces[i]})
-	}
+	return journal, nil
+}
+
+func (s *Set) openGroup(cfg xdp.Config) (*xdp.Group, error) {
 	group, err := xdp.Open(cfg)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	s.undo = append(s.undo, group.Close)
 	for _, l := range group.Links {
 		s.Links = append(s.Links, l)
 	}
-	return nil
+	return group, nil
 }
 
 type recorder struct{ journal *netns.Journal }

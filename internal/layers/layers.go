@@ -52,7 +52,9 @@ var Table = []Layer{
 	{"hostif/tap", append([]string{"hostif/ethtool"}, host...), "Link over TAP"},
 	{"hostif/xdp", append([]string{"hostif/ethtool"}, host...), "Link over AF_XDP"},
 	{"hostif/netns", host, "namespaces, veth, nftables; journalled and undone"},
-	{"hostif/attach", []string{"hostif", "hostif/ethtool", "hostif/fault", "hostif/netns", "hostif/packet", "hostif/probe", "hostif/tap", "hostif/xdp", "internal/failure"}, "opens the links of a NIC's ports"},
+	{"hostif/tcx", host, "frames that pass one interface, on by another"},
+	{"hostif/container", append([]string{"hostif/ethtool"}, host...), "finds running containers and pods, and their veths"},
+	{"hostif/attach", []string{"hostif", "hostif/ethtool", "hostif/fault", "hostif/netns", "hostif/packet", "hostif/probe", "hostif/tap", "hostif/tcx", "hostif/xdp", "internal/failure"}, "opens the links of a NIC's ports, and puts them in the way of a veth"},
 	{"hostif/probe", nil, "what this host lets us do"},
 	{"hostif/hostiftest", []string{"hostif", "hostif/mem", "internal/failure"}, "contract suite of Link; gate for tests with namespaces"},
 

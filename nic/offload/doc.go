@@ -33,4 +33,5 @@
 //	observe.go    log entries
 //	stats.go      counters
 //	admin.go      the admin listener, and reloads, beside the NIC's thread
+//	leave.go      the end of all connections, before the NIC goes
 package offload

@@ -96,6 +96,10 @@ func (o *Offload) due(n splice.Flow, f *flow) splice.Decision {
 		o.begin(f)
 		c.RqIdleTimeout++
 		return o.reply(f, &mesh.ReplyStreamIdle, 0)
+	case !f.active && f.leaves:
+		f.close = true
+		c.CxDrainClose++
+		return splice.Decision{Do: splice.Finish}
 	case !f.active:
 		c.CxIdleTimeout++
 		return splice.Decision{Do: splice.Finish}

@@ -1,0 +1,284 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+
+	"github.com/meshnic/meshnic/bench/load"
+	"github.com/meshnic/meshnic/hostif/hostiftest"
+	"github.com/meshnic/meshnic/hostif/netns"
+)
+
+// The containers of these tests are made by hand, as a runtime makes them: a network
+// namespace, a veth whose near end is a port of a bridge or has a route, and a process.
+// What the runtime would say of them is said by one that is made up: fakeDocker.
+type box struct {
+	name string
+	addr netip.AddrPort // of the load generator's server in it
+	pid  int
+}
+
+const bridgeAddr = "10.88.0.1"
+
+// ip runs ip(8).
+func ip(t *testing.T, args ...string) {
+	t.Helper()
+	out, err := exec.Command("ip", args...).CombinedOutput()
+	require.NoError(t, err, "ip %v: %s", args, out)
+}
+
+// newBridge makes the bridge br-test.
+func newBridge(t *testing.T) {
+	t.Helper()
+	hostiftest.NeedNet(t, netns.Probe)
+	if netns.Entered() == "unprivileged" {
+		t.Skip("AF_XDP and tcx need root")
+	}
+	ip(t, "link", "add", "br-test", "type", "bridge")
+	t.Cleanup(func() { exec.Command("ip", "link", "del", "br-test").Run() })
+	ip(t, "link", "set", "br-test", "addrgenmode", "none")
+	ip(t, "addr", "add", bridgeAddr+"/24", "dev", "br-test")
+	ip(t, "link", "set", "br-test", "up")
+}
+
+// newBox makes a container with the null server in it; on the bridge, or routed to with
+// a near end of its own, as CNI's ptp has it.
+func newBox(t *testing.T, name string, n int, routed bool) *box {
+	t.Helper()
+	addr := fmt.Sprintf("10.88.%d.%d", btoi(routed), 10+n)
+	near, gateway := "veth-"+name, bridgeAddr
+	ip(t, "netns", "add", name)
+	t.Cleanup(func() { exec.Command("ip", "netns", "del", name).Run() })
+	ip(t, "link", "add", near, "type", "veth", "peer", "name", "eth0", "netns", name)
+	ip(t, "link", "set", near, "addrgenmode", "none")
+	ip(t, "-n", name, "link", "set", "eth0", "addrgenmode", "none")
+	ip(t, "-n", name, "link", "set", "lo", "up")
+	ip(t, "-n", name, "link", "set", "eth0", "up")
+	if routed {
+		gateway = "169.254.1.1"
+		ip(t, "addr", "add", gateway+"/32", "dev", near)
+		ip(t, "link", "set", near, "up")
+		ip(t, "-n", name, "addr", "add", addr+"/32", "dev", "eth0")
+		ip(t, "-n", name, "route", "add", gateway, "dev", "eth0", "scope", "link")
+		ip(t, "route", "add", addr+"/32", "dev", near, "scope", "link")
+	} else {
+		ip(t, "link", "set", near, "master", "br-test")
+		ip(t, "link", "set", near, "up")
+		ip(t, "-n", name, "addr", "add", addr+"/24", "dev", "eth0")
+	}
+	ip(t, "-n", name, "route", "add", "default", "via", gateway)
+
+	b := &box{name: name, addr: netip.AddrPortFrom(netip.MustParseAddr(addr), 9080)}
+	b.pid = b.serve(t)
+	return b
+}
+
+func btoi(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// inside is a command in the container.
+func (b *box) inside(t *testing.T, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(t.Context(), "nsenter", append([]string{"--net=/run/netns/" + b.name}, args...)...)
+	cmd.Env = append(os.Environ(), asMeshnic+"=1")
+	return cmd
+}
+
+// serve starts the null server, and waits for it.
+func (b *box) serve(t *testing.T) (pid int) {
+	t.Helper()
+	exe, err := os.Executable()
+	require.NoError(t, err)
+	cfg, err := json.Marshal(load.ServeConfig{Listen: b.addr})
+	require.NoError(t, err)
+	cmd := b.inside(t, exe, "__load", "serve")
+	cmd.Stdin = strings.NewReader(string(cfg))
+	out, err := cmd.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
+	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
+	_, err = load.ReadListening(out)
+	require.NoError(t, err)
+	return cmd.Process.Pid
+}
+
+// fakeDocker answers as Docker would that these containers run.
+func fakeDocker(t *testing.T, boxes ...*box) (runtime string) {
+	t.Helper()
+	sock := filepath.Join(t.TempDir(), "docker.sock")
+	ln, err := net.Listen("unix", sock)
+	require.NoError(t, err)
+	mux := http.NewServeMux()
+	id := func(i int) string { return fmt.Sprintf("%064x", 0xabcdef00+i) }
+	mux.HandleFunc("GET /_ping", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "OK") })
+	mux.HandleFunc("GET /containers/json", func(w http.ResponseWriter, _ *http.Request) {
+		var all []map[string]any
+		for i, b := range boxes {
+			all = append(all, map[string]any{"Id": id(i), "Names": []string{"/" + b.name}, "State": "running"})
+		}
+		json.NewEncoder(w).Encode(all)
+	})
+	mux.HandleFunc("GET /containers/{id}/json", func(w http.ResponseWriter, r *http.Request) {
+		for i, b := range boxes {
+			if r.PathValue("id") == id(i) {
+				json.NewEncoder(w).Encode(map[string]any{"Id": id(i), "State": map[string]any{"Status": "running", "Running": true, "Pid": b.pid},
+					"HostConfig": map[string]any{"NetworkMode": "bridge"}})
+				return
+			}
+		}
+		http.Error(w, `{"message":"No such container"}`, http.StatusNotFound)
+	})
+	srv := &http.Server{Handler: mux}
+	go srv.Serve(ln)
+	t.Cleanup(func() { srv.Close() })
+	return "unix://" + sock
+}
+
+// settled waits until the host is as it was twice, and returns that.
+func settled(t *testing.T) (state string) {
+	t.Helper()
+	for was := "none"; was != state; time.Sleep(300 * time.Millisecond) {
+		was, state = state, hostState(t)
+	}
+	return state
+}
+
+// attach is meshnic attach --container, started.
+func (b *box) attach(t *testing.T, runtime string, more ...string) (cmd *exec.Cmd, said *strings.Builder) {
+	t.Helper()
+	cmd = meshnic(t, append([]string{"attach", "--container", b.name, "--runtime", runtime}, more...)...)
+	said = new(strings.Builder)
+	cmd.Stderr = said
+	require.NoError(t, cmd.Start())
+	return cmd, said
+}
+
+// under runs load on the box from the host, over kept connections and new ones, while do
+// runs, and requires that no request failed.
+func (b *box) under(t *testing.T, addr netip.AddrPort, do func()) {
+	t.Helper()
+	ctx := t.Context()
+	body := int64(len(load.NullBody()))
+	results := make(chan *load.Result, 2)
+	stop := make(chan struct{})
+	for _, again := range []bool{false, true} {
+		go func() {
+			var parts []*load.Result
+			for more := true; more; {
+				r, err := load.Run(ctx, load.Config{Target: addr, Connections: 4, Close: again, Duration: 500 * time.Millisecond,
+					Rate: 400, Check: load.Check{BodyLen: &body}})
+				if err != nil {
+					t.Error(err)
+					break
+				}
+				parts = append(parts, r)
+				select {
+				case <-stop:
+					more = false
+				default:
+				}
+			}
+			sum, err := load.Merge(parts...)
+			if err != nil {
+				t.Error(err)
+			}
+			results <- sum
+		}()
+	}
+	timeouts := tcpTimeouts(t)
+	do()
+	close(stop)
+	n := uint64(0)
+	for range 2 {
+		r := <-results
+		require.NotNil(t, r)
+		require.Zero(t, r.Errors.Total(), "%+v: %v", r.Errors, r.Examples)
+		require.Zero(t, r.Unfinished)
+		n += r.N
+		t.Logf("%s: %d requests, %d connections, none failed; p99 %.0f us, max %.0f us", r.Mode, r.N, r.Connects, r.WallUS.P99, r.WallUS.Max)
+	}
+	require.NotZero(t, n)
+	t.Logf("retransmission timeouts of the client meanwhile: %d", tcpTimeouts(t)-timeouts)
+}
+
+// tcpTimeouts is how often a retransmission timer has run out in this namespace.
+func tcpTimeouts(t *testing.T) int {
+	t.Helper()
+	b, err := os.ReadFile("/proc/net/netstat")
+	require.NoError(t, err)
+	lines := strings.Split(string(b), "\n")
+	names, values := strings.Fields(lines[0]), strings.Fields(lines[1])
+	for i, n := range names {
+		if n == "TCPTimeouts" {
+			v := 0
+			_, err := fmt.Sscan(values[i], &v)
+			require.NoError(t, err)
+			return v
+		}
+	}
+	t.Fatal("no TCPTimeouts in /proc/net/netstat")
+	return 0
+}
+
+// A NIC comes and goes, again and again, in the way of a container under load: nothing
+// fails, whatever ties the container to the host, and the host is as it was.
+func TestContainerUnderLoad(t *testing.T) {
+	newBridge(t)
+	for n, routed := range []bool{false, true} {
+		b := newBox(t, map[bool]string{false: "web", true: "routed"}[routed], n, routed)
+		runtime := fakeDocker(t, b)
+		before := settled(t)
+		b.under(t, b.addr, func() {
+			for i := range 10 {
+				cmd, said := b.attach(t, runtime, "-o", "json")
+				time.Sleep(400 * time.Millisecond)
+				require.NoError(t, cmd.Process.Signal(unix.SIGTERM))
+				cmd.Wait()
+				require.Equal(t, 143, cmd.ProcessState.ExitCode(), "cycle %d: %s", i, said)
+				require.Contains(t, said.String(), "in front of "+b.name)
+			}
+		})
+		require.Eventually(t, func() bool { return hostState(t) == before }, 5*time.Second, 50*time.Millisecond, "%s\n%s", before, hostState(t))
+	}
+}
+
+// kill -9 at any moment: the container is never cut off, also before clean, which
+// puts the rest back.
+func TestKilledContainerAttach(t *testing.T) {
+	newBridge(t)
+	b := newBox(t, "web", 0, false)
+	runtime := fakeDocker(t, b)
+	before := settled(t)
+	dirty := 0
+	b.under(t, b.addr, func() {
+		for _, ms := range []time.Duration{5, 20, 40, 80, 150, 300, 600} {
+			cmd, _ := b.attach(t, runtime)
+			time.Sleep(ms * time.Millisecond)
+			require.NoError(t, cmd.Process.Kill())
+			cmd.Wait()
+			time.Sleep(100 * time.Millisecond) // without the NIC, and without a clean
+			if hostState(t) != before {
+				dirty++
+			}
+			code, _, stderr := result(t, meshnic(t, "clean"))
+			require.Zero(t, code, stderr)
+		}
+	})
+	require.NotZero(t, dirty, "there was something to clean")
+	cleaned(t, before, "at the end")
+}
