@@ -12,7 +12,8 @@ import (
 
 var update = flag.Bool("update", false, "write what the conversations give now")
 
-// TestConversations runs each file of testdata/conversations. Lines that begin with
+// TestConversations runs each file of testdata/conversations, over IPv4 and, with an MTU that
+// gives the same MSS, over IPv6. Lines that begin with
 // "client <" or "server <" are segments that the engine gets; lines with ">" are
 // those it sends, and lines that begin with "." what the App is told: both are
 // written by the test. Sequence numbers count from the first of each side, and where
@@ -31,7 +32,8 @@ func TestConversations(t *testing.T) {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
 			b, err := os.ReadFile(file)
 			require.NoError(t, err)
-			got := converse(t, string(b))
+			got := converse(t, string(b), false)
+			require.Equal(t, got, converse(t, string(b), true), "IPv6")
 			if *update {
 				require.NoError(t, os.WriteFile(file, []byte(got), 0o644))
 				return

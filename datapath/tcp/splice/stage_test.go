@@ -1,6 +1,7 @@
 package splice_test
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 	"strings"
@@ -57,11 +58,20 @@ type play struct {
 	ts     bool
 	out    strings.Builder
 	cfg    splice.Config
+	v6     bool
 }
 
-func converse(t testing.TB, text string) string {
+// addr is host n of the network.
+func (p *play) addr(n int) string {
+	if p.v6 {
+		return fmt.Sprintf("fd00::%d", n)
+	}
+	return fmt.Sprintf("10.0.0.%d", n)
+}
+
+func converse(t testing.TB, text string, v6 bool) string {
 	p := &play{
-		t: t, hosts: map[string]*host{}, named: map[string]*host{}, dialed: map[string]int{}, isns: map[string]uint32{}, opts: map[string]string{},
+		t: t, v6: v6, hosts: map[string]*host{}, named: map[string]*host{}, dialed: map[string]int{}, isns: map[string]uint32{}, opts: map[string]string{},
 		parse: parser.New(parser.Config{VerifyChecksums: true}),
 		cfg:   splice.Config{Conns: 16, Clock: sim.Clock{Hz: hz}, Seed: 1},
 	}
@@ -100,12 +110,15 @@ func (p *play) start() {
 		return
 	}
 	p.app = newScript()
+	if p.v6 {
+		p.cfg.MTU = cmp.Or(p.cfg.MTU, 1500) + wire.IPv6Len - wire.IPv4MinLen
+	}
 	e, err := splice.New(p.cfg, p.app)
 	require.NoError(p.t, err)
 	p.e, p.app.e = e, e
 	p.app.tell = func(format string, args ...any) { fmt.Fprintf(&p.out, ". "+format+"\n", args...) }
-	for i, ip := range []string{"10.0.0.2", "10.0.0.3"} {
-		e.SetEndpoint(splice.Endpoint(i), splice.Addr{IP: IP(ip), Port: 8080}, IP(nicIP))
+	for i := range 2 {
+		e.SetEndpoint(splice.Endpoint(i), splice.Addr{IP: IP(p.addr(i + 2)), Port: 8080}, IP(p.addr(100)))
 		e.SetNeighbour(0, splice.Endpoint(i), splice.Neighbour{MAC: wire.MAC{2, 5: byte(i + 2)}, Own: wire.MAC{2, 5: 100}, Port: 1})
 	}
 }
@@ -174,7 +187,7 @@ func (p *play) who(name string) *host {
 	}
 	require.True(p.t, strings.HasPrefix(name, "client"), "there is no %s yet", name)
 	n, _ := strconv.Atoi(strings.TrimPrefix(name, "client"))
-	h := p.born(name, "10.0.0.1", uint16(4000+n), listenPort, 1000)
+	h := p.born(name, p.addr(1), uint16(4000+n), listenPort, 1000)
 	return h
 }
 
@@ -274,7 +287,13 @@ func (p *play) receive(name string, words []string, line string) {
 	if int32(end-h.next) > 0 && !strings.Contains(flags, "R") {
 		h.next = end
 	}
-	pkt := Packet(p.t, Eth("02:00:00:00:00:64", "02:00:00:00:00:01").IPv4(h.ip, nicIP).TCP(h.port, h.local, flags, fields...).Payload(payload))
+	f := Eth("02:00:00:00:00:64", "02:00:00:00:00:01")
+	if p.v6 {
+		f = f.IPv6(h.ip, p.addr(100))
+	} else {
+		f = f.IPv4(h.ip, p.addr(100))
+	}
+	pkt := Packet(p.t, f.TCP(h.port, h.local, flags, fields...).Payload(payload))
 	pkt.In = 0
 	v := p.e.Process(p.now, pkt)
 	p.flush("")
@@ -299,12 +318,11 @@ func (p *play) sent(at string, frame []byte) {
 	pkt := datapath.Packet{Data: frame}
 	require.Equal(p.t, datapath.Continue, p.parse.Process(0, &pkt), "%v: %x", pkt.Reason, frame)
 	h := &pkt.PHV
-	ip, _ := wire.UnmapIPv4(h.IPDst)
-	to := fmt.Sprintf("%d.%d.%d.%d", ip[0], ip[1], ip[2], ip[3])
+	to := wire.FormatIP(h.IPDst)
 	k := key(to, h.DstPort, h.SrcPort)
 	x := p.hosts[k]
 	if x == nil {
-		name := map[string]string{"10.0.0.2": "server", "10.0.0.3": "other"}[to]
+		name := map[string]string{p.addr(2): "server", p.addr(3): "other"}[to]
 		require.NotEmpty(p.t, name, "to %s:%d", to, h.DstPort)
 		if p.dialed[to]++; p.dialed[to] > 1 {
 			name += strconv.Itoa(p.dialed[to])
