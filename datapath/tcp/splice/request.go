@@ -185,7 +185,7 @@ func (e *Engine) start(n int32, out []byte) {
 		panic("splice: a connection that is free holds something")
 	}
 	if len(out) > 0 {
-		u.held, u.tries = out, 0
+		u.held = out
 	}
 	if u.state != established {
 		x.phase = dialing
@@ -214,7 +214,7 @@ func (e *Engine) begin(n int32) {
 		x.resp.next = x.resp.in
 	}
 	u.told = scaled(int(e.conn(n).window), u.rcvScale)
-	u.heldAt, u.heldNxt = u.sndNxt, u.sndNxt
+	u.heldAt, u.heldNxt, u.tries = u.sndNxt, u.sndNxt, 0
 	u.sndNxt = u.heldEnd()
 	if len(u.held) == 0 {
 		e.ack(u)
