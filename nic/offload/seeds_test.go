@@ -24,6 +24,9 @@ func TestSeeds(t *testing.T) {
 		{"a reply counts as silence", "loss of 5 %", 9593770755},
 		{"an answer in the middle of a response's head keeps its parser", "corruption", 70},
 		{"the response ends before the request", "none", 9615950072},
+		{"a client's window is less than its server can be told, and the server says nothing", "reordering", 9717491372},
+		{"the end of a handshake is lost, and the client has nothing to say", "loss of 5 %", 9717492562},
+		{"both end at once, and the acknowledgement of the end comes twice", "as drawn", 9717494858},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			c := drawnWith(tt.seed, byName[tt.fault])

@@ -43,9 +43,7 @@ func (e *Engine) open(s *segment, remote, local Addr) {
 	x.acked, x.seen = x.rcvNxt, x.rcvNxt
 	x.told = gatherWindow >> x.rcvScale
 	x.since = e.now
-	x.deadline = e.now + e.cfg.Timeouts.Handshake
-	e.arm(n)
-	e.synAck(x)
+	e.synAck(n)
 }
 
 // negotiate takes the options of the peer's SYN.
@@ -80,7 +78,12 @@ func (e *Engine) mss(c *conn) uint16 {
 	return uint16(n)
 }
 
-func (e *Engine) synAck(c *conn) {
+// synAck answers the SYN of client n, again if the client does not say that it has it: who
+// waits for us to speak would find out no more.
+func (e *Engine) synAck(n int32) {
+	c := e.conn(n)
+	c.deadline = min(c.since+e.cfg.Timeouts.Handshake, e.now+e.cfg.Timeouts.SYN<<c.tries)
+	e.arm(n)
 	h := header{seq: c.iss, ack: c.rcvNxt, flags: wire.SYN | wire.ACK, window: gatherWindow, syn: true, mss: e.mss(c)}
 	e.stamp(c, &h)
 	e.emit(c, &h, nil, nil)

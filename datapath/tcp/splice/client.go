@@ -18,7 +18,7 @@ func (e *Engine) fromClient(n int32, s *segment) datapath.Verdict {
 			return datapath.Consume
 		case s.flags.Has(wire.SYN):
 			if s.seq == c.irs {
-				e.synAck(c)
+				e.synAck(n)
 			} else { // another connection by now
 				e.gone(n)
 				e.open(s, c.remote, c.local)
@@ -60,8 +60,8 @@ func (e *Engine) fromClient(n int32, s *segment) datapath.Verdict {
 			ended = up
 		}
 	}
-	if c.state == lastAck && c.sndUna == c.sndNxt && x.phase == idle {
-		e.gone(n)
+	if x.phase == idle {
+		e.ended(n)
 	}
 	v := datapath.Consume
 	switch {

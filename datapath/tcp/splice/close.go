@@ -57,6 +57,22 @@ func (e *Engine) retire(n int32) {
 	e.arm(n)
 }
 
+// ended is the end of connection n, if both FINs are acknowledged: if ours went first, what
+// acknowledges it may come again, or behind the peer's.
+func (e *Engine) ended(n int32) bool {
+	switch c := e.conn(n); {
+	case c.sndUna != c.sndNxt:
+		return false
+	case c.state == lastAck:
+		e.gone(n)
+	case c.state == closing:
+		e.retire(n)
+	default:
+		return false
+	}
+	return true
+}
+
 // peerFIN takes the FIN of n's peer, which is behind all that it sent.
 func (e *Engine) peerFIN(n int32, at wire.Seq) {
 	c := e.conn(n)
@@ -67,11 +83,8 @@ func (e *Engine) peerFIN(n int32, at wire.Seq) {
 		e.finish(n)
 	case finWait:
 		e.ack(c)
-		if c.sndUna == c.sndNxt {
-			e.retire(n)
-		} else {
-			c.state = lastAck
-		}
+		c.state = closing
+		e.ended(n)
 	default:
 		e.ack(c)
 	}
@@ -81,8 +94,7 @@ func (e *Engine) peerFIN(n int32, at wire.Seq) {
 func (e *Engine) closing(n int32, s *segment) {
 	u := e.conn(n)
 	switch {
-	case u.state == lastAck && u.sndUna == u.sndNxt:
-		e.gone(n)
+	case e.ended(n):
 	case s.flags.Has(wire.FIN) && s.end().AtOrAfter(u.rcvNxt):
 		e.peerFIN(n, s.end())
 	case len(s.payload) > 0 && u.state == finWait && s.end().After(u.rcvNxt): // to nobody

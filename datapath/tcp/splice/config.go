@@ -30,9 +30,9 @@ type Config struct {
 // Timeouts are those that TCP itself has, in cycles; zero fields take the
 // defaults. What HTTP waits for is the App's.
 type Timeouts struct {
-	Handshake sim.Cycle // of a client: 5 s
+	Handshake sim.Cycle // of a client: 15 s, in which our SYN,ACK is sent four times
 	Connect   sim.Cycle // to a server: 5 s, Envoy's connect_timeout
-	SYN       sim.Cycle // until it is sent again, for the first time: 1 s (RFC 6298 §2.1)
+	SYN       sim.Cycle // until it, or what answers it, is sent again, for the first time: 1 s (RFC 6298 §2.1)
 	Held      sim.Cycle // until a head of ours is sent again, for the first time: 250 ms, above Linux's delayed ACK of 40 ms and its least RTO of 200 ms
 	Close     sim.Cycle // until the peer has answered our FIN: 10 s
 	Idle      sim.Cycle // of a server's connection in its pool: 1 h, Envoy's idle_timeout
@@ -43,7 +43,7 @@ func (t Timeouts) withDefaults(c sim.Clock) Timeouts {
 	for _, d := range []struct {
 		at *sim.Cycle
 		ms uint64
-	}{{&t.Handshake, 5000}, {&t.Connect, 5000}, {&t.SYN, 1000}, {&t.Held, 250}, {&t.Close, 10_000}, {&t.Idle, 3_600_000}, {&t.TimeWait, 1000}} {
+	}{{&t.Handshake, 15_000}, {&t.Connect, 5000}, {&t.SYN, 1000}, {&t.Held, 250}, {&t.Close, 10_000}, {&t.Idle, 3_600_000}, {&t.TimeWait, 1000}} {
 		if *d.at == 0 {
 			*d.at = sim.Cycle(d.ms * (c.Hz / 1000))
 		}

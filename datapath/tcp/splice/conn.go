@@ -15,7 +15,8 @@ const (
 	synSent           // to a server
 	established
 	finWait  // our FIN is out, the peer's has not come
-	lastAck  // both FINs are out, ours is not acknowledged
+	closing  // both FINs are out, ours first, and it is not acknowledged
+	lastAck  // the same, the peer's first
 	timeWait // both are acknowledged, late segments of the peer's may come
 )
 

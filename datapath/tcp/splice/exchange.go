@@ -159,8 +159,7 @@ func (e *Engine) done(n int32) {
 		e.app.Completed(e.now, Flow(n))
 	}
 	switch {
-	case c.state == lastAck && c.sndUna == c.sndNxt:
-		e.gone(n)
+	case e.ended(n):
 	case c.state != established:
 	case x.close || c.has(flagFIN):
 		e.close(n)

@@ -213,7 +213,7 @@ func (e *Engine) begin(n int32) {
 		x.resp = message{in: u.rcvNxt, out: e.conn(n).sndNxt, begun: true, stream: true}
 		x.resp.next = x.resp.in
 	}
-	u.told = scaled(int(e.conn(n).window), u.rcvScale)
+	u.told = scaled(max(int(e.conn(n).window), int(u.mss)), u.rcvScale)
 	u.heldAt, u.heldNxt, u.tries = u.sndNxt, u.sndNxt, 0
 	u.sndNxt = u.heldEnd()
 	if len(u.held) == 0 {

@@ -150,6 +150,9 @@ func (e *Engine) expired(n int32) {
 	}
 	c.deadline = 0
 	switch {
+	case c.state == synReceived && e.now-c.since < e.cfg.Timeouts.Handshake:
+		c.tries++
+		e.synAck(n)
 	case c.state == synReceived, c.state == timeWait:
 		e.gone(n)
 	case c.state == synSent:

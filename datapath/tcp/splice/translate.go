@@ -22,7 +22,7 @@ func (e *Engine) translate(s *segment, from, to *conn, m *message, h *header) {
 		}
 		edge = m.back(edge)
 	} else {
-		edge = h.ack + wire.Seq(s.window)
+		edge = h.ack + wire.Seq(max(s.window, uint32(to.mss))) // a head is taken here, whatever room there is for it
 	}
 	to.acked = h.ack
 	h.window = scaled(h.ack.Distance(edge), to.rcvScale)
