@@ -7,7 +7,7 @@ PERFETTO := .env/perfetto-0.59.1
 GOTOOL  := $(GO) tool -modfile=internal/tools/go.mod
 export CGO_ENABLED = 0
 
-.PHONY: conformance perfetto soak-engines soak-sidecar soak-splice all check build test race integration fuzz lint fmt tidy darwin bench quick soak golden envoy clean-host FORCE
+.PHONY: docker conformance perfetto soak-engines soak-sidecar soak-splice all check build test race integration fuzz lint fmt tidy darwin bench quick soak golden envoy clean-host FORCE
 
 all check: fmt tidy lint darwin test
 
@@ -40,6 +40,9 @@ conformance: envoy ; MESHNIC_REQUIRE_NET=1 $(WITH_ENVOY) $(GO) test ./proxy/side
 race: envoy ; $(WITH_ENVOY) CGO_ENABLED=1 GORACE=atexit_sleep_ms=0 $(GO) test -race ./hostif/... ./nic/... ./proxy/... ./bench ./bench/clusterdns ./bench/lab ./bench/load ./bench/sweep ./examples/...
 
 integration: envoy perfetto ; MESHNIC_REQUIRE_NET=1 $(WITH_ENVOY) $(WITH_PERFETTO) $(GO) test ./...
+
+# Bookinfo's compose file with a dockerd of the test's own, and a NIC in front of its containers. Needs root, dockerd, docker and compose.
+docker: ; MESHNIC_DOCKER=1 MESHNIC_REQUIRE_NET=1 $(GO) test ./cmd/meshnic -run TestDocker -count=1 -v
 
 fuzz: ; GO=$(GO) T=$(or $(T),20s) ./internal/tools/fuzz.sh
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"flag"
 	"fmt"
 	"net"
 	"net/http"
@@ -10,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -29,6 +31,9 @@ type box struct {
 	addr netip.AddrPort // of the load generator's server in it
 	pid  int
 }
+
+// cycles is how often a NIC comes and goes.
+var cycles = flag.Int("cycles", 4, "how often a NIC is put in front of a container under load")
 
 const bridgeAddr = "10.88.0.1"
 
@@ -62,6 +67,7 @@ func newBox(t *testing.T, name string, n int, routed bool) *box {
 	ip(t, "netns", "add", name)
 	t.Cleanup(func() { exec.Command("ip", "netns", "del", name).Run() })
 	ip(t, "link", "add", near, "type", "veth", "peer", "name", "eth0", "netns", name)
+	t.Cleanup(func() { exec.Command("ip", "link", "del", near).Run() }) // the namespace takes its time
 	ip(t, "link", "set", near, "addrgenmode", "none")
 	ip(t, "-n", name, "link", "set", "eth0", "addrgenmode", "none")
 	ip(t, "-n", name, "link", "set", "lo", "up")
@@ -158,30 +164,69 @@ func settled(t *testing.T) (state string) {
 	return state
 }
 
+// speech is what a process has said so far.
+type speech struct {
+	mu sync.Mutex
+	b  strings.Builder
+}
+
+func (s *speech) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.Write(p)
+}
+
+func (s *speech) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.String()
+}
+
 // attach is meshnic attach --container, started.
-func (b *box) attach(t *testing.T, runtime string, more ...string) (cmd *exec.Cmd, said *strings.Builder) {
+func (b *box) attach(t *testing.T, runtime string, more ...string) (cmd *exec.Cmd, said *speech) {
 	t.Helper()
 	cmd = meshnic(t, append([]string{"attach", "--container", b.name, "--runtime", runtime}, more...)...)
-	said = new(strings.Builder)
+	said = new(speech)
 	cmd.Stderr = said
 	require.NoError(t, cmd.Start())
 	return cmd, said
 }
 
-// under runs load on the box from the host, over kept connections and new ones, while do
-// runs, and requires that no request failed.
-func (b *box) under(t *testing.T, addr netip.AddrPort, do func()) {
+// inFront waits until an attach says that it is.
+func inFront(t *testing.T, b *box, said *speech) {
+	t.Helper()
+	require.Eventually(t, func() bool { return strings.Contains(said.String(), "in front of ") }, 10*time.Second, 5*time.Millisecond, "%s: %s", b.name, said)
+}
+
+// leave ends an attach as its user does.
+func (b *box) leave(t *testing.T, cmd *exec.Cmd, said *speech, cycle int) {
+	t.Helper()
+	require.NoError(t, cmd.Process.Signal(unix.SIGTERM))
+	cmd.Wait()
+	require.Equal(t, 143, cmd.ProcessState.ExitCode(), "cycle %d: %s", cycle, said)
+}
+
+// null is what is asked of the null server.
+func (b *box) null() load.Config {
+	size := int64(len(load.NullBody()))
+	return load.Config{Target: b.addr, Check: load.Check{BodyLen: &size}}
+}
+
+// under runs load from the host, over kept connections and new ones, while do runs, and
+// requires that no request failed.
+func (b *box) under(t *testing.T, cfg load.Config, do func()) {
 	t.Helper()
 	ctx := t.Context()
-	body := int64(len(load.NullBody()))
 	results := make(chan *load.Result, 2)
 	stop := make(chan struct{})
+	cfg.Connections, cfg.Duration, cfg.Rate = 4, 500*time.Millisecond, 400
 	for _, again := range []bool{false, true} {
 		go func() {
+			cfg := cfg
+			cfg.Close = again
 			var parts []*load.Result
 			for more := true; more; {
-				r, err := load.Run(ctx, load.Config{Target: addr, Connections: 4, Close: again, Duration: 500 * time.Millisecond,
-					Rate: 400, Check: load.Check{BodyLen: &body}})
+				r, err := load.Run(ctx, cfg)
 				if err != nil {
 					t.Error(err)
 					break
@@ -243,14 +288,12 @@ func TestContainerUnderLoad(t *testing.T) {
 		b := newBox(t, map[bool]string{false: "web", true: "routed"}[routed], n, routed)
 		runtime := fakeDocker(t, b)
 		before := settled(t)
-		b.under(t, b.addr, func() {
-			for i := range 10 {
-				cmd, said := b.attach(t, runtime, "-o", "json")
-				time.Sleep(400 * time.Millisecond)
-				require.NoError(t, cmd.Process.Signal(unix.SIGTERM))
-				cmd.Wait()
-				require.Equal(t, 143, cmd.ProcessState.ExitCode(), "cycle %d: %s", i, said)
-				require.Contains(t, said.String(), "in front of "+b.name)
+		b.under(t, b.null(), func() {
+			for i := range *cycles {
+				cmd, said := b.attach(t, runtime)
+				inFront(t, b, said)
+				time.Sleep(200 * time.Millisecond)
+				b.leave(t, cmd, said, i)
 			}
 		})
 		require.Eventually(t, func() bool { return hostState(t) == before }, 5*time.Second, 50*time.Millisecond, "%s\n%s", before, hostState(t))
@@ -265,7 +308,7 @@ func TestKilledContainerAttach(t *testing.T) {
 	runtime := fakeDocker(t, b)
 	before := settled(t)
 	dirty := 0
-	b.under(t, b.addr, func() {
+	b.under(t, b.null(), func() {
 		for _, ms := range []time.Duration{5, 20, 40, 80, 150, 300, 600} {
 			cmd, _ := b.attach(t, runtime)
 			time.Sleep(ms * time.Millisecond)
