@@ -91,7 +91,12 @@ func bookinfoCells(ctx context.Context, r *Run, s *rigs) ([]cell, error) {
 			}
 			if absent == "" {
 				w := g.page(t, c, r.pageWindow(c))
-				row.measure = func(ctx context.Context) (sample, error) { return g.measure(ctx, w) }
+				row.measure = func(ctx context.Context) (sample, error) {
+					if err := g.renew(); err != nil {
+						return sample{}, err
+					}
+					return g.measure(ctx, w)
+				}
 				if t.nic == nic.Passthrough {
 					s.check = &checked{t.name, g, w}
 				}

@@ -2,6 +2,7 @@ package bench
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"os"
@@ -20,9 +21,10 @@ import (
 // with.
 const clusterBase = "k8s_without_istio"
 
-// certificateLife is how long the sidecars' certificates hold: a day in Istio, which
-// renews them; nothing renews these.
-const certificateLife = time.Hour
+// certificateLife is how long the sidecars' certificates hold, and longer than four
+// measurements: a day in Istio. They are renewed after half of it, as in Istio, between
+// measurements.
+const certificateLife = 4 * time.Minute
 
 // wantsCluster reports whether a system is wanted that clusterBase is for.
 func (r *Run) wantsCluster() bool {
@@ -152,45 +154,57 @@ func meshServices(spec lab.Spec) (out []istio.Service) {
 
 func account(service string) string { return "bookinfo-" + service }
 
+// credentials are those of a lab's sidecars.
+type credentials struct {
+	ca     *istio.CA
+	life   time.Duration
+	issued time.Time
+}
+
 // certificates makes an authority and a certificate for each service's account,
 // in the lab's directory, with which they go.
 func (g *rig) certificates() (map[string]istio.Files, error) {
-	now := time.Now()
-	ca, err := istio.NewCA(now, certificateLife)
-	if err != nil {
+	g.creds = &credentials{life: max(certificateLife, 4*g.run.Duration)}
+	var err error
+	if g.creds.ca, err = istio.NewCA(time.Now(), g.creds.life); err != nil {
 		return nil, err
 	}
-	dir := g.lab.Journal().Dir()
-	write := func(name string, text []byte) (string, error) {
-		if err := os.WriteFile(filepath.Join(dir, name), text, 0o600); err != nil {
-			return "", fmt.Errorf("bench: %w", err)
-		}
-		return name, nil
-	}
-	root, err := write("root.pem", ca.Root())
-	if err != nil {
-		return nil, err
+	const root = "root.pem"
+	if err := os.WriteFile(filepath.Join(g.lab.Journal().Dir(), root), g.creds.ca.Root(), 0o600); err != nil {
+		return nil, fmt.Errorf("bench: %w", err)
 	}
 	out := map[string]istio.Files{}
-	var mu sync.Mutex
-	var wg sync.WaitGroup
 	for _, v := range g.lab.Spec().Services {
+		out[v.Name] = istio.Files{Secret: secretFile(v.Name), Root: root}
+	}
+	return out, g.issue()
+}
+
+// secretFile has a slash in it, without which Envoy takes no path.
+func secretFile(service string) string { return "./" + service + "-secret.yaml" }
+
+// issue gives every service's account a new certificate.
+func (g *rig) issue() error {
+	services := g.lab.Spec().Services
+	now, errs := time.Now(), make([]error, len(services))
+	var wg sync.WaitGroup
+	for i, v := range services {
 		wg.Go(func() { // finding primes takes a while
-			chain, key, e := ca.Issue(now, istio.Identity(v.Namespace, account(v.Name)))
-			mu.Lock()
-			defer mu.Unlock()
-			f := istio.Files{Root: root}
-			if e == nil {
-				f.Chain, e = write(v.Name+".pem", chain)
-			}
-			if e == nil {
-				f.Key, e = write(v.Name+".key", key)
-			}
-			if out[v.Name] = f; e != nil {
-				err = e
-			}
+			errs[i] = g.creds.ca.Deliver(now, istio.Identity(v.Namespace, account(v.Name)), filepath.Join(g.lab.Journal().Dir(), secretFile(v.Name)))
 		})
 	}
 	wg.Wait()
-	return out, err
+	g.creds.issued = now
+	return errors.Join(errs...)
+}
+
+// renew is issue once half of the certificates' life is over; without sidecars that
+// have some it is nothing.
+func (g *rig) renew() error {
+	if g.creds == nil || time.Since(g.creds.issued) < g.creds.life/2 {
+		return nil
+	}
+	_, short, _ := strings.Cut(g.lab.Spec().Name, "_")
+	g.run.note(short + ": the sidecars' certificates were renewed while they ran")
+	return g.issue()
 }

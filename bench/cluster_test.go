@@ -57,7 +57,7 @@ func TestSidecarsOfAClusterReadOneFile(t *testing.T) {
 	require.Len(t, services, 4)
 	for _, s := range services {
 		side := istio.Sidecar{Pod: s.Name, Namespace: "default", Target: bookinfoPort, Domain: "cluster.local", Services: services,
-			Files: istio.Files{Chain: s.Name + ".pem", Key: s.Name + ".key", Root: "root.pem"}}
+			Files: istio.Files{Secret: s.Name + ".yaml", Root: "root.pem"}}
 		yaml, err := envoyconf.Bootstrap(side.Config())
 		require.NoError(t, err)
 		require.NotContains(t, string(yaml), "/run/", "nothing of one lab")

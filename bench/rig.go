@@ -38,7 +38,8 @@ type rig struct {
 	sock  string            // the NIC's control socket
 	mode  string            // of the NIC
 	does  nic.Program
-	cores []int // where everything of this rig runs; nil: everywhere
+	creds *credentials // of sidecars in a cluster
+	cores []int        // where everything of this rig runs; nil: everywhere
 
 	starting []func() error // wait for what was started and may not listen yet
 }

@@ -13,7 +13,11 @@ import (
 	"fmt"
 	"math/big"
 	"net/url"
+	"os"
 	"time"
+
+	"github.com/meshnic/meshnic/proxy/envoyconf"
+	"github.com/meshnic/meshnic/proxy/mesh"
 )
 
 // TrustDomain begins the identities of a cluster.
@@ -38,13 +42,16 @@ type CA struct {
 	life time.Duration
 }
 
-// NewCA makes an authority that holds for life, as do the certificates it signs.
+// rootLife is how long the CA's own certificate holds: ten years, Istio's.
+const rootLife = 10 * 365 * 24 * time.Hour
+
+// NewCA makes an authority. The certificates it signs hold for life.
 func NewCA(now time.Time, life time.Duration) (*CA, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, fmt.Errorf("istio: key of the CA: %w", err)
 	}
-	t := template(now, life)
+	t := template(now, rootLife)
 	t.Subject = pkix.Name{Organization: []string{TrustDomain}}
 	t.IsCA, t.BasicConstraintsValid = true, true
 	t.KeyUsage = x509.KeyUsageCertSign
@@ -82,6 +89,29 @@ func (ca *CA) Issue(now time.Time, identity string) (chain, key []byte, err erro
 		return nil, nil, fmt.Errorf("istio: key of %s: %w", identity, err)
 	}
 	return encode("CERTIFICATE", der), encode("PRIVATE KEY", pkcs8), nil
+}
+
+// SecretName is what the sidecars' configuration calls their certificate, as Istio's.
+const SecretName = "default"
+
+// Deliver issues a certificate and puts it where a sidecar reads it, path, in one
+// step: a sidecar that runs takes it for the connections that begin from then on.
+func (ca *CA) Deliver(now time.Time, identity, path string) error {
+	chain, key, err := ca.Issue(now, identity)
+	if err != nil {
+		return err
+	}
+	text, err := envoyconf.SecretFile(SecretName, mesh.Certificate{Chain: mesh.Source{Inline: string(chain)}, Key: mesh.Source{Inline: string(key)}})
+	if err != nil {
+		return err
+	}
+	if err = os.WriteFile(path+".new", text, 0o600); err == nil {
+		err = os.Rename(path+".new", path)
+	}
+	if err != nil {
+		return fmt.Errorf("istio: certificate of %s: %w", identity, err)
+	}
+	return nil
 }
 
 func template(now time.Time, life time.Duration) *x509.Certificate {

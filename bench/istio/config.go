@@ -30,8 +30,9 @@ type Service struct {
 	Pods                []netip.Addr
 }
 
-// Files are where a sidecar's certificate, its key and the CA's certificate are.
-type Files struct{ Chain, Key, Root string }
+// Files are where a sidecar's certificate and its key are (see CA.Deliver), and the
+// CA's certificate.
+type Files struct{ Secret, Root string }
 
 // Sidecar is one pod's.
 type Sidecar struct {
@@ -154,7 +155,7 @@ func (s Sidecar) cluster(v Service) mesh.Cluster {
 
 func (s Sidecar) tls() mesh.TLS {
 	return mesh.TLS{MinVersion: "TLSv1_2", MaxVersion: "TLSv1_3",
-		Certificates: []mesh.Certificate{{Chain: mesh.Source{File: s.Files.Chain}, Key: mesh.Source{File: s.Files.Key}}},
+		Certificates: []mesh.Certificate{{Secret: mesh.Secret{Name: SecretName, Path: s.Files.Secret}}},
 		Validation:   &mesh.Validation{CA: mesh.Source{File: s.Files.Root}}}
 }
 

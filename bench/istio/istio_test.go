@@ -22,7 +22,7 @@ import (
 func sidecar() Sidecar {
 	at := netip.MustParseAddr
 	return Sidecar{Pod: "reviews-v1", Namespace: "default", Target: 9080, Log: "/dev/stdout", Domain: "cluster.local",
-		Files: Files{Chain: "reviews.pem", Key: "reviews.key", Root: "root.pem"},
+		Files: Files{Secret: "./reviews.yaml", Root: "root.pem"},
 		Services: []Service{
 			{Name: "ratings", Namespace: "default", IP: "10.96.0.13", Port: 9080, Target: 9080, Account: "bookinfo-ratings", Pods: []netip.Addr{at("10.77.90.13")}},
 			{Name: "reviews", Namespace: "default", IP: "10.96.0.14", Port: 9080, Target: 9081, Account: "bookinfo-reviews", Pods: []netip.Addr{at("10.77.90.14"), at("10.77.90.15")}},
@@ -131,9 +131,8 @@ func TestConfigWithEnvoy(t *testing.T) {
 	dir := t.TempDir()
 	ca, err := NewCA(time.Now(), time.Hour)
 	require.NoError(t, err)
-	chain, key, err := ca.Issue(time.Now(), Identity("default", "bookinfo-reviews"))
-	require.NoError(t, err)
-	for name, text := range map[string][]byte{"root.pem": ca.Root(), "reviews.pem": chain, "reviews.key": key, "envoy.yaml": must(envoyconf.Bootstrap(sidecar().Config()))} {
+	require.NoError(t, ca.Deliver(time.Now(), Identity("default", "bookinfo-reviews"), filepath.Join(dir, "reviews.yaml")))
+	for name, text := range map[string][]byte{"root.pem": ca.Root(), "envoy.yaml": must(envoyconf.Bootstrap(sidecar().Config()))} {
 		require.NoError(t, os.WriteFile(filepath.Join(dir, name), text, 0o600))
 	}
 	cmd := exec.CommandContext(t.Context(), envoy, "--mode", "validate", "-c", "envoy.yaml")

@@ -29,25 +29,9 @@ import (
 // without TLS, and not with TLS and no certificate; what no service is for is passed
 // on; a pod that has another identity than it should is not asked.
 func TestSidecarsInACluster(t *testing.T) {
-	hostiftest.NeedNet(t, func() error {
-		if _, err := exec.LookPath("curl"); err != nil {
-			return err
-		}
-		if os.Getenv("MESHNIC_ENVOY") == "" {
-			return errors.New("MESHNIC_ENVOY is not set")
-		}
-		return netns.Probe()
-	})
-	if netns.Entered() == "unprivileged" {
-		t.Skip("a user namespace of one user has no other for the proxy")
-	}
-	exe, err := os.Executable()
-	require.NoError(t, err)
+	exe, proxies := sidecars(t)
 	seen := map[string][]string{}
-	for name, cmd := range map[string]lab.Cmd{
-		"sidecar": {Path: exe, Args: []string{"sidecar", "--concurrency", "1", "--config"}, Env: append(os.Environ(), asMeshnic+"=1")},
-		"envoy":   {Path: os.Getenv("MESHNIC_ENVOY"), Args: []string{"--concurrency", "1", "--disable-hot-restart", "--log-level", "error", "-c"}},
-	} {
+	for name, cmd := range proxies {
 		seen[name] = meshed(t, name, cmd, exe)
 	}
 	require.Equal(t, seen["envoy"], seen["sidecar"])
@@ -62,56 +46,102 @@ func TestSidecarsInACluster(t *testing.T) {
 	}, seen["sidecar"])
 }
 
-func meshed(t *testing.T, name string, proxy lab.Cmd, exe string) (seen []string) {
+// sidecars are the two proxies of pods, and this binary, which is meshnic.
+func sidecars(t *testing.T) (exe string, proxies map[string]lab.Cmd) {
+	hostiftest.NeedNet(t, func() error {
+		if _, err := exec.LookPath("curl"); err != nil {
+			return err
+		}
+		if os.Getenv("MESHNIC_ENVOY") == "" {
+			return errors.New("MESHNIC_ENVOY is not set")
+		}
+		return netns.Probe()
+	})
+	if netns.Entered() == "unprivileged" {
+		t.Skip("a user namespace of one user has no other for the proxy")
+	}
+	exe, err := os.Executable()
+	require.NoError(t, err)
+	return exe, map[string]lab.Cmd{
+		"sidecar": {Path: exe, Args: []string{"sidecar", "--concurrency", "1", "--config"}, Env: append(os.Environ(), asMeshnic+"=1")},
+		"envoy":   {Path: os.Getenv("MESHNIC_ENVOY"), Args: []string{"--concurrency", "1", "--disable-hot-restart", "--log-level", "error", "-c"}},
+	}
+}
+
+// meshLab is a cluster with two services, a and b, of a pod each that has a sidecar,
+// a service c whose pod has none, a service of no pod, and a client.
+type meshLab struct {
+	*lab.Lab
+	t    *testing.T
+	dir  string
+	exe  string
+	self []string // environment
+	ca   *istio.CA
+}
+
+func newMeshLab(t *testing.T, name, exe string) *meshLab {
 	ports := []lab.ServicePort{{Name: "http", Port: 9080}}
 	l, err := lab.Up(t.Context(), lab.Spec{Name: fmt.Sprintf("m%d_%s", os.Getpid(), name), Fabric: lab.Kubernetes,
-		Hosts: []lab.Host{{Name: "client"}, {Name: "a", Sidecar: true}, {Name: "b", Sidecar: true}},
+		Hosts: []lab.Host{{Name: "client"}, {Name: "a", Sidecar: true}, {Name: "b", Sidecar: true}, {Name: "c"}},
 		Services: []lab.Service{{Name: "a", Ports: ports, Pods: []string{"a"}}, {Name: "b", Ports: ports, Pods: []string{"b"}},
-			{Name: "none", Ports: []lab.ServicePort{{Port: 80}}}}})
+			{Name: "c", Ports: ports, Pods: []string{"c"}}, {Name: "none", Ports: []lab.ServicePort{{Port: 80}}}}})
 	require.NoError(t, err)
-	defer func() { require.NoError(t, l.Down()) }()
-	self := append(os.Environ(), asMeshnic+"=1")
-	_, err = l.StartDNS(lab.Cmd{Path: exe, Args: []string{"dns"}, Env: self}, false)
+	t.Cleanup(func() { require.NoError(t, l.Down()) })
+	m := &meshLab{Lab: l, t: t, dir: l.Journal().Dir(), exe: exe, self: append(os.Environ(), asMeshnic+"=1")}
+	_, err = l.StartDNS(lab.Cmd{Path: exe, Args: []string{"dns"}, Env: m.self}, false)
 	require.NoError(t, err)
+	m.ca, err = istio.NewCA(time.Now(), time.Hour)
+	require.NoError(t, err)
+	m.write("root.pem", m.ca.Root())
+	return m
+}
 
-	ca, err := istio.NewCA(time.Now(), time.Hour)
-	require.NoError(t, err)
-	dir := l.Journal().Dir()
-	write := func(name string, text []byte) {
-		require.NoError(t, os.WriteFile(filepath.Join(dir, name), text, 0o600))
-	}
-	write("root.pem", ca.Root())
+func (m *meshLab) write(name string, text []byte) {
+	require.NoError(m.t, os.WriteFile(filepath.Join(m.dir, name), text, 0o600))
+}
+
+// deliver gives a pod's sidecar a certificate.
+func (m *meshLab) deliver(pod string) {
+	require.NoError(m.t, m.ca.Deliver(time.Now(), istio.Identity("default", pod), filepath.Join(m.dir, pod+"-secret.yaml")))
+}
+
+// start starts an application and a sidecar in a and b; change changes what b's
+// sidecar knows.
+func (m *meshLab) start(proxy lab.Cmd, change func(*istio.Sidecar)) {
+	t := m.t
 	var services []istio.Service
-	for _, pod := range []string{"a", "b"} {
-		chain, key, err := ca.Issue(time.Now(), istio.Identity("default", pod))
-		require.NoError(t, err)
-		write(pod+".pem", chain)
-		write(pod+".key", key)
-		v, _ := l.Service(pod)
+	for _, pod := range []string{"a", "b", "c"} {
+		v, _ := m.Service(pod)
 		services = append(services, istio.Service{Name: pod, Namespace: "default", IP: v.IP, Port: 9080, Target: 9080, Account: pod,
-			Pods: []netip.Addr{netip.MustParseAddr(l.IP(pod))}})
+			Pods: []netip.Addr{netip.MustParseAddr(m.IP(pod))}})
 	}
-	for i, pod := range []string{"a", "b"} {
+	for _, pod := range []string{"a", "b"} {
+		m.deliver(pod)
 		side := istio.Sidecar{Pod: pod, Namespace: "default", Target: 9080, Domain: clusterdns.Domain, Log: "/dev/stdout",
-			Files: istio.Files{Chain: pod + ".pem", Key: pod + ".key", Root: "root.pem"}, Services: slices.Clone(services)}
-		if i == 1 {
-			side.Services[0].Account = "somebody-else" // b takes a for another
+			Files: istio.Files{Secret: "./" + pod + "-secret.yaml", Root: "root.pem"}, Services: slices.Clone(services)}
+		if pod == "b" {
+			change(&side)
 		}
 		yaml, err := envoyconf.Bootstrap(side.Config())
 		require.NoError(t, err)
-		write(pod+".yaml", yaml)
-		app, err := l.Start(pod, lab.Cmd{Path: exe, Args: []string{"__load", "serve"}, Env: self,
+		m.write(pod+".yaml", yaml)
+		app, err := m.Start(pod, lab.Cmd{Path: m.exe, Args: []string{"__load", "serve"}, Env: m.self,
 			Stdin: fmt.Appendf(nil, `{"listen":"0.0.0.0:9080","body":"app %s"}`, pod)})
 		require.NoError(t, err)
 		require.NoError(t, app.WaitListening(":9080", 10*time.Second))
 		c := proxy
-		c.Args, c.Dir, c.User, c.Stdout = append(slices.Clone(proxy.Args), pod+".yaml"), dir, int(lab.Sidecar.User), filepath.Join(dir, pod+".log")
-		p, err := l.Start(pod, c)
+		c.Args, c.Dir, c.User, c.Stdout = append(slices.Clone(proxy.Args), pod+".yaml"), m.dir, int(lab.Sidecar.User), filepath.Join(m.dir, pod+".log")
+		p, err := m.Start(pod, c)
 		require.NoError(t, err)
 		for _, at := range []string{istio.Outbound, istio.Inbound, istio.Admin} {
 			require.NoError(t, p.WaitListening(at, 30*time.Second))
 		}
 	}
+}
+
+func meshed(t *testing.T, name string, proxy lab.Cmd, exe string) (seen []string) {
+	l := newMeshLab(t, name, exe)
+	l.start(proxy, func(b *istio.Sidecar) { b.Services[0].Account = "somebody-else" }) // b takes a for another
 	ask := func(what, from string, args ...string) {
 		r, err := l.Run(t.Context(), from, lab.Cmd{Path: "curl", Args: append([]string{"-s", "--max-time", "10", "-w", " %{http_code}"}, args...)})
 		if err != nil {

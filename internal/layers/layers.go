@@ -74,7 +74,7 @@ var Table = []Layer{
 
 	{"bench/load", []string{"internal/failure"}, "load generator, null server, ping-pong"},
 	{"bench/clusterdns", []string{"internal/failure"}, "the name server of a lab's cluster"},
-	{"bench/istio", []string{"proxy/mesh"}, "sidecars of a cluster's pods: configurations and certificates"},
+	{"bench/istio", []string{"proxy/mesh", "proxy/envoyconf"}, "sidecars of a cluster's pods: configurations and certificates"},
 	{"bench/lab", []string{"bench/clusterdns", "hostif", "hostif/netns", "internal/failure", "internal/spawn"}, "topologies in network namespaces"},
 	{"bench/reference", []string{"datapath/module", "datapath/pipeline"}, "the figures of the paper, the cycles of real RTL"},
 	{"bench/sweep", []string{"datapath/pipeline", "datapath/module", "datapath/area", "datapath/sim", "internal/failure"}, "a pipeline at many points: plans, shards, resumption, Pareto fronts"},

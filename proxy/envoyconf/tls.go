@@ -58,6 +58,9 @@ func (r *reader) tls(path string, c *tlsv3.CommonTlsContext) mesh.TLS {
 	for _, t := range c.GetTlsCertificates() {
 		out.Certificates = append(out.Certificates, mesh.Certificate{Chain: source(t.GetCertificateChain()), Key: source(t.GetPrivateKey())})
 	}
+	for _, s := range c.GetTlsCertificateSdsSecretConfigs() {
+		out.Certificates = append(out.Certificates, mesh.Certificate{Secret: mesh.Secret{Name: s.GetName(), Path: s.GetSdsConfig().GetPathConfigSource().GetPath()}})
+	}
 	if v := c.GetValidationContext(); v != nil {
 		out.Validation = &mesh.Validation{CA: source(v.GetTrustedCa())}
 		for i, n := range v.GetMatchTypedSubjectAltNames() {
@@ -138,7 +141,11 @@ func common(t *mesh.TLS) *tlsv3.CommonTlsContext {
 	}
 	for i := range t.Certificates {
 		c := &t.Certificates[i]
-		out.TlsCertificates = append(out.TlsCertificates, &tlsv3.TlsCertificate{CertificateChain: dataSource(&c.Chain), PrivateKey: dataSource(&c.Key)})
+		if c.Secret != (mesh.Secret{}) {
+			out.TlsCertificateSdsSecretConfigs = append(out.TlsCertificateSdsSecretConfigs, secretConfig(c.Secret))
+			continue
+		}
+		out.TlsCertificates = append(out.TlsCertificates, certificate(c))
 	}
 	if v := t.Validation; v != nil {
 		x := &tlsv3.CertificateValidationContext{TrustedCa: dataSource(&v.CA)}

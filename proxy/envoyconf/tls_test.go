@@ -32,7 +32,7 @@ func secured() mesh.Config {
 	return mesh.Config{
 		Listeners: []mesh.Listener{
 			chain(mesh.ChainMatch{Port: 15006, ServerNames: []string{"a.example", "*.b.example"}}, &mesh.ServerTLS{TLS: common, RequireClientCert: true}),
-			chain(mesh.ChainMatch{Transport: "tls"}, &mesh.ServerTLS{TLS: mesh.TLS{Certificates: common.Certificates}}),
+			chain(mesh.ChainMatch{Transport: "tls"}, &mesh.ServerTLS{TLS: mesh.TLS{Certificates: []mesh.Certificate{{Secret: mesh.Secret{Name: "default", Path: "/etc/sds.yaml"}}}}}),
 			chain(mesh.ChainMatch{Transport: "raw_buffer"}, nil),
 		},
 		Clusters: []mesh.Cluster{{
@@ -52,13 +52,13 @@ func TestTLSRoundTrip(t *testing.T) {
 
 func TestDumpHidesKeys(t *testing.T) {
 	cfg := secured()
-	cfg.Listeners[0].TLS.Certificates[0].Key = mesh.Source{Inline: "secret"}
-	cfg.Clusters[0].TLS.Certificates = []mesh.Certificate{{Chain: mesh.Source{Inline: "public"}, Key: mesh.Source{Inline: "secret"}}}
+	cfg.Listeners[0].TLS.Certificates[0].Key = mesh.Source{Inline: "hidden"}
+	cfg.Clusters[0].TLS.Certificates = []mesh.Certificate{{Chain: mesh.Source{Inline: "public"}, Key: mesh.Source{Inline: "hidden"}}}
 	b, err := Dump(cfg, time.Unix(0, 0))
 	require.NoError(t, err)
-	require.NotContains(t, string(b), "secret")
+	require.NotContains(t, string(b), "hidden")
 	require.Contains(t, string(b), "public")
-	require.Equal(t, "secret", cfg.Listeners[0].TLS.Certificates[0].Key.Inline, "the configuration itself is left alone")
+	require.Equal(t, "hidden", cfg.Listeners[0].TLS.Certificates[0].Key.Inline, "the configuration itself is left alone")
 }
 
 func TestTLSRefuses(t *testing.T) {
@@ -81,7 +81,10 @@ func TestTLSRefuses(t *testing.T) {
 	for _, c := range []struct{ name, rest, want string }{
 		{"no certificate", "DownstreamTlsContext", "tls_certificates"},
 		{"the wrong context", "UpstreamTlsContext", "is not a DownstreamTlsContext"},
-		{"a secret over the network", "DownstreamTlsContext\n          common_tls_context: {tls_certificate_sds_secret_configs: [{name: x}]}", "f.yaml:17:32: static_resources.listeners[0].filter_chains[0].transport_socket.typed_config.common_tls_context.tls_certificate_sds_secret_configs: is not supported"},
+		{"a secret over the network", "DownstreamTlsContext\n          common_tls_context: {tls_certificate_sds_secret_configs: [{name: x, sds_config: {api_config_source: {api_type: GRPC}}}]}", "transport_socket.typed_config.common_tls_context.tls_certificate_sds_secret_configs[0].sds_config.api_config_source: is not supported"},
+		{"a secret from nowhere", "DownstreamTlsContext\n          common_tls_context: {tls_certificate_sds_secret_configs: [{name: x}]}", "tls_certificate_sds_secret_configs[0].sds_config.path_config_source.path: is empty"},
+		{"a secret without a name", "DownstreamTlsContext\n          common_tls_context: {tls_certificate_sds_secret_configs: [{sds_config: {path_config_source: {path: a}}}]}", "tls_certificate_sds_secret_configs[0].name: is empty"},
+		{"a secret and a certificate", "DownstreamTlsContext\n          common_tls_context: {tls_certificates: [{certificate_chain: {filename: a}, private_key: {filename: b}}], tls_certificate_sds_secret_configs: [{name: x, sds_config: {path_config_source: {path: a}}}]}", "want one of them"},
 		{"an old version", "DownstreamTlsContext\n          common_tls_context: {tls_params: {tls_minimum_protocol_version: TLSv1_0}}", `is "TLSv1_0", supported: TLSv1_2, TLSv1_3, TLS_AUTO`},
 		{"HTTP/2", "DownstreamTlsContext\n          common_tls_context: {alpn_protocols: [h2], tls_certificates: [{certificate_chain: {filename: a}, private_key: {filename: b}}]}", `is "h2", want http/1.1`},
 	} {
@@ -90,4 +93,45 @@ func TestTLSRefuses(t *testing.T) {
 			require.ErrorContains(t, err, c.want)
 		})
 	}
+}
+
+func TestSecretFile(t *testing.T) {
+	want := mesh.Certificate{Chain: mesh.Source{Inline: "CHAIN\n"}, Key: mesh.Source{File: "/etc/key.pem"}}
+	file, err := SecretFile("default", want)
+	require.NoError(t, err)
+	got, err := ReadSecret(file, "sds.yaml", "default")
+	require.NoError(t, err)
+	require.Equal(t, want, got)
+	const typed = `resources: [{"@type": type.googleapis.com/`
+	for text, says := range map[string]string{
+		string(file):      `resources: has no tls_certificate of name "other"`,
+		"resources: []":   "has no tls_certificate",
+		"resources: x":    "want a list",
+		"{":               "sds.yaml:1",
+		"nonce: x":        "nonce: is not supported",
+		"resources: [{}]": "@type",
+		"resources: [[]]": "want a mapping",
+		typed + "envoy.config.core.v3.Node, id: x}]":                                                  "resources[0]: is no secret",
+		typed + "envoy.extensions.transport_sockets.tls.v3.Secret, name: other, generic_secret: {}}]": "generic_secret: is not supported",
+	} {
+		_, err := ReadSecret([]byte(text), "sds.yaml", "other")
+		require.ErrorContains(t, err, says, text)
+	}
+}
+
+func FuzzReadSecret(f *testing.F) {
+	file, err := SecretFile("a", mesh.Certificate{Chain: mesh.Source{Inline: "CHAIN"}, Key: mesh.Source{Inline: "KEY"}})
+	require.NoError(f, err)
+	f.Add(string(file))
+	f.Fuzz(func(t *testing.T, text string) {
+		c, err := ReadSecret([]byte(text), "f.yaml", "a")
+		if err != nil {
+			return
+		}
+		file, err := SecretFile("a", c)
+		require.NoError(t, err)
+		again, err := ReadSecret(file, "f.yaml", "a")
+		require.NoError(t, err)
+		require.Equal(t, c, again)
+	})
 }

@@ -37,10 +37,19 @@ type Source struct {
 	Inline string `json:"inline_string,omitempty"`
 }
 
-// Certificate is a chain, the leaf first, and its private key.
+// Certificate is a chain, the leaf first, and its private key; or where both are to
+// be had.
 type Certificate struct {
-	Chain Source `json:"certificate_chain"`
-	Key   Source `json:"private_key"`
+	Chain  Source `json:"certificate_chain,omitzero"`
+	Key    Source `json:"private_key,omitzero"`
+	Secret Secret `json:"sds_secret_config,omitzero"`
+}
+
+// Secret is a certificate, by name, in a file of secrets, which is read again once
+// another file has taken its place: Envoy's SDS by a path.
+type Secret struct {
+	Name string `json:"name"`
+	Path string `json:"path"`
 }
 
 // Validation is what a peer's certificate has to be.
@@ -124,7 +133,14 @@ func (v *validator) tls(path string, t *TLS, needsCertificate bool) {
 		v.fail(path+".tls_certificates", "is empty, want at least one")
 	}
 	for i := range t.Certificates {
-		p := fmt.Sprintf("%s.tls_certificates[%d]", path, i)
+		p, c := fmt.Sprintf("%s.tls_certificates[%d]", path, i), &t.Certificates[i]
+		if (c.Secret == Secret{}) != (t.Certificates[0].Secret == Secret{}) {
+			v.fail(path+".tls_certificate_sds_secret_configs", "is not empty, and neither is tls_certificates: want one of them")
+		}
+		if c.Secret != (Secret{}) {
+			v.secret(fmt.Sprintf("%s.tls_certificate_sds_secret_configs[%d]", path, i), c)
+			continue
+		}
 		v.source(p+".certificate_chain", &t.Certificates[i].Chain)
 		v.source(p+".private_key", &t.Certificates[i].Key)
 	}
@@ -142,6 +158,17 @@ func (v *validator) tls(path string, t *TLS, needsCertificate bool) {
 		if p != "http/1.1" {
 			v.fail(fmt.Sprintf("%s.alpn_protocols[%d]", path, i), "is %q, want http/1.1", p)
 		}
+	}
+}
+
+func (v *validator) secret(path string, c *Certificate) {
+	switch {
+	case c.Secret.Name == "":
+		v.fail(path+".name", "is empty")
+	case c.Secret.Path == "":
+		v.fail(path+".sds_config.path_config_source.path", "is empty")
+	case c.Chain != Source{} || c.Key != Source{}:
+		v.fail(path, "has a chain or a key beside it")
 	}
 }
 

@@ -29,6 +29,7 @@ func (w *worker) adopt(*config, map[int]int) error { return nil }
 func listen(addr netip.AddrPort, _ *mesh.CompiledListener, _, _ bool) (int, netip.AddrPort, error) {
 	return -1, addr, nil
 }
+func (w *worker) rotate(map[*tlsContext]*tlsContext)      {}
 func (w *worker) fail(bool)                               {}
 func (w *worker) drainListeners(bool)                     {}
 func (w *worker) hosts() map[*mesh.Host]mesh.HostCounters { return nil }

@@ -152,6 +152,7 @@ func (c *config) renewed(found mesh.Config) (next *config, changed []int, err er
 // between two of its rounds. If cfg is wrong or an address cannot be had, the
 // error says so and nothing has changed.
 func (s *Server) Reload(cfg mesh.Config) error {
+	s.rotate() // so that new secrets end no listener; what is wrong with them is said below
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.ending {

@@ -138,6 +138,22 @@ func (w *worker) adopt(next *config, fds map[int]int) error {
 	return failed
 }
 
+// rotate puts TLS contexts in the place of others, for connections to come.
+func (w *worker) rotate(fresh map[*tlsContext]*tlsContext) {
+	for _, cl := range w.clusters {
+		if t := fresh[cl.tls]; t != nil {
+			cl.tls = t
+		}
+	}
+	for _, l := range w.listeners {
+		for _, c := range l.chains {
+			if t := fresh[c.tls]; t != nil {
+				c.tls = t
+			}
+		}
+	}
+}
+
 // cluster returns w's share of t: the one it has, if its limits say that t is the
 // same as before but for its endpoints, or one that takes over the counters.
 func (w *worker) cluster(t *mesh.CompiledCluster, lim *limits, ctx *tlsContext) *cluster {

@@ -185,6 +185,11 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	s.mu.Unlock()
 	defer s.Close()
+	var watch sync.WaitGroup
+	defer watch.Wait()
+	watching, stop := context.WithCancel(ctx)
+	defer stop()
+	watch.Go(func() { s.watchSecrets(watching) })
 
 	done := make(chan error, len(s.workers))
 	for _, w := range s.workers {

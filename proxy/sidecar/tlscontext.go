@@ -25,6 +25,8 @@ type tlsContext struct {
 	digest [sha256.Size]byte
 	shown  []shownCertificate
 	sans   []sanMatcher
+
+	secrets []secretFile // that it was made of
 }
 
 // shownCertificate is what the admin's /certs shows of one certificate chain or CA.
@@ -220,11 +222,21 @@ func (c *tlsContext) load(path string, t *mesh.TLS, h hash.Hash) (*x509.CertPool
 	fmt.Fprintf(h, "%#v %#v %#v %#v %#v", t.MinVersion, t.MaxVersion, t.Ciphers, t.Curves, t.ALPN)
 	for i := range t.Certificates {
 		p := fmt.Sprintf("%s.tls_certificates[%d]", path, i)
-		chain, err := readPEM(p+".certificate_chain", &t.Certificates[i].Chain, h)
+		from := t.Certificates[i]
+		if from.Secret != (mesh.Secret{}) {
+			p = fmt.Sprintf("%s.tls_certificate_sds_secret_configs[%d]", path, i)
+			var file secretFile
+			var err error
+			if from, file, err = readSecret(p, from.Secret); err != nil {
+				return nil, err
+			}
+			c.secrets = append(c.secrets, file)
+		}
+		chain, err := readPEM(p+".certificate_chain", &from.Chain, h)
 		if err != nil {
 			return nil, err
 		}
-		key, err := readPEM(p+".private_key", &t.Certificates[i].Key, h)
+		key, err := readPEM(p+".private_key", &from.Key, h)
 		if err != nil {
 			return nil, err
 		}
@@ -233,7 +245,7 @@ func (c *tlsContext) load(path string, t *mesh.TLS, h hash.Hash) (*x509.CertPool
 			return nil, failure.Wrap(failure.BadFile, err, "sidecar: "+p, "give a PEM certificate, the leaf first, and the private key that belongs to it")
 		}
 		c.config.Certificates = append(c.config.Certificates, pair)
-		c.shown = append(c.shown, shownCertificate{path: shownPath(&t.Certificates[i].Chain), certs: parseAll(chain)})
+		c.shown = append(c.shown, shownCertificate{path: shownPath(&from.Chain), certs: parseAll(chain)})
 	}
 	v := t.Validation
 	if v == nil {
