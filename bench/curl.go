@@ -24,6 +24,7 @@ type path struct {
 	mode    string // of the NIC, empty without one
 	program nic.Program
 	hops    int
+	attach  []string // options of attach besides
 }
 
 // like is the same path without a NIC.
@@ -37,12 +38,13 @@ func (p path) like() string {
 // paths from a client to a server, the baseline first.
 func (r *Run) paths() []path {
 	all := []path{
-		{"direct", "direct", lab.Direct, "", "", 0},
-		{"linux_bridge", "bridge", lab.Bridge, "", "", 0},
-		{"nic_null", "null", lab.Ports, r.nicMode(), nic.Null, 1},
-		{"nic_passthrough_xdp", "xdp", lab.Ports, "xdp", nic.Passthrough, 1},
-		{"nic_passthrough_tap", "tap", lab.Taps, "tap", nic.Passthrough, 1},
-		{"nic_passthrough_packet", "packet", lab.Ports, "packet", nic.Passthrough, 1},
+		{"direct", "direct", lab.Direct, "", "", 0, nil},
+		{"linux_bridge", "bridge", lab.Bridge, "", "", 0, nil},
+		{"nic_null", "null", lab.Ports, r.nicMode(), nic.Null, 1, nil},
+		{"nic_passthrough_xdp", "xdp", lab.Ports, "xdp", nic.Passthrough, 1, nil},
+		{"nic_passthrough_slowpath", "slow", lab.Ports, "xdp", nic.Passthrough, 1, []string{"--flow-table", "off"}},
+		{"nic_passthrough_tap", "tap", lab.Taps, "tap", nic.Passthrough, 1, nil},
+		{"nic_passthrough_packet", "packet", lab.Ports, "packet", nic.Passthrough, 1, nil},
 	}
 	var out []path
 	for _, p := range all {
@@ -57,7 +59,7 @@ func (r *Run) paths() []path {
 func (r *Run) httpPaths() []path {
 	paths := r.paths()
 	if r.wanted("nic_offload") {
-		paths = append(paths, path{"nic_offload", "offload", lab.Ports, r.nicMode(), nic.Offload, 1})
+		paths = append(paths, path{"nic_offload", "offload", lab.Ports, r.nicMode(), nic.Offload, 1, nil})
 	}
 	return paths
 }
@@ -91,7 +93,7 @@ func (s *rigs) upPath(ctx context.Context, experiment string, p path, cores []in
 			proxy := relay("nic", g.vip(0)+":8000", g.lab.IP("server")+":8000")
 			err = g.startProxyNIC(ctx, experiment+"/"+p.name+".yaml", proxy)
 		case p.mode != "":
-			err = g.startNIC(ctx, p.mode, p.program)
+			err = g.startNIC(ctx, p.mode, p.program, p.attach...)
 		}
 		if err != nil {
 			return err

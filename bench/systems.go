@@ -13,7 +13,7 @@ import (
 // names of all systems, over all experiments.
 var systemNames = []string{
 	"direct", "linux_bridge", "floor",
-	"nic_null", "nic_passthrough", "nic_passthrough_xdp", "nic_passthrough_tap", "nic_passthrough_packet",
+	"nic_null", "nic_passthrough", "nic_passthrough_xdp", "nic_passthrough_slowpath", "nic_passthrough_tap", "nic_passthrough_packet",
 	"sidecar", "sidecar_inbound", "envoy", "envoy_inbound", "haproxy", "haproxy_tcp", "nginx",
 	"without_envoy", "without_envoy_balanced",
 	"k8s_without_istio", "k8s_sidecar", "k8s_with_istio", "k8s_nic_offload", "nic_offload",

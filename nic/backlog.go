@@ -78,6 +78,12 @@ func (b *backlog) push(a *arrival, own []splice.Frame) {
 	b.waiting += n
 }
 
+// miss counts segments that came and will never be known.
+func (b *backlog) miss(n uint64) {
+	b.gap = true
+	b.untimed += n
+}
+
 func (b *backlog) put(a *arrival) {
 	if b.next-b.first == uint64(len(b.ring)) {
 		b.grow()

@@ -80,7 +80,7 @@ func TestModelTurns(t *testing.T) {
 	arrive := func(n int) {
 		for range n {
 			d.now += 100
-			d.frame(d.now, 0, &hostif.Frame{Data: append([]byte(nil), frame...)})
+			d.frame(d.now, 0, &hostif.Frame{Data: append([]byte(nil), frame...)}, false)
 			d.ports[1].tx = d.ports[1].tx[:0]
 		}
 	}

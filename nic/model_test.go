@@ -54,7 +54,7 @@ func TestCaptureReplayedHasTheLiveFigures(t *testing.T) {
 			f.Data = datapathtest.Eth(dst, macs[from]).IPv4("10.0.0.1", "10.0.0.2").TCP(1, 2, "A").Payload(string(make([]byte, 5000)))
 			f.Offload = hostif.Offload{GSO: hostif.GSOTCPv4, GSOSize: 1400, CsumPartial: true, CsumStart: 34, CsumOffset: 16}
 		}
-		d.frame(d.now, datapath.Port(from), d.keep(from, f))
+		d.frame(d.now, datapath.Port(from), d.keep(from, f), false)
 		if r.IntN(4) == 0 {
 			d.now += sim.Cycle(r.IntN(1000))
 			d.model.advance(d.now)

@@ -17,6 +17,8 @@ import (
 // gen3 x16 NIC with a 512-bit datapath (Corundum's).
 const CoreHz = 250_000_000
 
+var coreClock = sim.Clock{Hz: CoreHz}
+
 // Program says what the card is loaded with.
 type Program string
 
@@ -52,6 +54,9 @@ type Config struct {
 	// Capture, if set, is given every frame as it arrives, finished: what a host
 	// left to its device is done. A replay of the capture has the live figures.
 	Capture Capture
+	// FlowTable, if set, is where flows are put about which the program has decided. Their
+	// frames go through the program, and the model, when they have already left.
+	FlowTable hostif.FlowTable
 }
 
 // Proxy is a stage that is an end of connections: it makes frames of its own, and
@@ -108,6 +113,11 @@ type NIC struct {
 	ended     int       // ports that will bring no more frames
 	linkDown  uint64    // times a port's interface was found down
 	captured  int       // frames
+	seen      sim.Cycle // when the last frame came that the host has carried
+	latest    sim.Cycle // before which no frame can come any more: the model may have been there
+	waiting   bool      // there may be more that the host has carried
+	unseen    uint64    // frames that it has carried without a copy
+	strayed   uint64    // frames of learned flows that the program would have sent elsewhere
 	first     sim.Cycle // the time in the capture counts from
 	snap      snapshots
 }

@@ -260,7 +260,7 @@ func TestModelTimeOfASuperframe(t *testing.T) {
 	of := func(payload int) []byte {
 		return datapathtest.Eth(macB, macA).IPv4("10.0.0.1", "10.0.0.2").TCP(1, 2, "A").Payload(string(make([]byte, payload)))
 	}
-	d.frame(1, 0, &hostif.Frame{Data: of(3000), Offload: hostif.Offload{GSO: hostif.GSOTCPv4, GSOSize: 1000, CsumPartial: true, CsumStart: 34, CsumOffset: 16}})
+	d.frame(1, 0, &hostif.Frame{Data: of(3000), Offload: hostif.Offload{GSO: hostif.GSOTCPv4, GSOSize: 1000, CsumPartial: true, CsumStart: 34, CsumOffset: 16}}, false)
 	d.settle()
 	m := d.Counters().ModelNS
 	require.EqualValues(t, 3, m.Frames)

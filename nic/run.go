@@ -46,13 +46,14 @@ func (n *NIC) Run(ctx context.Context, opt RunOptions) error {
 	start := time.Now()
 	last := -opt.Poll // when a frame came
 	defer n.settle()
+	defer func() { n.collect(cycleAt(time.Since(start))) }()
 	for ctx.Err() == nil {
 		now := time.Since(start)
-		n.snap.answer(n)
 		moved, err := n.Step(cycleAt(now))
 		if err != nil {
 			return err
 		}
+		n.snap.answer(n)
 		if left := len(n.ports) - n.ended; left < open {
 			if open = left; open == 0 {
 				return nil
@@ -63,6 +64,10 @@ func (n *NIC) Run(ctx context.Context, opt RunOptions) error {
 		if moved > 0 {
 			last = now
 		}
+		if n.waiting {
+			continue
+		}
+		last = max(last, coreClock.Duration(n.seen))
 		if n.model != nil && n.model.due(now, now-last) {
 			if n.model.turn(now); now-last > modelIdle {
 				yield() // somebody else may want the core more
@@ -110,12 +115,12 @@ func cycleAt(d time.Duration) sim.Cycle {
 // the model has something to count when there is nothing to carry.
 func (n *NIC) nextWait(now time.Time) time.Duration {
 	wait := idleWait
-	if n.model != nil && n.model.behind() {
-		wait = 2 * modelIdle
+	if n.model != nil && n.model.behind() && n.cfg.FlowTable == nil {
+		wait = 2 * modelIdle // what the host carries is not seen so soon
 	}
 	if n.proxy != nil {
 		if at, ok := n.proxy.Next(); ok {
-			wait = min(wait, sim.Clock{Hz: CoreHz}.Duration(at-min(at, n.cycle)))
+			wait = min(wait, coreClock.Duration(at-min(at, n.cycle)))
 		}
 	}
 	for _, p := range n.ports {
@@ -148,6 +153,7 @@ func (n *NIC) Step(now sim.Cycle) (int, error) {
 			return 0, err
 		}
 	}
+	n.carried(now)
 	for i, p := range n.ports {
 		if p.done {
 			continue
@@ -164,12 +170,10 @@ func (n *NIC) Step(now sim.Cycle) (int, error) {
 		}
 		n.warm(p.rx[:got])
 		for _, f := range p.rx[:got] {
-			if n.cfg.Capture != nil {
-				if err := n.capture(now, i, f); err != nil {
-					return moved, err
-				}
+			if err := n.capture(now, i, f); err != nil {
+				return moved, err
 			}
-			n.frame(now, datapath.Port(i), f)
+			n.frame(now, datapath.Port(i), f, got == 1)
 		}
 		moved += got
 		if got > 0 {
@@ -184,11 +188,14 @@ func (n *NIC) Step(now sim.Cycle) (int, error) {
 // capture keeps a frame as it would have come over a line. What a proxy does
 // depends on the time of day: of its frames the capture has the time since the loop began.
 func (n *NIC) capture(now sim.Cycle, port int, f *hostif.Frame) (err error) {
+	if n.cfg.Capture == nil {
+		return nil
+	}
 	if n.captured == 0 && n.proxy == nil {
 		n.first = now
 	}
 	n.captured++
-	at := sim.Clock{Hz: CoreHz}.Duration(now - n.first)
+	at := coreClock.Duration(now - n.first)
 	if f.Offload == (hostif.Offload{}) {
 		return n.cfg.Capture.Frame(at, port, f.Data)
 	}
@@ -216,14 +223,16 @@ func (n *NIC) warm(batch []*hostif.Frame) {
 	}
 }
 
-// frame runs one frame through the program and queues it where it goes.
-func (n *NIC) frame(now sim.Cycle, in datapath.Port, f *hostif.Frame) {
+// frame runs one frame through the program and queues it where it goes; alone says
+// that no other had come behind it.
+func (n *NIC) frame(now sim.Cycle, in datapath.Port, f *hostif.Frame, alone bool) {
 	size := len(f.Data)
 	o := n.Process(now, in, f.Data, f.Offload)
 	if n.model != nil {
 		n.model.arrive(now, in, size, f.Offload.GSOSize, n.Logic, &o)
 	}
 	f.Data, f.Offload = o.Data, o.Offload
+	n.learn(in, f, &o, alone)
 	if n.proxy != nil {
 		n.send(o.Own)
 	}

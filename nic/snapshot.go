@@ -133,6 +133,10 @@ func (n *NIC) Counters() Snapshot {
 	for r := datapath.DropNone + 1; r < datapath.NumDropReasons; r++ {
 		s.Counters["drop."+r.String()] = n.counts.drops[r]
 	}
+	if f := n.cfg.FlowTable; f != nil {
+		f.Count(s.Counters)
+		s.Counters["flow_table.strayed"] = n.strayed
+	}
 	if n.sw != nil {
 		n.sw.counters(s.Counters)
 	}

@@ -43,6 +43,8 @@ func styleOf(system string) style {
 		return style{"rust", square, false}
 	case "nic_passthrough", "nic_passthrough_xdp":
 		return style{"green", diamond, false}
+	case "nic_passthrough_slowpath":
+		return style{"green", diamond, true}
 	case "nic_null":
 		return style{"mint", diamond, true}
 	case "nic_passthrough_tap":

@@ -19,6 +19,7 @@ import (
 	"github.com/meshnic/meshnic/datapath/pipeline"
 	"github.com/meshnic/meshnic/hostif/attach"
 	"github.com/meshnic/meshnic/hostif/pcap"
+	"github.com/meshnic/meshnic/hostif/xdp"
 	"github.com/meshnic/meshnic/internal/failure"
 	"github.com/meshnic/meshnic/nic"
 	"github.com/meshnic/meshnic/nic/control"
@@ -31,6 +32,7 @@ type attachFlags struct {
 	netns    string
 	mode     string
 	threaded string
+	flows    string
 	program  string
 	pipeline string
 	config   string
@@ -79,6 +81,7 @@ and its port "out" (the host), and takes it out again, without a frame lost. See
 	fl.StringVar(&f.netns, "netns", "", "network namespace of the interfaces: a name under /run/netns, or a path")
 	fl.StringVar(&f.mode, "mode", "auto", "auto, xdp, tap or packet; auto is xdp where this host can, else packet")
 	fl.StringVar(&f.threaded, "threaded-receive", "auto", "of mode xdp: whether veth peers receive in kernel threads: auto (on one core, while frames come many at a time), on or off")
+	fl.StringVar(&f.flows, "flow-table", "auto", "of mode xdp and program passthrough: whether the kernel carries frames of flows that the NIC has seen begin, and the NIC sees copies: auto (where it can, without faults) or off")
 	fl.StringVar(&f.program, "program", string(nic.Passthrough), "null (a wire), passthrough (learning switch, TCP tracker) or offload (that, and the proxy of --config)")
 	fl.StringVar(&f.config, "config", "", "of program offload: an Envoy bootstrap file; the NIC answers for its listeners' addresses")
 	fl.StringVar(&f.fallback, "fallback", "", "of program offload: the host sidecar that carries what the NIC does not: ADDR, or ADDR,PORT=ADDR:PORT,... for listeners that have other ports there")
@@ -100,6 +103,9 @@ and its port "out" (the host), and takes it out again, without a frame lost. See
 
 func runAttach(cmd *cobra.Command, f attachFlags) error {
 	if err := oneOf("output", f.output, "table", "json"); err != nil {
+		return err
+	}
+	if err := oneOf("flow-table", f.flows, "auto", "off"); err != nil {
 		return err
 	}
 	if err := oneOf("program", f.program, string(nic.Null), string(nic.Passthrough), string(nic.Offload)); err != nil {
@@ -137,7 +143,8 @@ func runAttach(cmd *cobra.Command, f attachFlags) error {
 	}
 
 	log := func(format string, args ...any) { fmt.Fprintf(cmd.ErrOrStderr(), format+"\n", args...) }
-	opt := attach.Options{Mode: mode, Threaded: threaded, Fault: f.fault, Seed: f.seed, Log: log}
+	flows := f.flows == "auto" && cfg.Program == nic.Passthrough && f.capture == "" && threaded != xdp.ThreadedOn
+	opt := attach.Options{Mode: mode, Threaded: threaded, FlowTable: flows, Fault: f.fault, Seed: f.seed, Log: log}
 	j := job{f: f, cfg: cfg, specs: specs, opt: opt, stdout: cmd.OutOrStdout(), log: log}
 	if f.to.any() {
 		return j.containers(cmd.Context())
@@ -243,6 +250,7 @@ func openCapture(path string, specs []attach.PortSpec, origin *nic.Origin) (c *p
 // control socket is there means that the ports are open.
 func (j *job) carry(ctx context.Context, a *attachment, cfg nic.Config, origin *nic.Origin) (failed error) {
 	f, set, specs := j.f, a.set, j.specs
+	cfg.FlowTable = set.FlowTable
 	var ports []nic.Port
 	for i, l := range set.Links {
 		ports = append(ports, nic.Port{Name: specs[i].Name, Link: l})

@@ -120,7 +120,7 @@ func TestBenchBookinfoContract(t *testing.T) {
 	measured := 0
 	for _, s := range doc.Systems {
 		if s.Absent != nil {
-			require.Equal(t, "k8s_sidecar", s.Name)
+			require.Equal(t, "k8s_sidecar", s.Name, *s.Absent)
 			require.Contains(t, *s.Absent, "without root")
 			continue
 		}

@@ -75,18 +75,20 @@ func namespaceFile(ns string) string {
 
 // Options say how the ports are opened.
 type Options struct {
-	Mode     Mode
-	Threaded xdp.Threaded // of mode xdp
-	Fault    string       // faults injected on every port, as hostif/fault parses it; empty: none
-	Seed     uint64       // of the faults
-	Log      hostif.Logf
+	Mode      Mode
+	Threaded  xdp.Threaded // of mode xdp
+	FlowTable bool         // of mode xdp: have the host carry the frames of known flows, where it can
+	Fault     string       // faults injected on every port, as hostif/fault parses it; empty: none
+	Seed      uint64       // of the faults
+	Log       hostif.Logf
 }
 
 // Set is the open ports of a NIC.
 type Set struct {
-	Mode  Mode   // what was chosen
-	Why   string // why, if Auto
-	Links []hostif.Link
+	Mode      Mode   // what was chosen
+	Why       string // why, if Auto
+	Links     []hostif.Link
+	FlowTable hostif.FlowTable // nil: the host carries nothing by itself
 
 	undo []func() error // in the order made
 }

@@ -143,7 +143,7 @@ func (s *Set) openXDP(ports []PortSpec, spaces []int, opt Options) error {
 	if err != nil {
 		return err
 	}
-	cfg := xdp.Config{Threaded: opt.Threaded, Log: opt.Log, Recorder: recorder{journal}}
+	cfg := xdp.Config{Threaded: opt.Threaded, FlowTable: opt.FlowTable && opt.Fault == "", Log: opt.Log, Recorder: recorder{journal}}
 	for i, p := range ports {
 		cfg.Ifaces = append(cfg.Ifaces, xdp.Iface{Name: p.Iface, NS: spaces[i]})
 	}
@@ -174,6 +174,7 @@ func (s *Set) openGroup(cfg xdp.Config) (*xdp.Group, error) {
 	for _, l := range group.Links {
 		s.Links = append(s.Links, l)
 	}
+	s.FlowTable = group.FlowTable()
 	return group, nil
 }
 

@@ -206,7 +206,7 @@ func TestLeftoverProgram(t *testing.T) {
 	require.NoError(t, addVeth(ns, "p0", ns, "eth0", 1500))
 	index, err := netlinkIndex(ns, "p0")
 	require.NoError(t, err)
-	p, err := loadProgram(false)
+	p, err := loadProgram(false, nil)
 	require.NoError(t, err)
 	defer p.close()
 	require.NoError(t, ethtool.Do(ns, func() error { return p.attach(index, link.XDPDriverMode) }))

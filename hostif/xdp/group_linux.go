@@ -23,9 +23,10 @@ type Group struct {
 
 	// mu orders Close against the goroutine that uses the links. It is never
 	// waited for otherwise: 15 ns a call.
-	mu   sync.Mutex
-	umem *umem
-	cfg  Config
+	mu    sync.Mutex
+	umem  *umem
+	cfg   Config
+	flows *flowTable // nil: none
 }
 
 // Limits of a native attach on veth, with 4 KiB pages: linux/drivers/net/veth.c
@@ -88,6 +89,7 @@ func Open(cfg Config) (_ *Group, err error) {
 			_ = g.Close()
 		}
 	}()
+	g.openFlows(multi)
 	for i, p := range ports {
 		l := &Link{g: g, port: i, iface: cfg.Ifaces[i], index: p.index, mtu: p.mtu,
 			slots: make([]slot, batchMax), fillGoal: cfg.Frames / 2}
@@ -132,7 +134,7 @@ func (l *Link) open(p *port, multi bool) (err error) {
 		g.cfg.logf("xdp: %s: queue 0 was still held by a closed socket; bound after %d ms", name, waited.Milliseconds())
 	}
 	l.refill()
-	l.prog, err = loadProgram(multi)
+	l.prog, err = loadProgram(multi, g.flows.carry(l.port))
 	if err == nil && !g.cfg.Later {
 		err = l.prog.divert(l.sock.fd)
 	}
@@ -164,6 +166,9 @@ func (l *Link) attach(p *port) error {
 	}
 	if err := l.verifyPeer(p); err != nil {
 		return err
+	}
+	if g := l.g; g.flows != nil {
+		return g.flows.settle(l, p)
 	}
 	return l.settleThreads(p)
 }
@@ -197,6 +202,11 @@ func (g *Group) Close() error {
 	for _, l := range g.Links {
 		errs = append(errs, l.Close())
 	}
+	if g.flows != nil {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		g.flows.close()
+	}
 	return errors.Join(errs...)
 }
 
@@ -215,6 +225,9 @@ func (l *Link) Close() error {
 	}
 	if l.prog != nil {
 		l.prog.close()
+	}
+	if l.g.flows != nil {
+		l.g.flows.leave(l)
 	}
 	err := l.sock.close()
 	l.g.umem.reclaim(l.port)

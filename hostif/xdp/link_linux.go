@@ -81,7 +81,11 @@ func (l *Link) Fd() int {
 func (l *Link) WaitFds() []int {
 	l.g.mu.Lock()
 	defer l.g.mu.Unlock()
-	return l.wake.fds(l.sock.fd)
+	fds := l.wake.fds(l.sock.fd)
+	if t := l.g.flows; t != nil && l.port == 0 {
+		fds = append(fds, t.ring.FD())
+	}
+	return fds
 }
 
 // RecvDrains says that a Recv that returns fewer frames than asked for has emptied

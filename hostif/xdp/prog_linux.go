@@ -21,8 +21,9 @@ type program struct {
 // rxQueueIndex is the offset of the field in struct xdp_md (linux/bpf.h).
 const rxQueueIndex = 16
 
-// loadProgram loads the program with a map that leads to no socket yet.
-func loadProgram(frags bool) (_ *program, err error) {
+// loadProgram loads the program with a map that leads to no socket yet, behind
+// what comes first.
+func loadProgram(frags bool, first asm.Instructions) (_ *program, err error) {
 	p := &program{}
 	defer func() {
 		if err != nil {
@@ -35,13 +36,13 @@ func loadProgram(frags bool) (_ *program, err error) {
 	}
 	spec := &ebpf.ProgramSpec{
 		Name: "meshnic_port", Type: ebpf.XDP, License: "Apache-2.0",
-		Instructions: asm.Instructions{
+		Instructions: append(first,
 			asm.LoadMem(asm.R2, asm.R1, rxQueueIndex, asm.Word),
 			asm.LoadMapPtr(asm.R1, p.socks.FD()),
 			asm.Mov.Imm(asm.R3, 2), // XDP_PASS if the map has no such queue
 			asm.FnRedirectMap.Call(),
 			asm.Return(),
-		},
+		),
 	}
 	if frags {
 		spec.Flags = unix.BPF_F_XDP_HAS_FRAGS

@@ -1,6 +1,6 @@
 // Package xdp carries frames over AF_XDP sockets: rings in memory shared with
-// the kernel, no copy in user space between ports, no program but five
-// instructions assembled here.
+// the kernel, no copy in user space between ports, no program but what is
+// assembled here: five instructions, or with a flow table some hundred.
 //
 // Open makes a Group: the ports of one NIC, all on one UMEM. A frame that
 // arrived on one port leaves by another as a descriptor, without being copied.
@@ -23,6 +23,9 @@
 //   - A veth's peer receives a frame, TCP and all, inside the sendto that sends it.
 //     On request (Config.Threaded) it does so in a thread, many frames at a time
 //     and merged by GRO: see threaded_linux.go and policy.go.
+//   - What a program redirects to a port (Config.FlowTable) goes through its peer's
+//     NAPI, which a veth has with GRO: that is turned on, and off again at Close. The
+//     peer's queue has 256 places; what finds it full is lost (flow_table.lost).
 //   - A frame larger than a chunk comes and goes in several descriptors; the
 //     caller sees it in one piece.
 //   - A program that somebody else attached is named, never replaced.
@@ -72,6 +75,9 @@ type Config struct {
 	// Later leaves what arrives to the kernel until Link.Divert: attaching changes no
 	// frame's way.
 	Later bool
+	// FlowTable has the host carry the frames of flows it is told of (Group.FlowTable),
+	// where it can. Peers do not receive in threads then.
+	FlowTable bool
 	// Recorder is told of each setting before it is changed; nil records nothing.
 	Recorder ethtool.Recorder
 	// Log gets a line for each trap that was stepped around.

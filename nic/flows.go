@@ -1,0 +1,60 @@
+package nic
+
+import (
+	"math/bits"
+
+	"github.com/meshnic/meshnic/datapath"
+	"github.com/meshnic/meshnic/datapath/sim"
+	"github.com/meshnic/meshnic/datapath/wire"
+	"github.com/meshnic/meshnic/hostif"
+)
+
+// learn has the host carry the rest of a flow whose frame has just been decided
+// about: one that begins it, or one that came alone, as frames that wait behind it
+// would be overtaken. Program passthrough changes no frame, so that a way is all
+// there is to know.
+func (n *NIC) learn(in datapath.Port, f *hostif.Frame, o *Outcome, alone bool) {
+	if n.cfg.FlowTable == nil || o.Verdict != datapath.Forward || bits.OnesCount64(uint64(o.To)) != 1 || f.Offload != (hostif.Offload{}) {
+		return
+	}
+	if h := &n.pkt.PHV; alone || h.TCPFlags.Has(wire.SYN) {
+		n.cfg.FlowTable.Learn(int(in), bits.TrailingZeros64(uint64(o.To)), f.Data)
+	}
+}
+
+// carried has the program see what the host has carried by itself since the last
+// time. A flow that the program would not send where it went is forgotten.
+func (n *NIC) carried(now sim.Cycle) {
+	if n.cfg.FlowTable == nil {
+		return
+	}
+	got := n.cfg.FlowTable.Carried(batch, func(c hostif.CarriedFrame) {
+		n.latest = max(n.latest, now-min(now, cycleAt(c.Age)))
+		n.seen = n.latest
+		in, size := datapath.Port(c.In), len(c.Data)
+		o := n.Process(n.seen, in, c.Data, hostif.Offload{CsumPartial: true}) // the payload is not here
+		if n.model != nil {
+			n.model.arrive(n.seen, in, size, 0, n.Logic, &o)
+		}
+		if o.To != datapath.PortSet(0).Add(datapath.Port(c.Out)) {
+			n.strayed++
+			n.cfg.FlowTable.Forget(c.In, c.Data)
+		}
+	})
+	if u := n.cfg.FlowTable.Unseen(); u > n.unseen {
+		if n.model != nil {
+			n.model.miss(u - n.unseen)
+		}
+		n.unseen = u
+	}
+	if n.waiting = got == batch; !n.waiting {
+		n.latest = now
+	}
+}
+
+// collect has the program see all that the host has carried, when no more will be.
+func (n *NIC) collect(now sim.Cycle) {
+	for n.carried(now); n.waiting; {
+		n.carried(now)
+	}
+}
