@@ -23,8 +23,8 @@ func (e *Engine) act(n int32, d *Decision) {
 			e.close(n)
 		}
 	case Ask:
-		if x.phase == idle && c.state == established && len(x.gather) > 0 {
-			e.request(n, x.gather, nil)
+		if x.phase == idle && c.state == established && c.gather.len() > 0 {
+			e.request(n, c.gather.bytes(), nil)
 		}
 	case Send:
 		e.again(n, d)
@@ -40,8 +40,8 @@ func (e *Engine) act(n int32, d *Decision) {
 // raw joins client n, between two exchanges and whoever speaks first, to ep.
 func (e *Engine) raw(n int32, ep Endpoint) {
 	c, x := e.conn(n), e.exchange(n)
-	if len(x.gather) > 0 { // it has begun to speak meanwhile
-		e.request(n, x.gather, nil)
+	if c.gather.len() > 0 { // it has begun to speak meanwhile
+		e.request(n, c.gather.bytes(), nil)
 		return
 	}
 	x.req = message{in: c.rcvNxt, next: c.rcvNxt, begun: true, stream: true}
@@ -78,10 +78,10 @@ func (e *Engine) reply(n int32, d *Decision) {
 
 // again sends the request that was kept, or d's, to another server.
 func (e *Engine) again(n int32, d *Decision) {
-	x := e.exchange(n)
+	c, x := e.conn(n), e.exchange(n)
 	e.leave(n)
-	out := x.kept
-	x.kept = nil
+	out := c.kept
+	c.kept = nil
 	if !d.Kept { // d.Out may be made of it
 		was := out
 		out = e.heads.appendTo(e.heads.get(len(d.Out)), d.Out)
@@ -93,7 +93,7 @@ func (e *Engine) again(n int32, d *Decision) {
 		u = e.dial(d.To)
 	}
 	if u == none {
-		x.kept = out
+		c.kept = out
 		e.fail(n, TableFull)
 		return
 	}

@@ -49,7 +49,7 @@ func (e *Engine) fromClient(n int32, s *segment) datapath.Verdict {
 		return datapath.Consume
 	}
 	s.advanced = e.note(c, s)
-	if len(c.held) > 0 && c.sndUna.AtOrAfter(c.heldEnd()) {
+	if c.has(flagHolds) && c.sndUna.AtOrAfter(c.heldEnd()) {
 		e.release(c)
 	} else if c.unsent() > 0 {
 		e.sendHeld(c)

@@ -125,7 +125,7 @@ func (e *Engine) clientFIN(n int32, at wire.Seq) {
 				e.app.Aborted(e.now, Flow(n), ClientClosed)
 			}
 			e.leave(n)
-			e.clean(x)
+			e.forget(c)
 			x.phase = idle
 		}
 		e.peerFIN(n, at)
@@ -135,7 +135,7 @@ func (e *Engine) clientFIN(n int32, at wire.Seq) {
 	if x.phase != idle {
 		end = x.req.next
 	}
-	switch end = end.Add(uint32(len(x.gather))); {
+	switch end = end.Add(uint32(c.gather.len())); {
 	case x.phase != idle && !x.req.whole, at == end:
 	case x.phase != idle && at == c.seen && at.Before(x.req.next): // it leaves in the middle of its request
 	case at.Before(end) && x.req.whole:
@@ -146,14 +146,14 @@ func (e *Engine) clientFIN(n int32, at wire.Seq) {
 	}
 	switch x.phase {
 	case idle:
-		if len(x.gather) > 0 { // part of a request, or one that waits
+		if c.gather.len() > 0 { // part of a request, or one that waits
 			e.app.Aborted(e.now, Flow(n), ClientClosed)
 		}
 	case busy, dialing, parked:
 		e.app.Aborted(e.now, Flow(n), ClientClosed)
 		e.leave(n)
 		e.drop(c)
-		e.clean(x)
+		e.forget(c)
 		x.phase = idle
 	case replied: // it may read the answer
 		c.flags |= flagFIN
@@ -166,10 +166,10 @@ func (e *Engine) clientFIN(n int32, at wire.Seq) {
 
 // clientGone forgets client n at once.
 func (e *Engine) clientGone(n int32, why Failure) {
-	if x := e.exchange(n); x.phase != idle {
+	if e.exchange(n).phase != idle {
 		e.app.Aborted(e.now, Flow(n), why)
 		e.leave(n)
-	} else if len(x.gather) > 0 {
+	} else if e.conn(n).gather.len() > 0 {
 		e.app.Aborted(e.now, Flow(n), why)
 	}
 	e.gone(n)
@@ -210,7 +210,7 @@ func (e *Engine) cut(n int32, why Failure) {
 	c, x := e.conn(n), e.exchange(n)
 	e.app.Aborted(e.now, Flow(n), why)
 	e.leave(n)
-	e.clean(x)
+	e.forget(c)
 	x.phase = idle
 	c.rcvNxt = c.seen
 	if c.state == established {
@@ -258,10 +258,6 @@ func (e *Engine) gone(n int32) {
 	if x.up != none {
 		e.leave(n)
 	}
-	if x.gather != nil {
-		e.heads.put(x.gather)
-	}
-	e.clean(x)
 	was := c.state
 	e.free(n)
 	*x = exchange{up: none}

@@ -30,12 +30,14 @@ const (
 	flagIdle   // in its endpoint's pool
 	flagSpent  // of no further use after its exchange
 	flagWaits  // for its endpoint's neighbour
+	flagHolds  // something: see held
 )
 
 // none is the number of no connection.
 const none int32 = -1
 
-// conn is one TCP connection, of which this end is ours and the other the peer's.
+// conn is one TCP connection, of which this end is ours and the other the peer's:
+// three cache lines, of which a segment that passes needs the first two.
 type conn struct {
 	local, remote Addr
 	next          Neighbour
@@ -46,30 +48,33 @@ type conn struct {
 	rcvScale      uint8 // of those that it gets
 	mss           uint16
 	told          uint16 // window last told the peer, as on the wire
-	window        uint32 // that the peer last told, in bytes
+	peer          int32  // the connection it is joined to
 
-	iss, irs wire.Seq
-	sndNxt   wire.Seq // behind the last byte that went to the peer
-	sndUna   wire.Seq // what the peer has acknowledged
-	rcvNxt   wire.Seq // where the peer's next message begins
-	acked    wire.Seq // what the peer was last acknowledged
-	seen     wire.Seq // behind the last byte that came from it
+	window uint32   // that the peer last told, in bytes
+	sndNxt wire.Seq // behind the last byte that went to the peer
+	sndUna wire.Seq // what the peer has acknowledged
+	rcvNxt wire.Seq // where the peer's next message begins
+	acked  wire.Seq // what the peer was last acknowledged
+	seen   wire.Seq // behind the last byte that came from it
 
 	// Timestamps: the peer's latest, the latest it got, and between them the
 	// translation of the peer's own for whoever it is joined to.
 	tsRecent, tsSent, tsDelta, tsFirst uint32
 
-	held     []byte    // of our own, not acknowledged
-	heldAt   wire.Seq  // where it begins
-	heldNxt  wire.Seq  // the first byte of it that was not sent
-	since    sim.Cycle // until it is established its first SYN, then when its peer last sent or acknowledged something new
+	since   sim.Cycle // until it is established its first SYN, then when its peer last sent or acknowledged something new
+	heldAt  wire.Seq  // where what is held begins
+	heldNxt wire.Seq  // the first byte of it that was not sent
+
+	iss, irs wire.Seq
+
 	deadline sim.Cycle // of the connection's own; 0 is none
 	app      sim.Cycle // of the App's
-
-	peer int32 // the connection it is joined to
-	ep   Endpoint
-	link int32 // the next in its endpoint's list, or of the numbers that are free
-	back int32 // the one before it
+	held     *buffer   // of our own, not acknowledged
+	gather   *buffer   // of the peer's bytes, in order, what nothing was done about: from rcvNxt on, or from the end of the request under way
+	kept     *buffer   // of a client's request, if it may be sent again and its connection is gone
+	ep       Endpoint
+	link     int32 // the next in its endpoint's list, or of the numbers that are free
+	back     int32 // the one before it
 
 	timer struct {
 		prev, next int32

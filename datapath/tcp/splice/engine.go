@@ -201,7 +201,10 @@ func (e *Engine) ours(a *Addr) bool {
 func (e *Engine) free(n int32) {
 	c := e.conn(n)
 	e.disarm(n)
-	e.drop(c)
+	for _, b := range [...]*buffer{c.held, c.gather, c.kept} {
+		e.heads.put(b)
+	}
+	c.held, c.gather, c.kept = nil, nil, nil
 	if c.state == synReceived {
 		e.halves--
 	}

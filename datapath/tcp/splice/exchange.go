@@ -2,20 +2,17 @@ package splice
 
 import "github.com/meshnic/meshnic/datapath/wire"
 
-// exchange is one request with its response, and what the client has sent of the next.
+// exchange is one request with its response.
 type exchange struct {
-	up         int32 // the connection to its server, none without one
-	phase      phase
-	close      bool // the client's connection ends after it
-	keep       bool // the request is held until its response begins
-	raw        bool // not HTTP: two streams
-	aborted    bool // the App was told that it ended early
-	req, resp  message
-	kept       []byte // the request, if it may be sent again and its connection is gone
-	gather     []byte // of the client's bytes, in order, what nothing was done about: from rcvNxt on, or from the end of the request under way
-	leaves     bool   // the client's FIN has come, at left, before all that goes before it
-	left       wire.Seq
-	respGather []byte // of a response, from the server's rcvNxt on
+	up        int32 // the connection to its server, none without one
+	phase     phase
+	close     bool // the client's connection ends after it
+	keep      bool // the request is held until its response begins
+	raw       bool // not HTTP: two streams
+	aborted   bool // the App was told that it ended early
+	leaves    bool // the client's FIN has come, at left, before all that goes before it
+	left      wire.Seq
+	req, resp message
 }
 
 // phase is where a client's connection stands.
@@ -51,7 +48,6 @@ func (e *Engine) part(c int32) {
 // use. What that held is kept.
 func (e *Engine) leave(n int32) {
 	c, x := e.conn(n), e.exchange(n)
-	e.respRest(x, nil)
 	if x.up == none {
 		return
 	}
@@ -60,7 +56,7 @@ func (e *Engine) leave(n int32) {
 	e.part(n)
 	e.reopen(c)
 	if u.held != nil {
-		x.kept, u.held = u.held, nil
+		e.keepOf(n, u)
 	}
 	if u.state >= established {
 		e.reset(u)
@@ -137,7 +133,7 @@ func (e *Engine) trim(n int32) {
 	if x.up == none || x.keep && !x.resp.begun {
 		return
 	}
-	if u := e.conn(x.up); len(u.held) > 0 && u.state != synSent && u.sndUna.AtOrAfter(u.heldEnd()) {
+	if u := e.conn(x.up); u.has(flagHolds) && u.state != synSent && u.sndUna.AtOrAfter(u.heldEnd()) {
 		e.release(u)
 	}
 }
@@ -153,7 +149,7 @@ func (e *Engine) release(c *conn) {
 func (e *Engine) done(n int32) {
 	c, x := e.conn(n), e.exchange(n)
 	c.rcvNxt = x.req.next
-	e.clean(x)
+	e.forget(c)
 	e.reopen(c)
 	if !x.aborted {
 		e.app.Completed(e.now, Flow(n))
@@ -163,8 +159,8 @@ func (e *Engine) done(n int32) {
 	case c.state != established:
 	case x.close || c.has(flagFIN):
 		e.close(n)
-	case len(x.gather) > 0:
-		e.request(n, x.gather, nil)
+	case c.gather.len() > 0:
+		e.request(n, c.gather.bytes(), nil)
 	}
 	if x.leaves && x.phase == idle && c.state >= established {
 		x.leaves = false
@@ -181,14 +177,16 @@ func (e *Engine) reopen(c *conn) {
 	}
 }
 
-// clean gives back what an exchange that is over has kept.
-func (e *Engine) clean(x *exchange) {
-	for _, b := range [...]*[]byte{&x.respGather, &x.kept} {
-		if *b != nil {
-			e.heads.put(*b)
-			*b = nil
-		}
-	}
+// keepOf has client n keep what u, its server's connection, holds of its request.
+func (e *Engine) keepOf(n int32, u *conn) {
+	e.conn(n).kept = u.held
+	u.keep(nil)
+}
+
+// forget gives back what is kept of client c's request.
+func (e *Engine) forget(c *conn) {
+	e.heads.put(c.kept)
+	c.kept = nil
 }
 
 // settle acknowledges to a server's connection whose exchange is over the end of
@@ -215,7 +213,7 @@ func (e *Engine) settle(n int32) {
 // time.
 func (e *Engine) Resendable(f Flow) bool {
 	c, x := e.conn(int32(f)), e.exchange(int32(f))
-	return (x.keep || x.kept != nil) && c.acked.AtOrBefore(x.req.withIt())
+	return (x.keep || c.kept != nil) && c.acked.AtOrBefore(x.req.withIt())
 }
 
 // Local is our end of the connection to the server of f's request. An App may ask in
@@ -224,7 +222,7 @@ func (e *Engine) Local(f Flow) Addr { return e.conn(e.exchange(int32(f)).up).loc
 
 // Kept is the request of f as it was sent, as much of it as came at once. An App may
 // ask between a Failure, or a Response after which it parked, and the next Send.
-func (e *Engine) Kept(f Flow) []byte { return e.exchange(int32(f)).kept }
+func (e *Engine) Kept(f Flow) []byte { return e.conn(int32(f)).kept.bytes() }
 
 // Progress is how much of the bodies of f's exchange has come so far, or of one that
 // is just over, in bytes of the wire modulo 2³². An App may ask at any time.

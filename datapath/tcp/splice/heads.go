@@ -5,55 +5,72 @@ import "github.com/meshnic/meshnic/datapath/wire"
 // heads lends buffers for heads: small ones that nearly all fit in, and large
 // ones that are given back at once when they are no longer needed.
 type heads struct {
-	small [][]byte
+	small []*buffer
 	lent  int
 	bytes int // of them
 }
+
+// buffer has the bytes of a head, or of part of one. nil has none.
+type buffer struct{ b []byte }
+
+func (b *buffer) bytes() []byte {
+	if b == nil {
+		return nil
+	}
+	return b.b
+}
+
+func (b *buffer) len() int { return len(b.bytes()) }
 
 const (
 	smallHead = 2 << 10
 	keptHeads = 4096 // small buffers that are not given back
 )
 
-func (h *heads) get(n int) []byte {
+func (h *heads) get(n int) *buffer {
 	h.lent++
 	h.bytes += max(n, smallHead)
 	if n > smallHead {
-		return make([]byte, 0, n)
+		return &buffer{make([]byte, 0, n)}
 	}
 	if last := len(h.small) - 1; last >= 0 {
 		b := h.small[last]
 		h.small = h.small[:last]
 		return b
 	}
-	return make([]byte, 0, smallHead)
+	return &buffer{make([]byte, 0, smallHead)}
 }
 
-func (h *heads) put(b []byte) {
+func (h *heads) put(b *buffer) {
 	if b == nil {
 		return
 	}
 	h.lent--
-	h.bytes -= cap(b)
-	if cap(b) == smallHead && len(h.small) < keptHeads {
-		h.small = append(h.small, b[:0])
+	h.bytes -= cap(b.b)
+	if cap(b.b) == smallHead && len(h.small) < keptHeads {
+		b.b = b.b[:0]
+		h.small = append(h.small, b)
 	}
 }
 
 // appendTo appends p to b, which is get's or nil.
-func (h *heads) appendTo(b, p []byte) []byte {
-	n := len(b) + len(p)
-	if n <= cap(b) {
-		return append(b, p...)
+func (h *heads) appendTo(b *buffer, p []byte) *buffer {
+	switch n := b.len() + len(p); {
+	case b == nil:
+		b = h.get(n)
+	case n > cap(b.b):
+		grown := h.get(max(n, 2*cap(b.b)))
+		grown.b = append(grown.b, b.b...)
+		h.put(b)
+		b = grown
 	}
-	grown := append(h.get(max(n, 2*cap(b))), b...)
-	h.put(b)
-	return append(grown, p...)
+	b.b = append(b.b, p...)
+	return b
 }
 
 // gather appends p to *b, of what was gathered. It reports false if all connections
 // together have gathered as much as they may: then p is to come again.
-func (e *Engine) gather(b *[]byte, p []byte) bool {
+func (e *Engine) gather(b **buffer, p []byte) bool {
 	if e.heads.bytes >= e.cfg.Gather {
 		e.count.Crowded++
 		return false
@@ -64,15 +81,15 @@ func (e *Engine) gather(b *[]byte, p []byte) bool {
 
 // hold keeps b, which goes to c's peer from number at on, until it is acknowledged.
 func (e *Engine) hold(c *conn, n int32, at wire.Seq, b []byte) {
-	if len(c.held) > 0 && c.heldEnd() != at { // all of it is acknowledged by now
+	if c.has(flagHolds) && c.heldEnd() != at { // all of it is acknowledged by now
 		e.drop(c)
 	}
-	if len(c.held) == 0 {
+	if !c.has(flagHolds) {
 		c.heldAt, c.tries = at, 0
 		c.deadline = e.now + e.cfg.Timeouts.Held
 		e.arm(n)
 	}
-	c.held = e.heads.appendTo(c.held, b)
+	c.keep(e.heads.appendTo(c.held, b))
 	c.heldNxt = c.heldEnd()
 }
 
@@ -86,20 +103,29 @@ func (e *Engine) say(n int32, b []byte) {
 	e.sendHeld(c)
 }
 
+// keep has c hold b, which is nil for nothing.
+func (c *conn) keep(b *buffer) {
+	if c.held = b; b.len() > 0 {
+		c.flags |= flagHolds
+	} else {
+		c.flags &^= flagHolds
+	}
+}
+
 // drop gives back what c holds.
 func (e *Engine) drop(c *conn) {
-	if c.held != nil {
+	if c.has(flagHolds) {
 		e.heads.put(c.held)
-		c.held = nil
+		c.keep(nil)
 	}
 }
 
 // heldEnd is behind the last byte that c holds.
-func (c *conn) heldEnd() wire.Seq { return c.heldAt.Add(uint32(len(c.held))) }
+func (c *conn) heldEnd() wire.Seq { return c.heldAt.Add(uint32(c.held.len())) }
 
 // unsent is how many bytes of what c holds were not sent yet.
 func (c *conn) unsent() int {
-	if len(c.held) == 0 {
+	if !c.has(flagHolds) {
 		return 0
 	}
 	return c.heldNxt.Distance(c.heldEnd())
@@ -108,7 +134,7 @@ func (c *conn) unsent() int {
 // resend sends again what c holds, from what the peer has not acknowledged on: a byte at
 // least, which asks for the window.
 func (e *Engine) resend(c *conn) {
-	if len(c.held) == 0 {
+	if !c.has(flagHolds) {
 		return
 	}
 	e.count.HeldAgain++
@@ -121,7 +147,7 @@ func (e *Engine) resend(c *conn) {
 // acknowledged it: its sender does so, and who can say why.
 func (e *Engine) resendHead(c *conn, end wire.Seq) {
 	from := c.heldAt.Max(c.sndUna)
-	if len(c.held) == 0 || from.AtOrAfter(end) || end.After(c.heldNxt) {
+	if !c.has(flagHolds) || from.AtOrAfter(end) || end.After(c.heldNxt) {
 		return
 	}
 	e.count.HeldAgain++
@@ -138,7 +164,7 @@ func (e *Engine) sendHeld(c *conn) {
 
 // sendRange sends bytes [from,end) of what c holds.
 func (e *Engine) sendRange(c *conn, from, end wire.Seq) {
-	for b := c.held[c.heldAt.Distance(from):c.heldAt.Distance(end)]; len(b) > 0; {
+	for b := c.held.b[c.heldAt.Distance(from):c.heldAt.Distance(end)]; len(b) > 0; {
 		k := min(len(b), c.room())
 		flags := wire.ACK
 		if k == len(b) {

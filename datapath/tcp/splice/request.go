@@ -7,11 +7,11 @@ import (
 
 // collect takes a client's bytes where a request begins or goes on beginning.
 func (e *Engine) collect(n int32, s *segment) datapath.Verdict {
-	c, x := e.conn(n), e.exchange(n)
-	at := c.rcvNxt.Add(uint32(len(x.gather)))
+	c := e.conn(n)
+	at := c.rcvNxt.Add(uint32(c.gather.len()))
 	off := s.seq.Distance(at)
 	switch {
-	case len(s.payload) == 0, len(x.gather) > e.cfg.MaxHead+gatherWindow: // more of it comes again
+	case len(s.payload) == 0, c.gather.len() > e.cfg.MaxHead+gatherWindow: // more of it comes again
 		return datapath.Consume
 	case off < 0:
 		e.count.Disorder++
@@ -24,13 +24,13 @@ func (e *Engine) collect(n int32, s *segment) datapath.Verdict {
 			e.ackGathered(n)
 		}
 		return datapath.Consume
-	case len(x.gather) == 0:
+	case c.gather.len() == 0:
 		return e.request(n, s.payload[off:], s)
 	}
-	if !e.gather(&x.gather, s.payload[off:]) {
+	if !e.gather(&c.gather, s.payload[off:]) {
 		return datapath.Consume
 	}
-	return e.request(n, x.gather, nil)
+	return e.request(n, c.gather.bytes(), nil)
 }
 
 // pipelined keeps bytes of the next request, as many as a head may have, while
@@ -40,16 +40,16 @@ func (e *Engine) pipelined(n int32, s *segment) {
 	if c.state != established {
 		return
 	}
-	at := x.req.next.Add(uint32(len(x.gather)))
+	at := x.req.next.Add(uint32(c.gather.len()))
 	off := s.seq.Distance(at)
 	if off < 0 || off >= len(s.payload) {
 		return
 	}
-	if len(x.gather) == 0 {
+	if c.gather.len() == 0 {
 		e.count.Waited++
 	}
-	if b := s.payload[off:]; len(x.gather)+len(b) <= e.cfg.MaxHead {
-		e.gather(&x.gather, b)
+	if b := s.payload[off:]; c.gather.len()+len(b) <= e.cfg.MaxHead {
+		e.gather(&c.gather, b)
 	}
 }
 
@@ -59,10 +59,11 @@ func (e *Engine) pipelined(n int32, s *segment) {
 func (e *Engine) early(n int32, s *segment, until int) {
 	x := e.exchange(n)
 	u, off := e.conn(x.up), s.seq.Distance(x.req.withIt())
-	if x.phase != dialing || off < 0 || off >= until || len(u.held) > e.cfg.MaxHead+gatherWindow {
+	if x.phase != dialing || off < 0 || off >= until || u.held.len() > e.cfg.MaxHead+gatherWindow {
 		return // they come again
 	}
 	if b := s.payload[off:until]; e.gather(&u.held, b) {
+		u.flags |= flagHolds
 		x.req.with += uint32(len(b))
 	}
 }
@@ -71,16 +72,16 @@ func (e *Engine) early(n int32, s *segment, until int) {
 func (e *Engine) ackGathered(n int32) {
 	c := e.conn(n)
 	e.count.HeadAcked++
-	c.acked = c.acked.Max(c.rcvNxt.Add(uint32(len(e.exchange(n).gather))))
+	c.acked = c.acked.Max(c.rcvNxt.Add(uint32(c.gather.len())))
 	e.ack(c)
 }
 
-// consumed takes the first k bytes off what was gathered.
-func (x *exchange) consumed(e *Engine, k int) {
-	left := copy(x.gather, x.gather[k:])
-	if x.gather = x.gather[:left]; left == 0 {
-		e.heads.put(x.gather)
-		x.gather = nil
+// consumed takes the first k bytes off what was gathered of c's peer.
+func (e *Engine) consumed(c *conn, k int) {
+	b := c.gather
+	if b.b = b.b[:copy(b.b, b.b[k:])]; len(b.b) == 0 {
+		e.heads.put(b)
+		c.gather = nil
 	}
 }
 
@@ -92,7 +93,7 @@ func (e *Engine) request(n int32, b []byte, s *segment) datapath.Verdict {
 	e.work.Lookups += d.Lookups
 	if d.Do == Wait {
 		e.scanned(0)
-		if s != nil && !e.gather(&x.gather, b) {
+		if s != nil && !e.gather(&c.gather, b) {
 			return datapath.Consume
 		}
 		// The rest may not come before this is acknowledged: the client's congestion
@@ -109,9 +110,9 @@ func (e *Engine) request(n int32, b []byte, s *segment) datapath.Verdict {
 	x.resp, x.close, x.keep, x.raw, x.aborted = message{}, false, d.Keep, d.Do == Raw, false
 	if d.Do != Send && d.Do != Raw {
 		if s != nil && d.Head < len(b) && !d.Close {
-			x.gather = e.heads.appendTo(x.gather, b[d.Head:])
+			c.gather = e.heads.appendTo(c.gather, b[d.Head:])
 		} else if s == nil {
-			x.consumed(e, d.Head)
+			e.consumed(c, d.Head)
 		}
 		e.act(n, &d)
 		return datapath.Consume
@@ -130,7 +131,7 @@ func (e *Engine) request(n int32, b []byte, s *segment) datapath.Verdict {
 	if u != none && s != nil && !(d.Keep && until > d.Head) {
 		e.join(n, u)
 		if until < len(b) {
-			x.gather = e.heads.appendTo(x.gather, b[until:])
+			c.gather = e.heads.appendTo(c.gather, b[until:])
 		}
 		return e.sendRequest(n, s, &d, len(s.payload)-len(b)+d.Head, len(s.payload)-len(b)+until)
 	}
@@ -139,9 +140,9 @@ func (e *Engine) request(n int32, b []byte, s *segment) datapath.Verdict {
 	out = e.heads.appendTo(out, b[d.Head:until])
 	x.req.with = uint32(until - d.Head)
 	if s == nil {
-		x.consumed(e, until)
+		e.consumed(c, until)
 	} else if until < len(b) {
-		x.gather = e.heads.appendTo(x.gather, b[until:])
+		c.gather = e.heads.appendTo(c.gather, b[until:])
 	}
 	if u == none {
 		u = e.dial(d.To)
@@ -178,14 +179,14 @@ func (e *Engine) sendRequest(n int32, s *segment, d *Decision, from, until int) 
 }
 
 // start sends out, the request of n's exchange, as soon as its server's connection is there.
-func (e *Engine) start(n int32, out []byte) {
+func (e *Engine) start(n int32, out *buffer) {
 	x := e.exchange(n)
 	u := e.conn(x.up)
 	if u.held != nil {
 		panic("splice: a connection that is free holds something")
 	}
-	if len(out) > 0 {
-		u.held = out
+	if out.len() > 0 {
+		u.keep(out)
 	}
 	if u.state != established {
 		x.phase = dialing
@@ -200,7 +201,8 @@ func (e *Engine) begin(n int32) {
 	u := e.conn(x.up)
 	if e.watch != nil && !e.watch.Joined(e.now, Flow(n)) {
 		up := x.up
-		x.kept, u.held, u.deadline = u.held, nil, 0
+		e.keepOf(n, u)
+		u.deadline = 0
 		e.part(n)
 		e.ack(u)
 		e.pool(up)
@@ -216,7 +218,7 @@ func (e *Engine) begin(n int32) {
 	u.told = scaled(max(int(e.conn(n).window), int(u.mss)), u.rcvScale)
 	u.heldAt, u.heldNxt, u.tries = u.sndNxt, u.sndNxt, 0
 	u.sndNxt = u.heldEnd()
-	if len(u.held) == 0 {
+	if !u.has(flagHolds) {
 		e.ack(u)
 		return
 	}

@@ -8,7 +8,7 @@ import (
 // respond takes bytes of server n where its response to client c begins.
 func (e *Engine) respond(c, n int32, s *segment) datapath.Verdict {
 	u, x := e.conn(n), e.exchange(c)
-	at := u.rcvNxt.Add(uint32(len(x.respGather)))
+	at := u.rcvNxt.Add(uint32(u.gather.len()))
 	off := s.seq.Distance(at)
 	if off < 0 {
 		e.count.Disorder++
@@ -27,10 +27,10 @@ func (e *Engine) respond(c, n int32, s *segment) datapath.Verdict {
 		return e.onlyAck(n, c, s)
 	}
 	b := s.payload[off:]
-	direct := len(x.respGather) == 0
+	direct := u.gather.len() == 0
 	if !direct {
-		x.respGather = e.heads.appendTo(x.respGather, b)
-		b = x.respGather
+		u.gather = e.heads.appendTo(u.gather, b)
+		b = u.gather.bytes()
 	}
 	for {
 		d := e.app.Response(e.now, Flow(c), b)
@@ -46,21 +46,21 @@ func (e *Engine) respond(c, n int32, s *segment) datapath.Verdict {
 			if b = b[d.Head:]; len(b) > 0 {
 				continue
 			}
-			e.respRest(x, nil)
+			e.rest(u, nil)
 			u.acked = u.acked.Max(u.rcvNxt)
 			e.ack(u)
 			return e.onlyAck(n, c, s)
 		case Wait:
-			e.respRest(x, b)
+			e.rest(u, b)
 			if s.flags.Has(wire.FIN) {
 				u.flags |= flagFIN
 				e.serverGone(n, ServerClosed)
 				return datapath.Consume
 			}
 			e.count.HeadAcked++
-			u.acked = u.acked.Max(u.rcvNxt.Add(uint32(len(x.respGather))))
+			u.acked = u.acked.Max(u.rcvNxt.Add(uint32(u.gather.len())))
 			// These bytes take room at the client yet.
-			u.told = scaled(max(int(e.conn(c).window)-len(x.respGather), int(u.mss)), u.rcvScale)
+			u.told = scaled(max(int(e.conn(c).window)-u.gather.len(), int(u.mss)), u.rcvScale)
 			e.ack(u)
 			return e.onlyAck(n, c, s)
 		case Send:
@@ -90,28 +90,24 @@ func (e *Engine) spare(c int32, head int) bool {
 	u.rcvNxt = u.rcvNxt.Add(uint32(head))
 	u.acked = u.rcvNxt
 	e.ack(u)
-	x.kept, u.held = u.held, nil
+	e.keepOf(c, u)
 	u.deadline = 0
-	e.respRest(x, nil)
 	e.part(c)
 	e.pool(n)
 	x.phase = parked
 	return true
 }
 
-// respRest keeps b, what is left of the bytes of a response.
-func (e *Engine) respRest(x *exchange, b []byte) {
-	if len(x.respGather) > 0 && len(b) > 0 {
-		x.respGather = x.respGather[:copy(x.respGather, b)]
-		return
-	}
-	if len(b) > 0 {
-		x.respGather = e.heads.appendTo(x.respGather, b)
-		return
-	}
-	if x.respGather != nil {
-		e.heads.put(x.respGather)
-		x.respGather = nil
+// rest keeps b, what is left of the bytes of a response of server u.
+func (e *Engine) rest(u *conn, b []byte) {
+	switch g := u.gather; {
+	case len(b) == 0:
+		e.heads.put(g)
+		u.gather = nil
+	case g != nil: // b is its end
+		g.b = g.b[:copy(g.b, b)]
+	default:
+		u.gather = e.heads.appendTo(nil, b)
 	}
 }
 
@@ -157,6 +153,6 @@ func (e *Engine) sendResponse(c, n int32, s *segment, d *Decision, b []byte) dat
 	e.translate(s, u, k, &x.req, &g.header)
 	e.responded(c)
 	v := e.send(s, &g)
-	e.respRest(x, nil)
+	e.rest(u, nil)
 	return v
 }

@@ -164,7 +164,7 @@ func (e *Engine) expired(n int32) {
 		e.finAgain(n)
 	case c.tries >= maxTries, c.state >= finWait && e.now-c.since > e.cfg.Timeouts.Close:
 		e.unanswered(n)
-	case len(c.held) > 0 && c.sndUna.Before(c.heldEnd()):
+	case c.has(flagHolds) && c.sndUna.Before(c.heldEnd()):
 		c.tries++
 		e.resend(c)
 		c.deadline = e.now + e.cfg.Timeouts.Held<<c.tries
