@@ -49,10 +49,11 @@ func Sum(b []byte, acc uint16) uint16 {
 	// so one more addition of the carry does not overflow twice.
 	s, c = bits.Add64(s, 0, c)
 	s += c
-	return bits.ReverseBytes16(fold(s))
+	return bits.ReverseBytes16(Fold(s))
 }
 
-func fold(s uint64) uint16 {
+// Fold makes a sum of 16 or of 32-bit words one of 16 bits.
+func Fold(s uint64) uint16 {
 	s = s>>32 + s&0xffffffff
 	s = s>>32 + s&0xffffffff
 	s = s>>16 + s&0xffff
@@ -67,13 +68,13 @@ func Checksum(b []byte) uint16 { return ^Sum(b, 0) }
 // §3.1).
 func PseudoIPv4(src, dst [4]byte, proto uint8, n int) uint16 {
 	s := uint64(binary.BigEndian.Uint32(src[:])) + uint64(binary.BigEndian.Uint32(dst[:]))
-	return fold(s + uint64(proto) + uint64(n))
+	return Fold(s + uint64(proto) + uint64(n))
 }
 
 // PseudoIPv6 sums the IPv6 pseudo-header of an L4 segment of n bytes (RFC 8200
 // §8.1).
 func PseudoIPv6(src, dst [16]byte, proto uint8, n int) uint16 {
-	return Sum(dst[:], Sum(src[:], fold(uint64(proto)+uint64(n))))
+	return Sum(dst[:], Sum(src[:], Fold(uint64(proto)+uint64(n))))
 }
 
 // Add16 returns the ones' complement sum of two folded sums.
@@ -85,12 +86,12 @@ func Add16(a, b uint16) uint16 {
 // Update16 returns the checksum after one 16-bit word that it covers has changed
 // (RFC 1624 equation 3).
 func Update16(sum, old, new uint16) uint16 {
-	return ^fold(uint64(^sum) + uint64(^old) + uint64(new))
+	return ^Fold(uint64(^sum) + uint64(^old) + uint64(new))
 }
 
 // Update32 returns the checksum after 32 bits at an even offset have changed.
 func Update32(sum uint16, old, new uint32) uint16 {
-	return ^fold(uint64(^sum) + uint64(^old) + uint64(new))
+	return ^Fold(uint64(^sum) + uint64(^old) + uint64(new))
 }
 
 // UpdateSum returns the checksum after a region at an even offset whose words

@@ -81,7 +81,7 @@ func TestUpdatesEqualRecomputation(t *testing.T) {
 		want := Checksum(b)
 		require.Equal(t, want, Update32(sum, old, now))
 		require.Equal(t, want, Update16(Update16(sum, uint16(old>>16), uint16(now>>16)), uint16(old), uint16(now)))
-		require.Equal(t, want, UpdateSum(sum, fold(uint64(old)), fold(uint64(now))))
+		require.Equal(t, want, UpdateSum(sum, Fold(uint64(old)), Fold(uint64(now))))
 	}
 }
 

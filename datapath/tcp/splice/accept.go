@@ -23,7 +23,8 @@ func (e *Engine) stranger(s *segment, remote, local Addr) datapath.Verdict {
 func (e *Engine) open(s *segment, remote, local Addr) {
 	h := &s.p.PHV
 	eth := wire.Ethernet(s.p.Data)
-	c := conn{remote: remote, local: local, irs: s.seq, next: Neighbour{MAC: eth.Src(), Own: eth.Dst(), Port: s.p.In}}
+	c := newConn(remote, local)
+	c.irs, c.next = s.seq, Neighbour{MAC: eth.Src(), Own: eth.Dst(), Port: s.p.In}
 	if e.halves >= e.cfg.HalfOpen || e.t.room() < 2 {
 		e.sendCookie(&c, s)
 		return
@@ -32,7 +33,6 @@ func (e *Engine) open(s *segment, remote, local Addr) {
 	e.halves++
 	e.work.Flow, e.work.Client = n, true
 	x := e.conn(n)
-	c.peer, c.link, c.back, c.timer = x.peer, x.link, x.back, x.timer
 	*x = c
 	*e.exchange(n) = exchange{up: none}
 	x.state = synReceived
@@ -51,7 +51,7 @@ func (c *conn) negotiate(o wire.TCPSynOptions, mss uint16) {
 	c.mss = min(o.MSS, mss)
 	if o.MSS == 0 {
 		c.mss = 536 // RFC 9293 §3.7.1
-		if c.v6() {
+		if c.has(flagV6) {
 			c.mss = 1220
 		}
 	}
@@ -72,7 +72,7 @@ func (c *conn) negotiate(o wire.TCPSynOptions, mss uint16) {
 // mss is the largest segment that fits our ports.
 func (e *Engine) mss(c *conn) uint16 {
 	n := e.cfg.MTU - wire.IPv4MinLen - wire.TCPMinLen
-	if c.v6() {
+	if c.has(flagV6) {
 		n = e.cfg.MTU - wire.IPv6Len - wire.TCPMinLen
 	}
 	return uint16(n)

@@ -10,6 +10,7 @@ import (
 const (
 	optTimestampsLen = 12 // NOP, NOP, timestamps (RFC 7323 appendix A)
 	ttl              = 64
+	proto            = uint64(wire.ProtoTCP)
 )
 
 // A Frame is one that the Engine made.
@@ -53,7 +54,7 @@ type header struct {
 // headerLen is the length of h's headers on c, Ethernet included.
 func (h *header) headerLen(c *conn) int {
 	n := wire.EthernetLen + wire.IPv4MinLen + wire.TCPMinLen
-	if c.v6() {
+	if c.has(flagV6) {
 		n += wire.IPv6Len - wire.IPv4MinLen
 	}
 	switch {
@@ -82,91 +83,91 @@ func optSACKLen(blocks int) int {
 	return 4 + 8*blocks
 }
 
-// put writes h's headers, checksums apart from TCP's included, to the front of b,
-// and returns where TCP begins in it.
-func (h *header) put(b []byte, c *conn) (tcp int) {
-	size := h.headerLen(c)
+// put writes h's headers, TCP's checksum apart, to the first size bytes of b. It returns
+// where TCP begins in it, and the sum of its header and of the pseudo-header.
+//
+// What was written is not read again: loads of what stores of another width have just
+// left wait for them.
+func (h *header) put(b []byte, c *conn, size int) (tcp int, sum uint64) {
 	eth := wire.Ethernet(b)
 	eth.SetDst(c.next.MAC)
 	eth.SetSrc(c.next.Own)
 	tcp = wire.EthernetLen
-	if c.v6() {
+	ip := b[tcp:size]
+	if c.has(flagV6) {
 		eth.SetType(wire.TypeIPv6)
-		ip := b[tcp:]
-		binary.BigEndian.PutUint32(ip[0:4], 6<<28)
-		binary.BigEndian.PutUint16(ip[4:6], uint16(size-tcp-wire.IPv6Len+h.payload))
-		ip[6], ip[7] = wire.ProtoTCP, ttl
+		tcp += wire.IPv6Len
+		n := size - tcp + h.payload
+		binary.BigEndian.PutUint64(ip, 6<<60|uint64(n)<<16|proto<<8|ttl)
 		copy(ip[8:24], c.local.IP[:])
 		copy(ip[24:40], c.remote.IP[:])
-		tcp += wire.IPv6Len
+		sum = uint64(wire.PseudoIPv6(c.local.IP, c.remote.IP, wire.ProtoTCP, n))
 	} else {
 		eth.SetType(wire.TypeIPv4)
-		ip := wire.IPv4(b[tcp:])
-		ip.SetVersionIHL(wire.IPv4MinLen)
-		ip.SetTOS(0)
-		ip.SetTotalLen(size - tcp + h.payload)
-		ip.SetID(0) // atomic datagrams (RFC 6864 §4.1)
-		ip.SetFlagsOffset(wire.IPv4DontFragment)
-		ip.SetTTL(ttl)
-		ip.SetProto(wire.ProtoTCP)
-		ip.SetSrc([4]byte(c.local.IP[12:]))
-		ip.SetDst([4]byte(c.remote.IP[12:]))
+		const word0, dontFragment, word4 = 0x4500, 0x4000, ttl<<8 | proto // atomic datagrams have no ID (RFC 6864 §4.1)
+		n := uint64(size - tcp + h.payload)
+		src, dst := binary.BigEndian.Uint32(c.local.IP[12:]), binary.BigEndian.Uint32(c.remote.IP[12:])
+		addrs := uint64(src) + uint64(dst)
+		check := ^wire.Fold(addrs + n + word0 + dontFragment + word4)
+		binary.BigEndian.PutUint64(ip, word0<<48|n<<32|dontFragment)
+		binary.BigEndian.PutUint64(ip[8:], word4<<48|uint64(check)<<32|uint64(src))
+		binary.BigEndian.PutUint32(ip[16:], dst)
 		tcp += wire.IPv4MinLen
-		ip.FillChecksum()
+		sum = addrs + proto + n - wire.IPv4MinLen
 	}
-	t := wire.TCP(b[tcp:])
-	t.SetSrcPort(c.local.Port)
-	t.SetDstPort(c.remote.Port)
-	t.SetSeq(h.seq)
-	t.SetAck(h.ack)
-	t[12] = 0
-	t.SetHeaderLen(size - tcp)
-	t.SetFlags(h.flags)
-	t.SetWindow(h.window)
-	t.SetChecksum(0)
-	t.SetUrgent(0)
-	h.options(t[wire.TCPMinLen:size-tcp], c)
-	return tcp
+	t := b[tcp:size]
+	ports := uint64(c.local.Port)<<16 | uint64(c.remote.Port)
+	state := uint64(size-tcp)/4<<28 | uint64(h.flags)<<16 | uint64(h.window)
+	binary.BigEndian.PutUint64(t, ports<<32|uint64(h.seq))
+	binary.BigEndian.PutUint64(t[8:], uint64(h.ack)<<32|state)
+	binary.BigEndian.PutUint32(t[16:], 0)
+	sum += ports + uint64(h.seq) + uint64(h.ack) + state
+	if len(t) > wire.TCPMinLen {
+		sum += h.options(t[wire.TCPMinLen:], c)
+	}
+	return tcp, sum
 }
 
-// options writes the options, in the layout that all common stacks use.
-func (h *header) options(o []byte, c *conn) {
+// options writes the options, in the layout that all common stacks use, and returns their
+// sum.
+func (h *header) options(o []byte, c *conn) (sum uint64) {
 	const nop = uint32(wire.OptNOP)
-	word := func(a, b, c, d uint32) {
-		binary.BigEndian.PutUint32(o, a<<24|b<<16|c<<8|d)
+	word := func(w uint32) {
+		binary.BigEndian.PutUint32(o, w)
 		o = o[4:]
+		sum += uint64(w)
 	}
+	option := func(a, b, c, d uint32) { word(a<<24 | b<<16 | c<<8 | d) }
 	if h.syn {
-		word(uint32(wire.OptMSS), 4, uint32(h.mss>>8), uint32(h.mss&0xff))
+		option(uint32(wire.OptMSS), 4, uint32(h.mss>>8), uint32(h.mss&0xff))
 	}
 	if c.has(flagTimestamps) {
 		if h.syn && c.has(flagSACK) {
-			word(uint32(wire.OptSACKPermitted), 2, uint32(wire.OptTimestamps), 10)
+			option(uint32(wire.OptSACKPermitted), 2, uint32(wire.OptTimestamps), 10)
 		} else {
-			word(nop, nop, uint32(wire.OptTimestamps), 10)
+			option(nop, nop, uint32(wire.OptTimestamps), 10)
 		}
-		binary.BigEndian.PutUint32(o, h.tsVal)
-		binary.BigEndian.PutUint32(o[4:], h.tsEcr)
-		o = o[8:]
+		word(h.tsVal)
+		word(h.tsEcr)
 	} else if h.syn && c.has(flagSACK) {
-		word(nop, nop, uint32(wire.OptSACKPermitted), 2)
+		option(nop, nop, uint32(wire.OptSACKPermitted), 2)
 	}
 	if h.syn && c.rcvScale > 0 {
-		word(nop, uint32(wire.OptWindowScale), 3, uint32(c.rcvScale))
+		option(nop, uint32(wire.OptWindowScale), 3, uint32(c.rcvScale))
 	}
 	if n := len(h.sacks); n > 0 && !h.syn {
-		word(nop, nop, uint32(wire.OptSACK), uint32(2+8*n))
+		option(nop, nop, uint32(wire.OptSACK), uint32(2+8*n))
 		for _, b := range h.sacks {
-			binary.BigEndian.PutUint32(o, uint32(b.Left))
-			binary.BigEndian.PutUint32(o[4:], uint32(b.Right))
-			o = o[8:]
+			word(uint32(b.Left))
+			word(uint32(b.Right))
 		}
 	}
+	return sum
 }
 
 // pseudo is the sum of the pseudo-header of n bytes of TCP to c.
 func pseudo(c *conn, n int) uint16 {
-	if c.v6() {
+	if c.has(flagV6) {
 		return wire.PseudoIPv6(c.local.IP, c.remote.IP, wire.ProtoTCP, n)
 	}
 	return wire.PseudoIPv4([4]byte(c.local.IP[12:]), [4]byte(c.remote.IP[12:]), wire.ProtoTCP, n)
@@ -177,10 +178,9 @@ func (e *Engine) emit(c *conn, h *header, head, rest []byte) {
 	h.payload = len(head) + len(rest)
 	n := h.headerLen(c)
 	b := e.alloc(n + h.payload)
-	tcp := h.put(b, c)
+	tcp, sum := h.put(b, c, n)
 	copy(b[n+copy(b[n:], head):], rest)
-	t := wire.TCP(b[tcp:])
-	t.SetChecksum(^wire.Sum(t, pseudo(c, len(t))))
+	wire.TCP(b[tcp:]).SetChecksum(^wire.Sum(b[n:], wire.Fold(sum)))
 	e.out = append(e.out, Frame{c.next.Port, b})
 }
 
@@ -236,10 +236,8 @@ func (e *Engine) refuse(s *segment) {
 	}
 	h := &s.p.PHV
 	eth := wire.Ethernet(s.p.Data)
-	c := conn{
-		remote: Addr{h.IPSrc, h.SrcPort}, local: Addr{h.IPDst, h.DstPort},
-		next: Neighbour{MAC: eth.Src(), Own: eth.Dst(), Port: s.p.In},
-	}
+	c := newConn(Addr{h.IPSrc, h.SrcPort}, Addr{h.IPDst, h.DstPort})
+	c.next = Neighbour{MAC: eth.Src(), Own: eth.Dst(), Port: s.p.In}
 	e.count.Forged++
 	r := header{flags: wire.RST | wire.ACK}
 	if s.flags.Has(wire.ACK) {

@@ -31,6 +31,7 @@ const (
 	flagSpent  // of no further use after its exchange
 	flagWaits  // for its endpoint's neighbour
 	flagHolds  // something: see held
+	flagV6     // it runs over IPv6
 )
 
 // none is the number of no connection.
@@ -84,8 +85,15 @@ type conn struct {
 
 func (c *conn) has(f uint16) bool { return c.flags&f != 0 }
 
-// v6 reports whether the connection runs over IPv6.
-func (c *conn) v6() bool { _, v4 := wire.UnmapIPv4(c.remote.IP); return !v4 }
+// newConn returns a connection of which nothing but its addresses is known.
+func newConn(remote, local Addr) conn {
+	c := conn{remote: remote, local: local, peer: none, link: none, back: none}
+	c.timer.slot = none
+	if _, v4 := wire.UnmapIPv4(remote.IP); !v4 {
+		c.flags = flagV6
+	}
+	return c
+}
 
 // room is how many bytes of payload fit a segment to the peer.
 func (c *conn) room() int {

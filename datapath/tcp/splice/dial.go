@@ -22,7 +22,8 @@ func (e *Engine) dial(ep Endpoint) int32 {
 		return none
 	}
 	u := e.conn(n)
-	u.flags, u.ep, u.state = flagServer, ep, synSent
+	u.flags |= flagServer
+	u.ep, u.state = ep, synSent
 	u.iss = e.isn(&u.remote, &u.local)
 	u.sndNxt, u.sndUna = u.iss, u.iss
 	u.since = e.now

@@ -49,19 +49,18 @@ func (e *Engine) send(s *segment, g *pass) datapath.Verdict {
 	whole := g.from == 0 && g.until == len(s.payload) && len(g.head) == 0
 	var body uint16 // the payload's sum
 	if whole && !p.CsumPartial {
-		body = payloadSum(s)
+		body = payloadSum(s) // of headers that are about to be overwritten
 	}
-	tcp := g.put(p.Data, c)
+	tcp, sum := g.put(p.Data, c, n)
 	copy(p.Data[n:], g.head)
 	t := wire.TCP(p.Data[tcp:])
-	sum := pseudo(c, len(t))
 	switch {
 	case p.CsumPartial:
-		t.SetChecksum(sum)
+		t.SetChecksum(pseudo(c, len(t)))
 	case whole:
-		t.SetChecksum(^wire.Add16(wire.Sum(t[:n-tcp], sum), body))
+		t.SetChecksum(^wire.Fold(sum + uint64(body)))
 	default:
-		t.SetChecksum(^wire.Sum(t, sum))
+		t.SetChecksum(^wire.Sum(p.Data[n:], wire.Fold(sum)))
 	}
 	p.Egress = datapath.PortSet(0).Add(c.next.Port)
 	return datapath.Forward

@@ -5,8 +5,8 @@ import (
 	"math/bits"
 )
 
-// blockLen is how many connections get their memory at once: 48 KiB.
-const blockLen = 256
+// blockLen is how many connections get their memory at once: 192 KiB.
+const blockLen = 1024
 
 // table finds connections by their addresses. The index holds a connection's
 // number plus one and the upper bits of its hash in four bytes, is twice as long
@@ -152,9 +152,7 @@ func (t *table) insert(k kind, remote, local Addr) int32 {
 		i++
 	}
 	t.index[i&mask] = t.tag(hash) | uint32(n+1)
-	c := t.conn(n)
-	*c = conn{remote: remote, local: local, peer: none, link: none, back: none}
-	c.timer.slot = none
+	*t.conn(n) = newConn(remote, local)
 	return n
 }
 
