@@ -90,7 +90,7 @@ func newBench(tb testing.TB, flows int, app App) *bench {
 		to := Addr{IP: wire.MapIPv4([4]byte{10, 0, 0, 9}), Port: 80}
 		f.seq = 1000
 		b.segment(from, to, f.seq, 0, wire.SYN, 0)
-		f.n = e.t.find(&from, &to)
+		f.n = e.t.at(&from, &to)
 		f.seq++
 		f.ack = e.conn(f.n).iss + 1
 		e.conn(f.n).mss = 1460

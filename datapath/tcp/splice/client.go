@@ -56,7 +56,7 @@ func (e *Engine) fromClient(n int32, s *segment) datapath.Verdict {
 	}
 	ended := none
 	if x.phase != idle {
-		if up := x.up; e.over(n) {
+		if up := x.up; e.over(n, c, x) {
 			ended = up
 		}
 	}
@@ -67,9 +67,9 @@ func (e *Engine) fromClient(n int32, s *segment) datapath.Verdict {
 	switch {
 	case c.state == closed:
 	case len(s.payload) == 0 && !s.flags.Has(wire.FIN):
-		v = e.clientAck(n, s, ended)
+		v = e.clientAck(n, c, x, s, ended)
 	default:
-		v = e.clientData(n, s)
+		v = e.clientData(n, c, x, s)
 	}
 	if ended != none {
 		e.settle(ended)
@@ -79,8 +79,7 @@ func (e *Engine) fromClient(n int32, s *segment) datapath.Verdict {
 
 // clientAck deals with a segment without payload. ended is a server's connection
 // whose exchange it ended.
-func (e *Engine) clientAck(n int32, s *segment, ended int32) datapath.Verdict {
-	c, x := e.conn(n), e.exchange(n)
+func (e *Engine) clientAck(n int32, c *conn, x *exchange, s *segment, ended int32) datapath.Verdict {
 	if ended != none {
 		if u := e.conn(ended); u.state == established && u.peer == none && u.acked != u.rcvNxt && !u.has(flagFIN|flagSpent) {
 			u.acked = u.rcvNxt
@@ -88,8 +87,10 @@ func (e *Engine) clientAck(n int32, s *segment, ended int32) datapath.Verdict {
 			return e.send(s, &g)
 		}
 	}
-	if x.phase == busy && e.conn(x.up).state == established && (x.resp.begun || x.raw) {
-		return e.toServer(n, s, 0, 0, wire.ACK)
+	if x.phase == busy && (x.resp.begun || x.raw) {
+		if p := e.pair(n, c, x); p.u.state == established {
+			return e.toServer(&p, s, 0, 0, wire.ACK)
+		}
 	}
 	if s.seq == c.acked-1 { // a keep-alive probe (RFC 1122 §4.2.3.6)
 		e.ack(c)
@@ -98,8 +99,7 @@ func (e *Engine) clientAck(n int32, s *segment, ended int32) datapath.Verdict {
 }
 
 // clientData deals with a segment that has payload, or FIN.
-func (e *Engine) clientData(n int32, s *segment) datapath.Verdict {
-	c, x := e.conn(n), e.exchange(n)
+func (e *Engine) clientData(n int32, c *conn, x *exchange, s *segment) datapath.Verdict {
 	fin := s.flags.Has(wire.FIN)
 	if c.state != established && x.phase != busy {
 		// We have closed: there is nothing more to be asked for. All of it counts as read.
@@ -130,32 +130,26 @@ func (e *Engine) clientData(n int32, s *segment) datapath.Verdict {
 		}
 		return datapath.Consume
 	}
-	m := &x.req
-	u := e.conn(x.up)
+	p := e.pair(n, c, x)
+	m, u := &x.req, p.u
 	switch {
 	case old && u.state != established:
 		e.ack(c)
 		return datapath.Consume
 	case old && s.seq.Before(m.body()):
-		return e.toServer(n, s, 0, 0, wire.ACK)
+		return e.toServer(&p, s, 0, 0, wire.ACK)
 	}
 	if len(s.payload) > 0 && s.seq.Before(m.body()) && u.state == established {
 		e.resendHead(u, m.out.Add(m.headOut))
 	}
-	from := min(max(s.seq.Distance(m.body()), 0), len(s.payload))
-	until := len(s.payload)
-	if !m.whole && !m.stream && from < until {
-		if !e.scan(n, Request, m, s.seq.Add(uint32(from)), s.payload[from:]) {
-			return e.onlyAck(n, x.up, s)
-		}
+	from, until, ok := e.follow(n, Request, m, s)
+	if !ok {
+		return e.onlyAck(n, x.up, s)
 	}
-	if m.whole {
-		until = max(from, min(until, s.seq.Distance(m.next)))
-		if until < len(s.payload) {
-			e.pipelined(n, s)
-		}
+	if until < len(s.payload) {
+		e.pipelined(n, s)
 	}
-	e.received(n)
+	e.received(n, c, x)
 	if fin && !x.raw {
 		e.clientFIN(n, s.end())
 		if x.phase != busy {
@@ -173,17 +167,16 @@ func (e *Engine) clientData(n int32, s *segment) datapath.Verdict {
 			m.whole, m.fin, m.next = true, true, s.end()
 			c.flags |= flagFIN
 		}
-		return e.toServer(n, s, from, until, flags)
+		return e.toServer(&p, s, from, until, flags)
 	case x.resp.begun:
-		return e.toServer(n, s, 0, 0, wire.ACK)
+		return e.toServer(&p, s, 0, 0, wire.ACK)
 	}
 	return datapath.Consume
 }
 
 // toServer passes bytes [from,until) of s's payload on.
-func (e *Engine) toServer(n int32, s *segment, from, until int, flags wire.TCPFlags) datapath.Verdict {
-	c, x := e.conn(n), e.exchange(n)
-	u := e.conn(x.up)
+func (e *Engine) toServer(p *pair, s *segment, from, until int, flags wire.TCPFlags) datapath.Verdict {
+	c, u, x := p.c, p.u, p.x
 	g := pass{to: u, from: from, until: until}
 	g.flags = flags
 	switch {

@@ -12,7 +12,7 @@ func (e *Engine) dial(ep Endpoint) int32 {
 			x.port = firstPort
 		}
 		local.Port = x.port
-		if e.t.find(&x.remote, &local) == none {
+		if e.t.at(&x.remote, &local) == none {
 			n = e.t.insert(server, x.remote, local)
 			break
 		}

@@ -143,10 +143,10 @@ func (e *Engine) Process(now sim.Cycle, p *datapath.Packet) datapath.Verdict {
 	}
 	e.now = now
 	e.work.Reads = 1
-	remote, local := Addr{h.IPSrc, h.SrcPort}, Addr{h.IPDst, h.DstPort}
-	n := e.t.find(&remote, &local)
 	s := &e.seg
+	n := e.t.find(h)
 	if n == none {
+		remote, local := Addr{h.IPSrc, h.SrcPort}, Addr{h.IPDst, h.DstPort}
 		if !e.app.Listens(local) && !e.ours(&local) {
 			return datapath.Continue
 		}
@@ -160,7 +160,7 @@ func (e *Engine) Process(now sim.Cycle, p *datapath.Packet) datapath.Verdict {
 		return e.fromServer(n, s)
 	}
 	e.work.Client = true
-	e.concerns(n, e.exchange(n).up)
+	e.concerns(n, c.peer)
 	return e.fromClient(n, s)
 }
 

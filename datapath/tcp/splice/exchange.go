@@ -38,10 +38,21 @@ func (e *Engine) join(n, u int32) {
 	e.count.Exchanges++
 }
 
+// pair is an exchange that is under way between client n and a server.
+type pair struct {
+	n    int32
+	x    *exchange
+	c, u *conn // the client's connection and the server's
+}
+
+func (e *Engine) pair(n int32, c *conn, x *exchange) pair { return pair{n, x, c, e.conn(x.up)} }
+
 // part takes client c's exchange off its server's connection, which stays.
 func (e *Engine) part(c int32) {
 	x := e.exchange(c)
-	e.conn(x.up).peer, e.conn(c).peer, x.up = none, none, none
+	u := e.conn(x.up)
+	e.rest(u, nil)
+	u.peer, e.conn(c).peer, x.up = none, none, none
 }
 
 // leave parts n's exchange from its server's connection, which is of no further
@@ -65,28 +76,26 @@ func (e *Engine) leave(n int32) {
 }
 
 // received tells the App, once, that n's request has come as a whole.
-func (e *Engine) received(n int32) {
-	if x := e.exchange(n); e.watch != nil && !x.req.told && x.req.whole && e.conn(n).seen.AtOrAfter(x.req.next) {
-		x.req.told = true
+func (e *Engine) received(n int32, c *conn, x *exchange) {
+	if m := &x.req; m.whole && !m.told && e.watch != nil && c.seen.AtOrAfter(m.next) {
+		m.told = true
 		e.watch.Received(e.now, Flow(n))
 	}
 }
 
-// responded is received, of the response.
-func (e *Engine) responded(n int32) {
-	x := e.exchange(n)
-	if e.watch != nil && !x.resp.told && x.resp.whole && x.up != none && e.conn(x.up).seen.AtOrAfter(x.resp.next) {
-		x.resp.told = true
+// responded is received, of the response of u.
+func (e *Engine) responded(n int32, u *conn, x *exchange) {
+	if m := &x.resp; m.whole && !m.told && e.watch != nil && u.seen.AtOrAfter(m.next) {
+		m.told = true
 		e.watch.Answered(e.now, Flow(n))
 	}
 }
 
 // over ends n's exchange if both sides have all of it, and frees its server's
 // connection. The caller then settles that.
-func (e *Engine) over(n int32) bool {
-	c, x := e.conn(n), e.exchange(n)
-	switch {
-	case x.phase == replied:
+func (e *Engine) over(n int32, c *conn, x *exchange) bool {
+	switch x.phase {
+	case replied:
 		if c.sndUna.Before(x.resp.end()) {
 			return false
 		}
@@ -94,18 +103,17 @@ func (e *Engine) over(n int32) bool {
 		x.phase = idle
 		e.done(n)
 		return false
-	case x.phase == busy:
-		x.req.slide(e.conn(x.up).sndUna)
-		x.resp.slide(c.sndUna)
-	}
-	if x.phase != busy || !x.req.whole || !x.resp.whole {
-		e.trim(n)
+	case idle, parked:
 		return false
 	}
 	up := x.up
 	u := e.conn(up)
-	if c.sndUna.Before(x.resp.end()) || u.sndUna.Before(x.req.end()) {
-		e.trim(n)
+	if x.phase == busy {
+		x.req.slide(u.sndUna)
+		x.resp.slide(c.sndUna)
+	}
+	if x.phase != busy || !x.req.whole || !x.resp.whole || c.sndUna.Before(x.resp.end()) || u.sndUna.Before(x.req.end()) {
+		e.trim(u, x)
 		return false
 	}
 	e.part(n)
@@ -127,13 +135,9 @@ func (e *Engine) over(n int32) bool {
 	return true
 }
 
-// trim gives up what n's server's connection holds, if it is acknowledged.
-func (e *Engine) trim(n int32) {
-	x := e.exchange(n)
-	if x.up == none || x.keep && !x.resp.begun {
-		return
-	}
-	if u := e.conn(x.up); u.has(flagHolds) && u.state != synSent && u.sndUna.AtOrAfter(u.heldEnd()) {
+// trim gives up what u, the connection to the server of x, holds, if it is acknowledged.
+func (e *Engine) trim(u *conn, x *exchange) {
+	if u.has(flagHolds) && !(x.keep && !x.resp.begun) && u.state != synSent && u.sndUna.AtOrAfter(u.heldEnd()) {
 		e.release(u)
 	}
 }

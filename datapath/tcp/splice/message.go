@@ -94,6 +94,31 @@ func (m *message) frame(d *Decision) {
 	m.stream = d.Framing == ToTheEnd
 }
 
+// part is which bytes [from,until) of s's payload are of the body, as far as is known
+// where that ends.
+func (m *message) part(s *segment) (from, until int) {
+	until = len(s.payload)
+	from = min(max(s.seq.Distance(m.body()), 0), until)
+	if m.whole {
+		until = max(from, min(until, s.seq.Distance(m.next)))
+	}
+	return from, until
+}
+
+// follow is part, once the body was followed through s. It reports false if s may not
+// go on: see scan.
+func (e *Engine) follow(n int32, d Direction, m *message, s *segment) (from, until int, ok bool) {
+	from, until = m.part(s)
+	if m.whole || m.stream || from == until {
+		return from, until, true
+	}
+	if !e.scan(n, d, m, s.seq.Add(uint32(from)), s.payload[from:]) {
+		return 0, 0, false
+	}
+	from, until = m.part(s)
+	return from, until, true
+}
+
 // scan follows the body of a message through b, its bytes from at on, to where
 // it ends. It reports whether b may go on: if a byte that says where the body
 // ends is missing before it, it may not.

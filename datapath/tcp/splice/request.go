@@ -153,7 +153,7 @@ func (e *Engine) request(n int32, b []byte, s *segment) datapath.Verdict {
 		return datapath.Consume
 	}
 	e.join(n, u)
-	e.received(n)
+	e.received(n, c, x)
 	e.start(n, out)
 	return datapath.Consume
 }
@@ -165,7 +165,7 @@ func (e *Engine) sendRequest(n int32, s *segment, d *Decision, from, until int) 
 	if e.watch != nil {
 		e.watch.Joined(e.now, Flow(n))
 	}
-	e.received(n)
+	e.received(n, c, x)
 	x.req.out = u.sndNxt
 	x.resp.in = u.rcvNxt
 	e.hold(u, x.up, u.sndNxt, d.Out)

@@ -124,7 +124,7 @@ func (e *Engine) sendResponse(c, n int32, s *segment, d *Decision, b []byte) dat
 	}
 	if x.keep { // it will not be sent again
 		x.keep = false
-		e.trim(c)
+		e.trim(u, x)
 	}
 	body := b[d.Head:]
 	if !m.whole && !m.stream && !e.scan(c, Response, m, m.body(), body) {
@@ -149,9 +149,9 @@ func (e *Engine) sendResponse(c, n int32, s *segment, d *Decision, b []byte) dat
 		}
 	}
 	k.sndNxt = k.sndNxt.Max(end)
-	e.endWith(c, &g.header, end)
+	e.endWith(&pair{c, x, k, u}, &g.header, end)
 	e.translate(s, u, k, &x.req, &g.header)
-	e.responded(c)
+	e.responded(c, u, x)
 	v := e.send(s, &g)
 	e.rest(u, nil)
 	return v

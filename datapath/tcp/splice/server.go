@@ -32,24 +32,26 @@ func (e *Engine) fromServer(n int32, s *segment) datapath.Verdict {
 		e.idleServer(n, s)
 		return datapath.Consume
 	}
-	if e.over(c) { // it had acknowledged the rest of the request
-		if k := e.conn(c); k.state == established && k.acked.Before(k.rcvNxt) {
+	k, x := e.conn(c), e.exchange(c)
+	if e.over(c, k, x) { // it had acknowledged the rest of the request
+		if k.state == established && k.acked.Before(k.rcvNxt) {
 			k.acked = k.rcvNxt
 			e.ack(k)
 		}
 		e.settle(n)
 		return datapath.Consume
 	}
-	if e.exchange(c).leaves && s.advanced {
-		e.clientFIN(c, e.exchange(c).left)
+	if x.leaves && s.advanced {
+		e.clientFIN(c, x.left)
 	}
 	if u.peer == none {
 		return datapath.Consume
 	}
+	p := pair{c, x, k, u}
 	if len(s.payload) == 0 && !s.flags.Has(wire.FIN) {
-		return e.toClient(c, s, 0, 0, wire.ACK)
+		return e.toClient(&p, s, 0, 0, wire.ACK)
 	}
-	return e.serverData(c, n, s)
+	return e.serverData(&p, n, s)
 }
 
 // idleServer takes what a server says on a connection that carries no request.
@@ -74,44 +76,39 @@ func (e *Engine) idleServer(n int32, s *segment) {
 }
 
 // serverData takes a segment with payload or FIN of server n, of client c's exchange.
-func (e *Engine) serverData(c, n int32, s *segment) datapath.Verdict {
-	u, d, x := e.conn(n), e.conn(c), e.exchange(c)
+func (e *Engine) serverData(p *pair, n int32, s *segment) datapath.Verdict {
+	c, u, d, x := p.n, p.u, p.c, p.x
 	m := &x.resp
 	fin := s.flags.Has(wire.FIN)
 	if !m.begun {
 		return e.respond(c, n, s)
 	}
 	if !fin && s.end().AtOrBefore(u.acked) && s.seq.Before(m.body()) {
-		return e.toClient(c, s, 0, 0, wire.ACK)
+		return e.toClient(p, s, 0, 0, wire.ACK)
 	}
 	if len(s.payload) > 0 && s.seq.Before(m.body()) {
 		e.resendHead(d, m.out.Add(m.headOut))
 	}
-	from := min(max(s.seq.Distance(m.body()), 0), len(s.payload))
-	until := len(s.payload)
-	if !m.whole && !m.stream && from < until && !e.scan(c, Response, m, s.seq.Add(uint32(from)), s.payload[from:]) {
+	from, until, ok := e.follow(c, Response, m, s)
+	if !ok {
 		return e.onlyAck(n, c, s)
 	}
 	if d.state == closed {
 		return datapath.Consume
 	}
-	if m.whole {
-		if end := s.seq.Distance(m.next); end < until {
-			until = max(from, end)
-			e.extra(u, s.payload[until:])
-		}
+	if until < len(s.payload) {
+		e.extra(u, s.payload[until:])
 	}
 	flags := s.flags & (wire.ACK | wire.PSH | wire.URG)
 	if fin {
 		flags |= e.serverFIN(c, n, s)
 	}
-	return e.toClient(c, s, from, until, flags)
+	return e.toClient(p, s, from, until, flags)
 }
 
 // toClient passes bytes [from,until) of s's payload on to client c.
-func (e *Engine) toClient(c int32, s *segment, from, until int, flags wire.TCPFlags) datapath.Verdict {
-	d, x := e.conn(c), e.exchange(c)
-	u := e.conn(x.up)
+func (e *Engine) toClient(p *pair, s *segment, from, until int, flags wire.TCPFlags) datapath.Verdict {
+	c, u, d, x := p.n, p.u, p.c, p.x
 	g := pass{to: d, from: from, until: until}
 	g.flags = flags
 	switch {
@@ -122,7 +119,7 @@ func (e *Engine) toClient(c int32, s *segment, from, until int, flags wire.TCPFl
 			end++
 		}
 		d.sndNxt = d.sndNxt.Max(end)
-		e.endWith(c, &g.header, end)
+		e.endWith(p, &g.header, end)
 	case s.asks(u):
 		g.seq = d.sndUna - 1
 	default:
@@ -130,18 +127,17 @@ func (e *Engine) toClient(c int32, s *segment, from, until int, flags wire.TCPFl
 	}
 	e.work.Answer = e.work.Answer || from < until
 	e.translate(s, u, d, &x.req, &g.header)
-	e.responded(c)
+	e.responded(c, u, x)
 	return e.send(s, &g)
 }
 
 // endWith has the last bytes of a response that is the connection's last carry our FIN.
-func (e *Engine) endWith(c int32, h *header, end wire.Seq) {
-	d, x := e.conn(c), e.exchange(c)
-	if !x.close || !x.resp.whole || x.resp.fin || d.state != established || end != x.resp.end() {
+func (e *Engine) endWith(p *pair, h *header, end wire.Seq) {
+	if x := p.x; !x.close || !x.resp.whole || x.resp.fin || p.c.state != established || end != x.resp.end() {
 		return
 	}
 	h.flags |= wire.FIN
-	e.finSent(c)
+	e.finSent(p.n)
 }
 
 // serverFIN notes the end of the stream of server n, which sends a response to

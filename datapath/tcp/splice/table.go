@@ -3,6 +3,8 @@ package splice
 import (
 	"encoding/binary"
 	"math/bits"
+
+	"github.com/meshnic/meshnic/datapath"
 )
 
 // blockLen is how many connections get their memory at once: 192 KiB.
@@ -102,19 +104,31 @@ func mix(a, b uint64) uint64 {
 	return hi ^ lo
 }
 
-func (t *table) hash(remote, local *Addr) uint64 {
-	rh, rl := binary.LittleEndian.Uint64(remote.IP[:8]), binary.LittleEndian.Uint64(remote.IP[8:])
-	lh, ll := binary.LittleEndian.Uint64(local.IP[:8]), binary.LittleEndian.Uint64(local.IP[8:])
-	a := mix(rl^t.seed[0], (rh^uint64(remote.Port))*hashA^t.seed[1])
-	b := mix(ll^t.seed[1], (lh^uint64(local.Port))*hashB^t.seed[0])
+func (t *table) hash(remote, local *[16]byte, remotePort, localPort uint16) uint64 {
+	rh, rl := binary.LittleEndian.Uint64(remote[:8]), binary.LittleEndian.Uint64(remote[8:])
+	lh, ll := binary.LittleEndian.Uint64(local[:8]), binary.LittleEndian.Uint64(local[8:])
+	a := mix(rl^t.seed[0], (rh^uint64(remotePort))*hashA^t.seed[1])
+	b := mix(ll^t.seed[1], (lh^uint64(localPort))*hashB^t.seed[0])
 	return mix(a^bits.RotateLeft64(b, 32), hashC)
+}
+
+func (t *table) hashOf(remote, local *Addr) uint64 {
+	return t.hash(&remote.IP, &local.IP, remote.Port, local.Port)
 }
 
 func (t *table) tag(hash uint64) uint32 { return uint32(hash) << t.numbits }
 
-// find returns the number of a connection, none if there is no such.
-func (t *table) find(remote, local *Addr) int32 {
-	hash := t.hash(remote, local)
+// find returns the number of the connection that a packet is of, none if there is none.
+func (t *table) find(h *datapath.PHV) int32 {
+	return t.search(t.hash(&h.IPSrc, &h.IPDst, h.SrcPort, h.DstPort), &h.IPSrc, &h.IPDst, h.SrcPort, h.DstPort)
+}
+
+// at is find by addresses.
+func (t *table) at(remote, local *Addr) int32 {
+	return t.search(t.hashOf(remote, local), &remote.IP, &local.IP, remote.Port, local.Port)
+}
+
+func (t *table) search(hash uint64, remote, local *[16]byte, remotePort, localPort uint16) int32 {
 	mask := uint64(len(t.index) - 1)
 	tag, number := t.tag(hash), uint32(1)<<t.numbits-1
 	for i := hash >> t.shift; ; i++ {
@@ -126,7 +140,7 @@ func (t *table) find(remote, local *Addr) int32 {
 			continue
 		}
 		n := int32(v&number - 1)
-		if c := t.conn(n); c.remote == *remote && c.local == *local {
+		if c := t.conn(n); c.remote.Port == remotePort && c.local.Port == localPort && c.remote.IP == *remote && c.local.IP == *local {
 			return n
 		}
 	}
@@ -145,7 +159,7 @@ func (t *table) insert(k kind, remote, local Addr) int32 {
 	if at := &t.exch[n/blockLen]; k == client && *at == nil {
 		*at = new([blockLen]exchange)
 	}
-	hash := t.hash(&remote, &local)
+	hash := t.hashOf(&remote, &local)
 	mask := uint64(len(t.index) - 1)
 	i := hash >> t.shift
 	for t.index[i&mask] != 0 {
@@ -163,7 +177,7 @@ func (t *table) remove(n int32) {
 	number := uint32(1)<<t.numbits - 1
 	home := func(n int32) uint64 {
 		c := t.conn(n)
-		return t.hash(&c.remote, &c.local) >> t.shift
+		return t.hashOf(&c.remote, &c.local) >> t.shift
 	}
 	i := home(n)
 	for t.index[i&mask]&number != uint32(n+1) {
