@@ -71,7 +71,7 @@ func (e *Engine) Conns() int { return e.t.used }
 
 func (e *Engine) conn(n int32) *conn { return e.t.conn(n) }
 
-// exchange is that of client n.
+// exchange is that of n, which is a client: a server has none.
 func (e *Engine) exchange(n int32) *exchange { return e.t.exchange(n) }
 
 // Held is how many buffers hold heads, or parts of some.

@@ -64,7 +64,7 @@ func FuzzProcess(f *testing.F) {
 
 func fuzzEngine(t testing.TB, b []byte) {
 	app := newScript()
-	e, err := splice.New(splice.Config{Conns: 16, HalfOpen: 2, Clock: sim.Clock{Hz: hz}, Seed: 7}, app)
+	e, err := splice.New(splice.Config{Conns: 16 << (len(b) % 2 * 8), HalfOpen: 2, Clock: sim.Clock{Hz: hz}, Seed: 7}, app)
 	require.NoError(t, err)
 	app.e = e
 	x := &fuzzed{t: t, e: e, parse: parser.New(parser.Config{VerifyChecksums: true})}

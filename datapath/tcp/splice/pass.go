@@ -73,9 +73,11 @@ func (e *Engine) onlyAck(from, to int32, s *segment) datapath.Verdict {
 		return datapath.Consume
 	}
 	c, t := e.conn(from), e.conn(to)
-	m := &e.exchange(from).resp
+	var m *message
 	if c.has(flagServer) {
 		m = &e.exchange(to).req
+	} else {
+		m = &e.exchange(from).resp
 	}
 	g := pass{to: t}
 	g.flags, g.seq = wire.ACK, t.sndNxt

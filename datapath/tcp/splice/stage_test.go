@@ -73,7 +73,7 @@ func converse(t testing.TB, text string, v6 bool) string {
 	p := &play{
 		t: t, v6: v6, hosts: map[string]*host{}, named: map[string]*host{}, dialed: map[string]int{}, isns: map[string]uint32{}, opts: map[string]string{},
 		parse: parser.New(parser.Config{VerifyChecksums: true}),
-		cfg:   splice.Config{Conns: 16, Clock: sim.Clock{Hz: hz}, Seed: 1},
+		cfg:   splice.Config{Conns: 4096, Clock: sim.Clock{Hz: hz}, Seed: 1},
 	}
 	for line := range strings.Lines(text) {
 		line = strings.TrimSpace(line)

@@ -160,7 +160,7 @@ func (e *Engine) expired(n int32) {
 	case c.has(flagIdle):
 		e.unpool(n)
 		e.close(n)
-	case c.state >= finWait && e.exchange(n).phase == busy:
+	case c.state >= finWait && e.carries(n):
 		e.finAgain(n)
 	case c.tries >= maxTries, c.state >= finWait && e.now-c.since > e.cfg.Timeouts.Close:
 		e.unanswered(n)
@@ -175,13 +175,18 @@ func (e *Engine) expired(n int32) {
 	}
 }
 
+// carries reports whether n is a client whose exchange is under way.
+func (e *Engine) carries(n int32) bool {
+	return !e.conn(n).has(flagServer) && e.exchange(n).phase == busy
+}
+
 // finAgain sends a FIN of our own again to n. What is missing before it, and a
 // server's FIN, the server sends again, for as long as it likes.
 func (e *Engine) finAgain(n int32) {
-	c, x := e.conn(n), e.exchange(n)
+	c := e.conn(n)
 	c.tries = min(c.tries+1, maxTries)
 	c.deadline = e.now + e.cfg.Timeouts.Held<<c.tries
-	if x.phase == busy && (x.resp.fin || c.sndUna != c.sndNxt-1) {
+	if e.carries(n) && (e.exchange(n).resp.fin || c.sndUna != c.sndNxt-1) {
 		return
 	}
 	e.own(c, wire.FIN|wire.ACK, c.sndNxt-1, nil)
