@@ -142,7 +142,7 @@ func (a *Admin) Clusters() (all []admin.Cluster) {
 		for _, cl := range a.o.clusters {
 			c := admin.Cluster{Name: cl.t.Name, Breakers: cl.t.Breakers}
 			for _, h := range cl.health.Hosts() {
-				c.Hosts = append(c.Hosts, admin.Host{Host: h, Counters: a.o.ends[cl.ends[h]].hs})
+				c.Hosts = append(c.Hosts, admin.Host{Host: h, Counters: a.o.ends[cl.ends[h.Place]].hs})
 			}
 			all = append(all, c)
 		}

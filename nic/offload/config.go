@@ -23,6 +23,7 @@ type listener struct {
 	faults    *mesh.ActiveFaults
 	sinks     []*accesslog.Sink // by t's access logs
 	drainFrom sim.Cycle         // when it was taken away, 0 if it was not
+	outdated  bool              // a reload has come since: there may be another of its address
 
 	stands  bool   // before the host that has its address
 	reason  Reason // why its connections fall back
@@ -113,6 +114,7 @@ func (o *Offload) adopt(p *prepared) {
 		l.clusters = clusters
 	}
 	for _, was := range before {
+		was.outdated = true
 		if o.byAddr[addrOf(was.t.Address)] == nil {
 			was.drainFrom = max(o.now, 1)
 			o.retired = append(o.retired, was)

@@ -41,6 +41,7 @@ type Offload struct {
 	cfg        Config
 	engine     *splice.Engine
 	idle, keep sim.Cycle // Config's StreamIdle and ConnectionIdle
+	perMS      uint64    // cycles
 
 	listeners []*listener
 	retired   []*listener // that a reload has taken away, with connections
@@ -69,7 +70,8 @@ type Offload struct {
 	ids      *mesh.RequestIDs
 	draw     func() uint64
 	date     []byte
-	dated    int64 // the second that date is of, since 1970
+	dated    int64     // the second that date is of, since 1970
+	redate   sim.Cycle // when that is over
 
 	files     accesslog.Files
 	logs      accesslog.Counters
@@ -102,6 +104,7 @@ func New(cfg Config) (*Offload, error) {
 	}
 	o.fallbacks = map[Reason]uint64{}
 	o.sidecar = &cluster{t: &mesh.CompiledCluster{Name: "fallback", Breakers: mesh.DefaultBreakers}, c: new(mesh.ClusterCounters)}
+	o.perMS = cfg.Clock.Hz / 1000
 	o.idle, o.keep = o.cycles(cfg.StreamIdle), o.cycles(cfg.ConnectionIdle)
 	var key [32]byte
 	binary.LittleEndian.PutUint64(key[:], cfg.Seed)
@@ -190,7 +193,7 @@ func (o *Offload) since(a, b sim.Cycle) time.Duration { return o.cfg.Clock.Durat
 
 // cycles converts a duration.
 func (o *Offload) cycles(d time.Duration) sim.Cycle {
-	return sim.Cycle(uint64(d) / 1000 * (o.cfg.Clock.Hz / 1000) / 1000)
+	return sim.Cycle(uint64(d) / 1000 * o.perMS / 1000)
 }
 
 // wallAt is what the time of day is at a cycle, in ns since 1970.
@@ -200,7 +203,13 @@ func (o *Offload) wallAt(c sim.Cycle) int64 {
 
 // today is the value of a Date field.
 func (o *Offload) today() []byte {
-	if s := o.wallAt(o.now) / int64(time.Second); s != o.dated || len(o.date) == 0 {
+	if o.now < o.redate {
+		return o.date
+	}
+	ns := o.wallAt(o.now)
+	s := ns / int64(time.Second)
+	o.redate = o.now + max(o.cycles(time.Duration((s+1)*int64(time.Second)-ns)), 1)
+	if s != o.dated || len(o.date) == 0 {
 		o.dated = s
 		o.date = mesh.AppendDate(o.date[:0], s)
 	}

@@ -79,7 +79,7 @@ func (o *Offload) passOn(f *flow, i int, h *http1.Head, dst []byte, chunked bool
 		info.Chunked = true
 	}
 	if f.complete {
-		info.ServiceTime = o.since(f.doneAt, o.now).Truncate(time.Millisecond)
+		info.ServiceTime = time.Duration(uint64(o.now-f.doneAt)/o.perMS) * time.Millisecond
 	}
 	if i == f.n-1 {
 		info.Attempt = f.tries.Attempt()

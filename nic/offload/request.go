@@ -65,8 +65,10 @@ func (o *Offload) Request(now sim.Cycle, n splice.Flow, b []byte) splice.Decisio
 
 // begin begins a request.
 func (o *Offload) begin(f *flow) {
-	if l := o.byAddr[f.local]; l != nil { // a reload may have put another in its place
-		f.l = l
+	if f.l.outdated {
+		if l := o.byAddr[f.local]; l != nil {
+			f.l = l
+		}
 	}
 	f.active = true
 	f.isHead, f.expect, f.close, f.complete, f.sent, f.responded, f.answered, f.interim = false, false, false, false, false, false, false, false

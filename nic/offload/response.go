@@ -111,6 +111,9 @@ func (o *Offload) judge(leg *leg, status int) {
 
 func (o *Offload) judgeEnd(ep splice.Endpoint, status int) {
 	e := &o.ends[ep]
+	if !e.cl.health.Judges() {
+		return
+	}
 	if ch := e.cl.health.Answered(e.host, status, o.elapsed(o.now), o.draw); ch.Any() {
 		o.changed(e.cl, ch)
 	}

@@ -21,7 +21,7 @@ func (o *Offload) choose(f *flow, leg *leg) *mesh.Reply {
 		return o.instead(f, leg, &mesh.ReplyNoHealthy)
 	}
 	f.tries.Tried(h)
-	f.chosen = cl.ends[h]
+	f.chosen = cl.ends[h.Place]
 	if leg.entry != nil {
 		leg.entry.Upstream = h.Addr
 	}

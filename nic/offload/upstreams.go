@@ -17,9 +17,9 @@ type cluster struct {
 	c        *mesh.ClusterCounters
 	health   *mesh.Health
 	balancer *mesh.Balancer
-	ends     map[*mesh.Host]splice.Endpoint
-	reason   Reason // why requests to it fall back
-	retired  bool   // a reload has replaced it: connections close after their request
+	ends     []splice.Endpoint // by Host.Place
+	reason   Reason            // why requests to it fall back
+	retired  bool              // a reload has replaced it: connections close after their request
 
 	sweepAt sim.Cycle // of the outlier detection
 	renewAt sim.Cycle // of the view of what is healthy, 0 if nothing is new
@@ -46,10 +46,10 @@ type end struct {
 
 // newCluster makes t's, which was made of from, and numbers its endpoints.
 func (o *Offload) newCluster(t *mesh.CompiledCluster, from *mesh.Cluster) *cluster {
-	cl := &cluster{t: t, from: from, reason: ClusterReason(t, from), c: new(mesh.ClusterCounters), health: mesh.NewHealth(t), ends: map[*mesh.Host]splice.Endpoint{}}
+	cl := &cluster{t: t, from: from, reason: ClusterReason(t, from), c: new(mesh.ClusterCounters), health: mesh.NewHealth(t)}
 	cl.balancer = mesh.NewBalancer(cl.health.View(), o.cfg.Seed)
 	for _, h := range cl.health.Hosts() {
-		cl.ends[h] = o.newEnd(cl, end{cl: cl, host: h, addr: addrOf(h.Addr), from: o.source}, t.ConnectTimeout)
+		cl.ends = append(cl.ends, o.newEnd(cl, end{cl: cl, host: h, addr: addrOf(h.Addr), from: o.source}, t.ConnectTimeout))
 	}
 	return cl
 }
@@ -145,7 +145,7 @@ func (o *Offload) Unasked(_ sim.Cycle, ep splice.Endpoint, b []byte) {
 // changed acts on a change of health: nothing is sent any more to endpoints that failed.
 func (o *Offload) changed(cl *cluster, ch mesh.Change) {
 	for _, h := range ch.Failed {
-		ep := cl.ends[h]
+		ep := cl.ends[h.Place]
 		o.ends[ep].drained++
 		o.drain = append(o.drain, ep)
 	}

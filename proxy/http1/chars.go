@@ -14,6 +14,26 @@ var lower = func() (t [256]byte) {
 	return t
 }()
 
+// fold makes the letters among eight bytes of ASCII lower case. Another byte among them
+// stays one that is not ASCII.
+func fold(x uint64) uint64 {
+	// Where all bytes are below 0x80 the sums set a byte's upper bit from 'A' on, and from
+	// behind 'Z' on, and carry nothing into the next.
+	letters := (x + (0x80-'A')*ones) &^ (x + (0x80-'Z'-1)*ones) & high
+	return x | letters>>2
+}
+
+// toLower makes the letters of a token lower case.
+func toLower(b []byte) {
+	for len(b) >= 8 {
+		binary.LittleEndian.PutUint64(b, fold(binary.LittleEndian.Uint64(b)))
+		b = b[8:]
+	}
+	for i, c := range b {
+		b[i] = lower[c]
+	}
+}
+
 // hostByte holds the bytes that Envoy 1.40 accepts in an authority.
 var hostByte = func() (t [256]bool) {
 	for _, c := range []byte("!$%&'()*+,-.0123456789:;=@ABCDEFGHIJKLMNOPQRSTUVWXYZ[]_abcdefghijklmnopqrstuvwxyz~") {
@@ -103,8 +123,15 @@ func EqualFold(b []byte, s string) bool {
 	if len(b) != len(s) {
 		return false
 	}
-	for i := range b {
-		if lower[b[i]] != s[i] {
+	for len(b) >= 8 && len(s) >= 8 {
+		t := uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 | uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
+		if fold(binary.LittleEndian.Uint64(b)) != t {
+			return false
+		}
+		b, s = b[8:], s[8:]
+	}
+	for i, c := range b {
+		if i >= len(s) || lower[c] != s[i] {
 			return false
 		}
 	}

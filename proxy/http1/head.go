@@ -19,6 +19,7 @@ type Field struct {
 	ID          ID
 	Dirty       bool // the value holds CR or LF (a fold or a bare CR), which AppendField drops
 	Nominated   bool // named by Connection (RFC 9110 §7.6.1)
+	tidy        bool // the line is as AppendField writes it, but for the name's case
 }
 
 // Head is one message head, and the parser of it. Use: Reset, then Parse with
@@ -142,13 +143,16 @@ func (h *Head) field(b []byte, off, end int) Error {
 		}
 		f := &h.fields[h.n-1]
 		if o, e := trim(b, off, end); o < e {
-			f.Value.End, f.Dirty = uint32(e), true
+			f.Value.End, f.Dirty, f.tidy = uint32(e), true, false
 		}
 		return 0
 	}
-	colon := off
-	for colon < end && lower[b[colon]] != 0 {
-		colon++
+	colon := end
+	for i, c := range b[off:end] {
+		if lower[c] == 0 {
+			colon = off + i
+			break
+		}
 	}
 	if colon == off || colon == end || b[colon] != ':' {
 		return ErrFieldName
@@ -164,6 +168,7 @@ func (h *Head) field(b []byte, off, end int) Error {
 	h.fields[h.n] = Field{
 		Name: Span{uint32(off), uint32(colon)}, Value: Span{uint32(vo), uint32(ve)},
 		ID: idOf(b[off:colon]), Dirty: dirty,
+		tidy: !dirty && vo == colon+2 && b[colon+1] == ' ' && ve == end && h.line == end+2,
 	}
 	h.n++
 	return 0
@@ -199,12 +204,14 @@ func (h *Head) Lookup(name string) ([]byte, bool) {
 // AppendField appends f as "name: value\r\n", the name in lower case, the value
 // on one line.
 func (h *Head) AppendField(dst []byte, f *Field) []byte {
-	name := h.Bytes(f.Name)
-	n := len(dst)
-	dst = append(dst, name...)
-	for i := n; i < len(dst); i++ {
-		dst[i] = lower[dst[i]]
+	n, name := len(dst), int(f.Name.End-f.Name.Off)
+	if f.tidy {
+		dst = append(dst, h.buf[f.Name.Off:f.Value.End+2]...)
+		toLower(dst[n : n+name])
+		return dst
 	}
+	dst = append(dst, h.Bytes(f.Name)...)
+	toLower(dst[n:])
 	dst = append(dst, ": "...)
 	return append(h.AppendValue(dst, f), "\r\n"...)
 }

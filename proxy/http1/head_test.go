@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -420,4 +421,33 @@ func TestParseDoesNotAllocate(t *testing.T) {
 		h.Reset(false)
 		h.Parse(bad)
 	}))
+}
+
+// EqualFold is what it would be byte by byte, of any bytes.
+func TestEqualFold(t *testing.T) {
+	const name = "x-envoy-upstream_alt^z"
+	for at := range name {
+		for c := range 256 {
+			b := bytes.ToUpper([]byte(name))
+			b[at] = byte(c)
+			require.Equal(t, lower[c] == name[at], EqualFold(b, name), "%q", b)
+		}
+	}
+	require.False(t, EqualFold([]byte(name), name[1:]))
+}
+
+func TestToLower(t *testing.T) {
+	var token []byte
+	for c := range 256 {
+		if lower[c] != 0 {
+			token = append(token, byte(c))
+		}
+	}
+	for from := range token { // every byte at every place of a word
+		b := slices.Clone(token[from:])
+		toLower(b)
+		for i, c := range b {
+			require.Equal(t, lower[token[from+i]], c)
+		}
+	}
 }

@@ -171,6 +171,9 @@ func (h *Health) Renew(now time.Duration) {
 	}
 }
 
+// Judges reports whether anything comes of Answered.
+func (h *Health) Judges() bool { return h.detector != nil }
+
 // Answered notes a response of x, or the status that a client is told of
 // its loss. now is the time on any clock; draw gives numbers by chance.
 func (h *Health) Answered(x *Host, status int, now time.Duration, draw func() uint64) Change {

@@ -13,6 +13,7 @@ type Host struct {
 	Addr   netip.AddrPort
 	Name   string // Endpoint.Hostname
 	Weight uint32
+	Place  int // among the endpoints of the cluster that it was first of
 
 	found   string // Endpoint.found
 	active  atomic.Int64
@@ -42,7 +43,7 @@ func (h *Host) Carry(n int64) { h.active.Add(n) }
 func newHosts(c *CompiledCluster) []*Host {
 	all := make([]*Host, len(c.Endpoints))
 	for i := range all {
-		all[i] = &Host{Addr: c.Endpoints[i], Weight: c.Weights[i]}
+		all[i] = &Host{Addr: c.Endpoints[i], Weight: c.Weights[i], Place: i}
 		if c.Hostnames != nil {
 			all[i].Name, all[i].found = c.Hostnames[i], c.found[i]
 		}
