@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/meshnic/meshnic/bench/load"
@@ -20,11 +21,14 @@ const SoakSchema = "meshnic.soak/1"
 type SoakResult struct {
 	Schema      string       `json:"schema"`
 	Manifest    Manifest     `json:"manifest"`
+	System      string       `json:"system"`
 	Fault       string       `json:"fault"`
 	Connections int          `json:"connections"`
 	DurationS   float64      `json:"duration_s"`
-	N           uint64       `json:"n"`      // right answers
-	Errors      load.Errors  `json:"errors"` // by kind
+	N           uint64       `json:"n"`                // right answers
+	Requests    uint64       `json:"proxied_requests"` // exchanges with a server, of the NIC's proxy
+	Fallbacks   uint64       `json:"fallbacks"`        // connections that the NIC's proxy left to a host
+	Errors      load.Errors  `json:"errors"`           // by kind
 	WallUS      *Quantiles   `json:"wall_us"`
 	MemoryKiB   Memory       `json:"nic_memory_kib"`
 	NIC         nic.Snapshot `json:"nic"`
@@ -42,17 +46,28 @@ type Memory struct {
 // its end, as a share: its tables are allocated up front, and touched as flows come.
 const memoryGrowth = 0.10
 
-// Soak runs Bookinfo through the NIC for a long time, with r.Fault injected on
-// its ports. It is a failure.Gate if an answer was wrong or missing, or if the
-// NIC's memory grew; the result is valid nevertheless.
-func Soak(ctx context.Context, r *Run, connections int, duration time.Duration) (res SoakResult, err error) {
+// SoakSystems are the systems of Bookinfo that Soak knows: those with a NIC.
+func SoakSystems() (names []string) {
+	for _, t := range topologies {
+		if t.nic != "" {
+			names = append(names, t.name)
+		}
+	}
+	return names
+}
+
+// Soak runs Bookinfo through the NIC of a system for a long time, with r.Fault
+// injected on its ports. It is a failure.Gate if an answer was wrong or missing, if
+// the NIC's proxy left a connection to a host, which nothing in Bookinfo's
+// configuration asks for, or if the NIC's memory grew; the result is valid nevertheless.
+func Soak(ctx context.Context, r *Run, system string, connections int, duration time.Duration) (res SoakResult, err error) {
 	s := &rigs{run: r}
 	defer func() {
 		if e := s.down(); err == nil {
 			err = e
 		}
 	}()
-	t := topologies[slices.IndexFunc(topologies, func(t topology) bool { return t.name == "nic_passthrough" })]
+	t := topologies[slices.IndexFunc(topologies, func(t topology) bool { return t.name == system })]
 	g, absent, err := s.bookinfo(ctx, t)
 	if err != nil {
 		return res, err
@@ -63,7 +78,7 @@ func Soak(ctx context.Context, r *Run, connections int, duration time.Duration) 
 	if err := g.await(); err != nil {
 		return res, err
 	}
-	w := g.http("client", at(ip("productpage")), connections, duration, completePage(), "/productpage")
+	w := g.page(t, connections, duration)
 	cfg := w.config.(load.Config)
 	cfg.Warmup, cfg.Timeout = 0, 30*time.Second
 	cmd := g.self(cfg, "__load", w.verb)
@@ -74,7 +89,7 @@ func Soak(ctx context.Context, r *Run, connections int, duration time.Duration) 
 	go func() { memory <- g.watchMemory(duration, stop) }()
 	out, runErr := g.lab.Run(ctx, w.host, cmd)
 	close(stop)
-	res = SoakResult{Schema: SoakSchema, Manifest: r.Manifest, Fault: r.Fault, Connections: connections, MemoryKiB: <-memory}
+	res = SoakResult{Schema: SoakSchema, Manifest: r.Manifest, System: system, Fault: r.Fault, Connections: connections, MemoryKiB: <-memory}
 	if runErr != nil {
 		return res, runErr
 	}
@@ -87,6 +102,12 @@ func Soak(ctx context.Context, r *Run, connections int, duration time.Duration) 
 	if res.NIC, err = control.Get(ctx, g.sock); err != nil {
 		return res, err
 	}
+	res.Requests = res.NIC.Counters["proxy.splice.exchanges"]
+	for name, v := range res.NIC.Counters {
+		if strings.HasPrefix(name, "proxy.fallback.") {
+			res.Fallbacks += v
+		}
+	}
 	for kind, text := range result.Examples {
 		r.Log("first error of kind %s: %s", kind, text)
 	}
@@ -96,6 +117,9 @@ func Soak(ctx context.Context, r *Run, connections int, duration time.Duration) 
 func (res SoakResult) gate() error {
 	if bad := res.Errors.Total(); bad > 0 {
 		return failure.New(failure.Gate, "soak", fmt.Sprintf("%d of %d answers were wrong or missing: %+v", bad, bad+res.N, res.Errors), "look at the logs in the run folder")
+	}
+	if res.Fallbacks > 0 {
+		return failure.New(failure.Gate, "soak", fmt.Sprintf("the NIC left %d connections to a host", res.Fallbacks), "proxy.fallback.* of the counters has the reasons")
 	}
 	if m := res.MemoryKiB; float64(m.End) > float64(m.Early)*(1+memoryGrowth) {
 		return failure.New(failure.Gate, "soak", fmt.Sprintf("the NIC's memory grew from %d to %d KiB", m.Early, m.End), "profile it")

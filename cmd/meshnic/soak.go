@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -18,6 +19,7 @@ import (
 func newSoak() *cobra.Command {
 	var f benchFlags
 	var connections int
+	var system string
 	cmd := &cobra.Command{
 		Use:   "soak",
 		Short: "Run Bookinfo through the NIC for a long time, with faults; exit 7 if an answer was wrong or missing",
@@ -27,6 +29,9 @@ func newSoak() *cobra.Command {
 				return failure.Usagef("--duration and --connections must be above 0")
 			}
 			if err := oneOf("work", f.work, "polyglot", "native", "paper"); err != nil {
+				return err
+			}
+			if err := oneOf("system", system, bench.SoakSystems()...); err != nil {
 				return err
 			}
 			if _, err := fault.Parse(f.fault); err != nil {
@@ -49,7 +54,7 @@ func newSoak() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			res, soakErr := bench.Soak(cmd.Context(), r, connections, f.duration)
+			res, soakErr := bench.Soak(cmd.Context(), r, system, connections, f.duration)
 			if res.Schema != "" {
 				b, err := json.MarshalIndent(res, "", "  ")
 				if err != nil {
@@ -68,6 +73,7 @@ func newSoak() *cobra.Command {
 	}
 	fl := cmd.Flags()
 	fl.DurationVar(&f.duration, "duration", 10*time.Minute, "how long")
+	fl.StringVar(&system, "system", "nic_passthrough", strings.Join(bench.SoakSystems(), ", "))
 	fl.IntVarP(&connections, "connections", "c", 8, "connections")
 	fl.StringVar(&f.fault, "fault", "loss=1%,dup=1%,reorder=1%", "faults on every port of the NIC")
 	fl.StringVar(&f.work, "work", "polyglot", "CPU burnt a request: polyglot, native or paper")
