@@ -43,7 +43,7 @@ func cycle(now time.Duration) sim.Cycle { return sim.Cycle(now / 4) }
 
 func newCard(cfg mesh.Config, seed uint64, mtu []int) (*card, error) {
 	o, err := offload.New(offload.Config{
-		Mesh: cfg, Conns: 256, Ports: len(mtu), Clock: sim.Clock{Hz: hz}, Seed: seed, Epoch: time.Unix(1_700_000_000, 0),
+		Mesh: cfg, Conns: 1024, Ports: len(mtu), Clock: sim.Clock{Hz: hz}, Seed: seed, Epoch: time.Unix(1_700_000_000, 0),
 	})
 	if err != nil {
 		return nil, err
