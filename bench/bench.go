@@ -51,6 +51,10 @@ type System struct {
 	Hops        int    `json:"hops"`   // proxies or NICs in the path of one request
 	N           uint64 `json:"n"`      // requests measured
 	Errors      uint64 `json:"errors"` // requests that failed or were answered wrongly
+	// Varies is what is different from system VariantOf, for a system that shows what
+	// one cause does; it is in no chart.
+	Varies    string `json:"varies,omitempty"`
+	VariantOf string `json:"variant_of,omitempty"`
 	// Conditions are what the proxies or NICs do with a request; empty without one.
 	Conditions string `json:"conditions,omitempty"`
 
@@ -66,6 +70,9 @@ type System struct {
 	RPS        float64 `json:"requests_per_s"`
 	Gbps       float64 `json:"gbit_per_s,omitempty"` // link: bulk TCP payload, median over repeats
 	CPU        *CPU    `json:"cpu_us_per_request"`
+	// Opened is how many TCP connections the hosts opened a request, the generator's
+	// among them; a NIC's are not hosts'.
+	Opened *float64 `json:"connections_opened_per_request,omitempty"`
 	// ProxyKiB is null where it was not looked at: hop looks in the rows of one
 	// proxy and its fewest connections.
 	ProxyKiB *ProxyMemory `json:"proxy_memory_kib,omitempty"`

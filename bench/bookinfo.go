@@ -1,9 +1,12 @@
 package bench
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/meshnic/meshnic/bench/lab"
@@ -14,7 +17,8 @@ import (
 
 // How long one repeat of a cell lasts. A page is slower the more connections
 // wait for two cores, and at one connection a window holds the fewest pages:
-// those get more. The floor needs little.
+// those get more, but for paper work, in which ratios are looked at that are far apart.
+// The floor needs little.
 const (
 	bookinfoWindow = 300 * time.Millisecond
 	perConnection  = 15 * time.Millisecond
@@ -35,6 +39,13 @@ type topology struct {
 	nic         nic.Program // or empty
 	like        string      // through a NIC: the same without one
 	cluster     bool        // pods, services and names of a cluster, as in cluster.go
+
+	// Of a variant, that shows what one cause does to the paper's ratios:
+	of, varies string // the system that it is but for one thing, and that one
+	baseline   string // of its own; empty: that of the others
+	workers    int    // of each proxy; 0 is 2
+	spent      bool   // proxies close connections to endpoints after a request
+	oneCore    bool   // everything on one core
 }
 
 var topologies = []topology{
@@ -50,6 +61,40 @@ var topologies = []topology{
 	{name: "k8s_sidecar", short: "k8ssc", passes: 7, program: "sidecar", outbound: true, cluster: true},
 	{name: "k8s_with_istio", short: "k8senv", passes: 7, program: "envoy", outbound: true, cluster: true},
 	{name: "k8s_nic_offload", short: "k8soff", passes: 7, nic: nic.Offload, like: clusterBase, cluster: true},
+}
+
+// variants are what the paper's second system would be with one thing different.
+var variants = []topology{
+	{name: "without_envoy_one_core", short: "none1", of: "without_envoy", varies: "everything on one core", oneCore: true},
+	{name: "envoy_one_core", short: "env1", passes: 7, program: "envoy", outbound: true, of: "envoy", varies: "everything on one core",
+		oneCore: true, baseline: "without_envoy_one_core"},
+	{name: "envoy_one_worker", short: "env1w", passes: 7, program: "envoy", outbound: true, of: "envoy", varies: "one worker in each proxy, not two", workers: 1},
+	{name: "envoy_no_reuse", short: "envnr", passes: 7, program: "envoy", outbound: true, of: "envoy", varies: "no connection to an endpoint kept", spent: true},
+}
+
+// paperSystems are those whose figures the paper states.
+var paperSystems = []string{"without_envoy", "envoy_inbound", "envoy", clusterBase, "k8s_with_istio"}
+
+// systems are those of a run, in order. As paper work, whose pages take the longest,
+// it has the paper's alone unless told otherwise, and their variants: it is there to
+// say what their ratios come from.
+func (r *Run) systems() (out []topology) {
+	for _, t := range slices.Concat(topologies, variants) {
+		wanted := slices.Contains(r.Systems, t.name)
+		if len(r.Systems) == 0 {
+			wanted = t.of == ""
+			if r.Work == "paper" {
+				wanted = t.of != "" || slices.Contains(paperSystems, t.name)
+			}
+		}
+		baseline := t.name == topologies[0].name || t.name == clusterBase && r.wantsCluster() || slices.ContainsFunc(variants, func(v topology) bool {
+			return v.baseline == t.name && slices.Contains(r.Systems, v.name)
+		})
+		if wanted || baseline {
+			out = append(out, t)
+		}
+	}
+	return out
 }
 
 // pods of Bookinfo: the version of the image is in the name.
@@ -73,16 +118,13 @@ func Bookinfo(ctx context.Context, r *Run) (Document, error) {
 
 func bookinfoCells(ctx context.Context, r *Run, s *rigs) ([]cell, error) {
 	var cells []cell
-	for _, t := range topologies {
-		if t.name != topologies[0].name && !r.wanted(t.name) && !(t.name == clusterBase && r.wantsCluster()) {
-			continue
-		}
+	for _, t := range r.systems() {
 		g, absent, err := s.bookinfo(ctx, t)
 		if err != nil {
 			return nil, err
 		}
 		for _, c := range r.clientsOf(t) {
-			row := cell{name: t.name, connections: c, hops: t.passes, like: t.like, absent: absent}
+			row := cell{name: t.name, connections: c, hops: t.passes, like: t.like, absent: absent, of: t.of, varies: t.varies, baseline: t.baseline}
 			if t.nic == nic.Offload {
 				row.unmodelled = noProxyStages
 			}
@@ -108,11 +150,17 @@ func bookinfoCells(ctx context.Context, r *Run, s *rigs) ([]cell, error) {
 	return append(cells, floor...), err
 }
 
-// clients are the connections that pages are asked for on: the paper's, and of those
-// in a quick run the ones that its claims are about, and one between.
+// clients are the connections that pages are asked for on: the paper's, of those
+// in a quick run the ones that its claims are about, and one between, as native work,
+// beside the headline's, fewer, and as paper work the one that its ratios are for.
 func (r *Run) clients() []int {
-	if r.Quick {
+	switch {
+	case r.Work == "paper":
+		return r.connections(1)
+	case r.Quick:
 		return r.connections(1, 2, 8)
+	case r.Work == "native":
+		return r.connections(1, 8, 16)
 	}
 	return r.connections(1, 2, 4, 8, 16)
 }
@@ -123,10 +171,10 @@ func (r *Run) clientsOf(t topology) []int {
 	switch {
 	case !t.cluster:
 		return r.clients()
-	case r.Quick:
+	case r.Quick, r.Work == "paper":
 		return r.connections(1)
 	}
-	return r.connections(1, 4, 16)
+	return r.connections(1, 16)
 }
 
 func (r *Run) pageWindow(connections int) time.Duration {
@@ -134,7 +182,7 @@ func (r *Run) pageWindow(connections int) time.Duration {
 	if r.Work == "native" {
 		w, more = nativeWindow, more/5
 	}
-	if connections == 1 {
+	if connections == 1 && r.Work != "paper" {
 		w *= 2
 	}
 	return max(r.window(w+more), 2*more) // also a quick run sees two rounds of pages
@@ -157,7 +205,7 @@ func (s *rigs) floor(r *Run) ([]cell, error) {
 // page is GET /productpage.
 func (g *rig) page(t topology, connections int, window time.Duration) work {
 	check := completePage()
-	if t.name == "without_envoy" { // every page comes from reviews-v3
+	if t.name == "without_envoy" || t.of == "without_envoy" { // every page comes from reviews-v3
 		check.Contains = append(check.Contains, "glyphicon-star")
 	}
 	target := ip("productpage")
@@ -200,7 +248,7 @@ func (s *rigs) bookinfo(ctx context.Context, t topology) (g *rig, absent string,
 		return g, "", err
 	}
 	g, err = s.up(ctx, func(ctx context.Context) (*rig, error) {
-		return s.run.rig(ctx, short, fabric, t.hosts(), s.run.cores("bookinfo", "any"))
+		return s.run.rig(ctx, short, fabric, t.hosts(), s.run.coresOf(t))
 	}, func(g *rig) error {
 		var err error
 		switch t.nic {
@@ -301,13 +349,31 @@ func (g *rig) sidecars(t topology, program string) error {
 		if err != nil {
 			return err
 		}
+		if t.spent {
+			yaml = spent(yaml)
+		}
 		file, err := g.run.file("bookinfo/"+t.name+"/"+h.Name+".yaml", yaml)
 		if err != nil {
 			return err
 		}
-		if err := g.start(proxy, h.Name, t.program, at(ip(h.Name)), g.meshProxy(t.program, program, file, 2)); err != nil {
+		if err := g.start(proxy, h.Name, t.program, at(ip(h.Name)), g.meshProxy(t.program, program, file, cmp.Or(t.workers, 2))); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// spent is an Envoy's bootstrap whose clusters close a connection after its first
+// request. Other proxies do not read it.
+func spent(bootstrap []byte) []byte {
+	const before = "      connect_timeout: "
+	return []byte(strings.ReplaceAll(string(bootstrap), before, "      max_requests_per_connection: 1\n"+before))
+}
+
+// coresOf is where everything of a system runs.
+func (r *Run) coresOf(t topology) []int {
+	if t.oneCore {
+		return r.cores("bookinfo, "+t.name, "one")
+	}
+	return r.cores("bookinfo", "any")
 }

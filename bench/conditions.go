@@ -43,10 +43,14 @@ var special = map[[2]string]string{
 	{"bookinfo", "k8s_nic_offload"}: "one NIC of the node has caller's and callee's listeners of all pods, by Istio's configuration: HTTP/1.1 routed by authority, LEAST_REQUEST, " +
 		"Istio's retries, Envoy's headers and stats, connections to endpoints kept, Istio's access log. No TLS between pods, which are all behind it; bodies and acknowledgements " +
 		"go end to end. The client is not behind it: kube-proxy's rules lead it to productpage",
-	{"bookinfo", "sidecar_inbound"}: "at the callee, reviews behind one in front of its versions: " + meshWork + "; two workers each",
-	{"bookinfo", "envoy_inbound"}:   "at the callee, reviews behind one in front of its versions: " + meshWork + "; two workers each",
-	{"bookinfo", "sidecar"}:         "at caller and callee: " + meshWork + "; two workers each",
-	{"bookinfo", "envoy"}:           "at caller and callee: " + meshWork + "; two workers each",
-	{"bookinfo", "nic_passthrough"}: "learning switch and TCP tracker; frames of known flows are carried by the kernel, the NIC sees their headers; nothing of HTTP; nftables balances reviews as in without_envoy_balanced",
-	{"bookinfo", "nic_offload"}:     "one NIC has caller's and callee's listeners of all pods, by the sidecar's configuration: " + meshWork + ". Bodies and acknowledgements go end to end",
+	{"bookinfo", "without_envoy_one_core"}: "as without_envoy; everything on one core",
+	{"bookinfo", "envoy_one_core"}:         "as envoy; everything on one core",
+	{"bookinfo", "envoy_one_worker"}:       "as envoy; one worker each",
+	{"bookinfo", "envoy_no_reuse"}:         "as envoy; connections to endpoints closed after a request (max_requests_per_connection: 1)",
+	{"bookinfo", "sidecar_inbound"}:        "at the callee, reviews behind one in front of its versions: " + meshWork + "; two workers each",
+	{"bookinfo", "envoy_inbound"}:          "at the callee, reviews behind one in front of its versions: " + meshWork + "; two workers each",
+	{"bookinfo", "sidecar"}:                "at caller and callee: " + meshWork + "; two workers each",
+	{"bookinfo", "envoy"}:                  "at caller and callee: " + meshWork + "; two workers each",
+	{"bookinfo", "nic_passthrough"}:        "learning switch and TCP tracker; frames of known flows are carried by the kernel, the NIC sees their headers; nothing of HTTP; nftables balances reviews as in without_envoy_balanced",
+	{"bookinfo", "nic_offload"}:            "one NIC has caller's and callee's listeners of all pods, by the sidecar's configuration: " + meshWork + ". Bodies and acknowledgements go end to end",
 }

@@ -42,13 +42,24 @@ func (s *rigs) ownLosses(ctx context.Context) []string {
 }
 
 // csumErrors reads TcpInCsumErrors of a host's namespace.
-func (g *rig) csumErrors(host string) (n uint64) {
+func (g *rig) csumErrors(host string) uint64 { return g.tcp(host, "InCsumErrors") }
+
+// opened is how many connections the hosts have opened so far.
+func (g *rig) opened() (n uint64) {
+	for _, h := range g.lab.Spec().Hosts {
+		n += g.tcp(h.Name, "ActiveOpens")
+	}
+	return n
+}
+
+// tcp reads a counter of TCP in a host's namespace.
+func (g *rig) tcp(host, name string) (n uint64) {
 	g.lab.Do(host, func() error {
 		b, err := os.ReadFile("/proc/thread-self/net/snmp")
 		if err != nil {
 			return err
 		}
-		n = snmpField(string(b), "Tcp", "InCsumErrors")
+		n = snmpField(string(b), "Tcp", name)
 		return nil
 	})
 	return n

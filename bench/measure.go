@@ -19,6 +19,7 @@ type cell struct {
 	baseline    string // of its own, besides the first system; empty: none
 	absent      string
 	unmodelled  string   // through a NIC: why there is no model time
+	varies, of  string   // what is different from which system
 	beside      []string // systems that what it adds is compared with
 	// measure runs the work once and returns what it saw.
 	measure func(ctx context.Context) (sample, error)
@@ -27,6 +28,7 @@ type cell struct {
 // sample is one repeat of a cell.
 type sample struct {
 	result *load.Result
+	opened float64  // connections of hosts, a request
 	cpu    CPU      // microseconds a request, from the processes' scheduler times
 	model  *ModelNS // nil without a card in the path
 	memory int64    // of the proxy with idleConnections, KiB; 0 where it was not looked at
@@ -130,7 +132,7 @@ func summarise(cells []cell, samples [][]sample) []System {
 }
 
 func row(c cell, samples, baseline []sample) System {
-	s := System{Name: c.name, Connections: c.connections, Hops: c.hops}
+	s := System{Name: c.name, Connections: c.connections, Hops: c.hops, Varies: c.varies, VariantOf: c.of}
 	if c.absent != "" {
 		s.Absent = &c.absent
 		return s
@@ -148,6 +150,8 @@ func row(c cell, samples, baseline []sample) System {
 	}
 	s.RPS = median(at(func(x sample) float64 { return x.result.RPS }))
 	s.Gbps = median(slices.DeleteFunc(at(func(x sample) float64 { return x.gbps }), func(v float64) bool { return v == 0 }))
+	opened := median(at(func(x sample) float64 { return x.opened }))
+	s.Opened = &opened
 	s.CPU = &CPU{
 		Generator: median(at(func(x sample) float64 { return x.cpu.Generator })),
 		Proxy:     median(at(func(x sample) float64 { return x.cpu.Proxy })),

@@ -194,12 +194,14 @@ func (g *rig) measure(ctx context.Context, w work) (sample, error) {
 	if err != nil {
 		return sample{}, err
 	}
+	opened := g.opened()
 	cmd := g.self(w.config, "__load", w.verb)
 	cmd.Name, cmd.Cores = "load", g.cores
 	out, err := g.lab.Run(ctx, w.host, cmd)
 	if err != nil {
 		return sample{}, err
 	}
+	openedNow := g.opened()
 	now, threadsNow, err := g.counted(ctx) // before the CPU is read: the model's is the NIC's
 	if err != nil {
 		return sample{}, err
@@ -222,6 +224,9 @@ func (g *rig) measure(ctx context.Context, w work) (sample, error) {
 		NIC:       perRequest(after.nic-before.nic+threadsNow-threads, all),
 		Services:  perRequest(after.services-before.services, all),
 	}}
+	if all > 0 {
+		s.opened = float64(openedNow-opened) / float64(all)
+	}
 	if s.model = now.since(card, all); s.model == nil && now != nil && now.Untimed > 0 {
 		g.run.note(fmt.Sprintf("%s: a repeat at %d connections is without model_ns: frames came faster than the model counts, for too long", g.lab.Spec().Name, res.Connections))
 	}

@@ -17,6 +17,7 @@ var systemNames = []string{
 	"sidecar", "sidecar_inbound", "envoy", "envoy_inbound", "haproxy", "haproxy_tcp", "nginx",
 	"without_envoy", "without_envoy_balanced",
 	"k8s_without_istio", "k8s_sidecar", "k8s_with_istio", "k8s_nic_offload", "nic_offload",
+	"without_envoy_one_core", "envoy_one_core", "envoy_one_worker", "envoy_no_reuse",
 }
 
 // CheckSystems returns a usage failure if a name is not a system's.

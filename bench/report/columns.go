@@ -157,8 +157,8 @@ func balanced90(_ *view, r *row) float64 {
 	return r.Balanced.P90
 }
 
-func own90(_ *view, r *row) float64 {
-	if r.ToBaseline == nil {
+func own90(v *view, r *row) float64 {
+	if r.ToBaseline == nil || r.Baseline != v.own {
 		return math.NaN()
 	}
 	return r.ToBaseline.P90

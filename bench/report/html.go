@@ -32,6 +32,7 @@ type page struct {
 	Beside      []figure
 	Paper       paperTable
 	Verdicts    []Verdict
+	Causes      *causesPage
 	Sections    []section
 	Model       []htmlTable
 	Manifest    manifest
@@ -59,6 +60,7 @@ type section struct {
 
 func newPage(run Run) page {
 	p := page{Title: run.Title, Name: run.Name, Verdicts: Verdicts(run), Paper: newPaperTable(run), Manifest: newManifest(run)}
+	p.Causes = newCausesPage(run)
 	if p.Title == "" {
 		p.Title = "meshnic bench"
 	}
@@ -101,7 +103,7 @@ func workCaption(work string) string {
 	case "native":
 		return "Native work: the Go services burn nothing beyond their own code, so every proxy weighs more than it would beside real services."
 	case "paper":
-		return "Paper work: set so that without_envoy reaches the paper's 16.51 ms."
+		return "Paper work: set so that without_envoy reaches the paper's 16.51 ms, at 1 connection."
 	}
 	return ""
 }

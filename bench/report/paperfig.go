@@ -70,11 +70,11 @@ func paperFigure(v *view) *canvas {
 }
 
 // lineNames are the systems that charts show: those with at least one figure,
-// in order, without the generator's floor.
+// in order, without the generator's floor and variants.
 func (v *view) lineNames() []string {
 	var names []string
 	for _, n := range v.names {
-		if n != floor && v.any(func(r row) bool { return r.Name == n }) {
+		if n != floor && v.any(func(r row) bool { return r.Name == n && r.VariantOf == "" }) {
 			names = append(names, n)
 		}
 	}

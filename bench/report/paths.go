@@ -55,7 +55,7 @@ func (v *view) pathChart() *canvas {
 func (v *view) charted() []*row {
 	var rows []*row
 	for i := range v.rows {
-		if v.rows[i].Name != floor {
+		if r := &v.rows[i]; r.Name != floor && r.VariantOf == "" {
 			rows = append(rows, &v.rows[i])
 		}
 	}

@@ -72,7 +72,7 @@ func newView(d bench.Document) *view {
 		if !slices.Contains(v.conns, s.Connections) {
 			v.conns = append(v.conns, s.Connections)
 		}
-		if s.ToBaseline != nil {
+		if s.ToBaseline != nil && s.VariantOf == "" {
 			v.own = s.Baseline
 		}
 		v.rows = append(v.rows, row{System: s})
@@ -152,7 +152,7 @@ func (v *view) ownRatios() (out []named) {
 	for _, name := range v.names {
 		var text []string
 		for _, c := range v.conns {
-			if r := v.at(name, c, -1); r != nil && r.ToBaseline != nil && name != v.own {
+			if r := v.at(name, c, -1); r != nil && r.ToBaseline != nil && r.Baseline == v.own && name != v.own {
 				text = append(text, fmt.Sprintf("%s at %d", fmtRatio(r.ToBaseline.P90, 2), c))
 			}
 		}

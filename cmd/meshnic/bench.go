@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -64,8 +65,9 @@ func newBench() *cobra.Command {
   hop       one small backend behind each proxy, one and two hops
   bookinfo  Bookinfo behind nothing, the sidecar, the real Envoy, and the NIC
 
-Without a name it runs all of them, bookinfo both as polyglot and as native work. It prints
-tables, writes a run folder with one JSON document an experiment, every configuration file,
+Without a name it runs all of them, bookinfo as polyglot, as native and, unless --quick, at one
+connection as paper work: the paper's systems and variants of one of them, from which the report
+says what the ratios come from. It prints tables, writes a run folder with one JSON document an experiment, every configuration file,
 report.html and manifest.json, and prints the folder's name last.
 
 Without root it does the same inside a user and network namespace, over AF_PACKET.`,
@@ -80,7 +82,7 @@ Without root it does the same inside a user and network namespace, over AF_PACKE
 	fl.StringSliceVar(&f.systems, "systems", nil, "only these systems; the experiment's baseline is always run")
 	fl.Float64Var(&f.rate, "rate", 0, "requests a second in an open loop (default: closed loop)")
 	fl.DurationVar(&f.duration, "duration", 0, "length of one repeat of a cell, instead of the experiment's own")
-	fl.StringVar(&f.work, "work", "", "bookinfo: polyglot (CPU as measured on the original), native (none) or paper (16.51 ms)")
+	fl.StringVar(&f.work, "work", "", "bookinfo: polyglot (CPU as measured on the original), native (none) or paper (16.51 ms; the paper's systems at 1 connection, if not told otherwise)")
 	fl.StringVar(&f.fault, "fault", "", "faults on the NIC's ports: loss=1%,dup=1%,reorder=1%,corrupt=0.1%,delay=2ms")
 	fl.StringVar(&f.placement, "placement", "", "one (everything on one core) or any (the kernel's choice); default: the experiment's own")
 	fl.StringVar(&f.envoy, "envoy", os.Getenv("MESHNIC_ENVOY"), "the Envoy to compare with ($MESHNIC_ENVOY; default: the checkout's, then PATH)")
@@ -185,7 +187,8 @@ type task struct {
 	work string // of bookinfo
 }
 
-// chosen lists what to run, in order. All experiments means bookinfo twice.
+// chosen lists what to run, in order. Bookinfo is run with every kind of work, if
+// there is room for it in the output and the time.
 func chosen(args []string, f benchFlags) []task {
 	var tasks []task
 	for _, e := range experiments {
@@ -201,6 +204,9 @@ func chosen(args []string, f benchFlags) []task {
 			tasks = append(tasks, task{e, "polyglot"})
 			if f.output == "table" {
 				tasks = append(tasks, task{e, "native"})
+			}
+			if f.output == "table" && !f.quick {
+				tasks = append(tasks, task{e, "paper"})
 			}
 		}
 	}
@@ -260,7 +266,14 @@ func writeReport(dir string) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(report.HTML(f, run), f.Close())
+	if err := errors.Join(report.HTML(f, run), f.Close()); err != nil {
+		return err
+	}
+	var causes bytes.Buffer
+	if ok, err := report.CausesMarkdown(&causes, run); !ok || err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(dir, "causes.md"), causes.Bytes(), 0o644)
 }
 
 func printDocuments(w io.Writer, docs []bench.Document, format string) error {
