@@ -16,6 +16,7 @@ type Case struct {
 	Skew     sim.Picos            // of every clock but the first
 	Sources  []Source             // inputs that are not listed send nothing
 	Sinks    []Sink               // outputs that are not listed are always ready
+	Acts     uint64               // seed of what stages decide that ask somebody, by the frames' numbers; 0: they are configured
 
 	// Of the second run of the fast engine:
 	Clocked []string    // stages of the network that do without their native form
@@ -61,6 +62,9 @@ func (c *Case) build(live bool) (*network, error) {
 		return nil, err
 	}
 	n := &network{Net: built.Net}
+	if c.Acts != 0 {
+		acts(c.Acts).apply(n.Net)
+	}
 	for _, in := range built.In {
 		src := Source{}
 		if i := slices.IndexFunc(c.Sources, func(s Source) bool { return s.Name == in.Wire.Name }); i >= 0 {

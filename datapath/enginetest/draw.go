@@ -49,19 +49,27 @@ type loose struct {
 // fall together.
 var clocks = []float64{250, 250, 250, 125, 500, 156.25, 312.5, 322.265625, 200, 100, 400.25}
 
+// proxy is the modules of a proxy on the card, and what leads frames to it that no frame
+// is the reason for.
+var proxy = slices.DeleteFunc(slices.Concat(axis.Modules, card.Modules), func(m module.Module) bool {
+	return !slices.Contains([]string{"flow_state", "l7_scanner", "route_table", "head_rewrite", "parser", "axis_arb_mux", "axis_fifo", "dma_read", "dma_write", "replicator"}, m.Name)
+})
+
 func (d *drawer) pipeline() {
 	d.c.Pipeline.ClockMHz = pick(d.dice, clocks...)
 	if d.chance(70) {
 		d.c.Skew = sim.Picos(d.n(10_000))
 	}
 	modules := pipeline.Modules
-	switch d.n(5) {
+	switch d.n(6) {
 	case 0:
 		modules = axis.Modules
 	case 1:
 		modules = card.Modules
 	case 2:
 		modules = slices.Concat(axis.Modules, card.Modules)
+	case 3:
+		modules = proxy
 	}
 	for n := 1 + d.spread(0, pick(d.dice, 1, 3, 3, 5, 9)); n > 0; n-- {
 		for !d.stage(&modules[d.n(len(modules))]) {

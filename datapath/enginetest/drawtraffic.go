@@ -101,6 +101,9 @@ func (d *drawer) sinks(n *network) {
 // how draws how the engines run the case.
 func (d *drawer) how(n *network) {
 	d.c.Order = uint64(d.n(1 << 30))
+	if d.chance(60) {
+		d.c.Acts = 1 + uint64(d.n(1<<30))
+	}
 	share := pick(d.dice, 0, 10, 30, 60, 90)
 	for i := range n.Stages {
 		if !slices.Contains(n.plain, i) && d.chance(share) {

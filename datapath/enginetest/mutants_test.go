@@ -114,7 +114,7 @@ func TestMutantsAreFound(t *testing.T) {
 // What is printed for a case is a test that builds and passes where the engines
 // agree, and gives the same case: its digest says so.
 func TestPrintedCaseIsATest(t *testing.T) {
-	c := draw(4242)
+	c := draw(4243)
 	want, err := c.Digest()
 	require.NoError(t, err)
 	dir := t.TempDir()

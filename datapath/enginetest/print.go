@@ -18,7 +18,11 @@ func (c *Case) GoTest(name string) string {
 	put := func(f string, args ...any) { fmt.Fprintf(&b, f, args...) }
 	put("package enginetest_test\n\nimport (\n\"testing\"\n\n\"github.com/stretchr/testify/require\"\n\n")
 	put("\"github.com/meshnic/meshnic/datapath/enginetest\"\n\"github.com/meshnic/meshnic/datapath/module\"\n")
-	put("\"github.com/meshnic/meshnic/datapath/pipeline\"\n\"github.com/meshnic/meshnic/datapath/sim\"\n)\n\n")
+	put("\"github.com/meshnic/meshnic/datapath/pipeline\"\n")
+	if len(c.Sources) > 0 || len(c.Steps) > 0 {
+		put("\"github.com/meshnic/meshnic/datapath/sim\"\n")
+	}
+	put(")\n\n")
 	put("func Test%s(t *testing.T) {\nc := enginetest.Case{\nPipeline: pipeline.Description{ClockMHz: %s, Stages: []pipeline.Stage{\n", name, number(c.Pipeline.ClockMHz))
 	for _, st := range c.Pipeline.Stages {
 		put("{Module: %q, Name: %q, From: %#v", st.Module, st.Name, st.From)
@@ -37,6 +41,9 @@ func (c *Case) GoTest(name string) string {
 	put("}},\n")
 	if c.Skew != 0 {
 		put("Skew: %d,\n", c.Skew)
+	}
+	if c.Acts != 0 {
+		put("Acts: %d,\n", c.Acts)
 	}
 	put("Sources: []enginetest.Source{\n")
 	for _, s := range c.Sources {

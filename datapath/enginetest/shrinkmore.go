@@ -42,6 +42,9 @@ func (s *shrinker) modes() {
 	if s.c.Order > 0 {
 		s.try(func(c *Case) { c.Order = 0 })
 	}
+	if s.c.Acts > 0 {
+		s.try(func(c *Case) { c.Acts = 0 })
+	}
 	if len(s.c.Clocked) > 0 {
 		s.try(func(c *Case) { c.Clocked = nil })
 	}
