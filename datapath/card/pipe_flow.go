@@ -228,7 +228,7 @@ func (f *pipeFlow) hold(b *sim.Beat, at sim.Cycle) {
 		n := 0
 		for _, h := range f.heads[:len(f.heads)-1] { // the last never stood there after an edge
 			n += int(h.beat.Bytes)
-			f.back.note(f.out.Sent(), h.came, n)
+			f.back.note(f.out.Sent(), h.came+1, n)
 		}
 		f.lose(at, why)
 	} else {

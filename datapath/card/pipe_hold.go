@@ -17,17 +17,18 @@ type holdFlow struct {
 	store   // what is held is not in it yet
 	in, out *sim.Chan
 	latency sim.Cycle
-	places  uint64     // that a beat may find taken but one
-	heads   []headBeat // that wait for the verdict
-	beats   uint64     // that wait for it, or did until it was bad
-	bytes   int        // of them
-	looked  sim.Cycle  // the cycle after the edge at which the head was looked at last
-	judged  sim.Cycle  // the cycle after the verdict: what comes before is held
-	from    sim.Cycle  // from which that is shown, if it is good
-	empty   uint64     // beats of which it is known that they had left when the last was accepted
-	over    []uint64   // where frames are counted: by frame, the beats pushed with it and those before
-	passed  uint64     // frames that are all pushed
-	away    uint64     // of them, those that had left when the last beat was accepted
+	places  uint64      // that a beat may find taken but one
+	heads   []sim.Beat  // that wait for the verdict
+	came    []sim.Cycle // the cycle after each of them came
+	beats   uint64      // that wait for it, or did until it was bad
+	bytes   int         // of them
+	looked  sim.Cycle   // the cycle after the edge at which the head was looked at last
+	judged  sim.Cycle   // the cycle after the verdict: what comes before is held
+	from    sim.Cycle   // from which that is shown, if it is good
+	empty   uint64      // beats of which it is known that they had left when the last was accepted
+	over    []uint64    // where frames are counted: by frame, the beats pushed with it and those before
+	passed  uint64      // frames that are all pushed
+	away    uint64      // of them, those that had left when the last beat was accepted
 }
 
 func newHoldFlow(p *Pipe, in, out *sim.Chan) sim.Flow {
@@ -45,9 +46,8 @@ func newHoldFlow(p *Pipe, in, out *sim.Chan) sim.Flow {
 func (f *holdFlow) Highest() int {
 	level, n := f.store.Highest(), 0
 	for i := range f.heads {
-		h := &f.heads[i]
-		n += int(h.beat.Bytes)
-		level = max(level, n+f.before(f.pushed, h.came+1))
+		n += int(f.heads[i].Bytes)
+		level = max(level, n+f.before(f.pushed, f.came[i]))
 	}
 	return level
 }
@@ -57,6 +57,10 @@ func (f *holdFlow) Run() bool {
 	f.drain()
 	f.collect()
 	for f.in.Next() {
+		if f.train() {
+			moved = true
+			continue
+		}
 		at, sure := f.comes()
 		if !sure {
 			break
@@ -119,48 +123,123 @@ func (f *holdFlow) take(at sim.Cycle) {
 		f.begin(*b)
 		f.looked = at
 	}
+	after, beat := [1]sim.Cycle{at + 1}, [1]sim.Beat{*b}
 	switch {
 	case !f.decided:
-		f.hold(b, at)
+		f.hold(after[:], beat[:])
 	case f.drop && at < f.judged:
-		f.withdrawn(b, at)
+		f.withdrawn(b, at+1)
 	case f.drop:
 	case f.push != 0:
 		f.got, f.bad = f.got+int(b.Bytes), b.Bad
 		f.shift(at, at+f.latency)
-	case at < f.judged:
-		f.pass(b, at, f.from)
 	default:
-		f.pass(b, at, at+f.latency)
-	}
-	if b.Last {
-		if f.over != nil && !f.drop {
-			f.over[f.passed&uint64(len(f.over)-1)] = f.pushed
-			f.passed++
-		}
-		f.close()
-		f.beats, f.bytes = 0, 0
+		f.pass(after[:], beat[:])
 	}
 	f.in.Accept(at)
+	if b.Last {
+		f.end()
+	}
 }
 
-// hold keeps a beat of the head, and decides when it is all there.
-func (f *holdFlow) hold(b *sim.Beat, at sim.Cycle) {
-	f.heads = append(f.heads, headBeat{*b, at})
-	f.beats++
-	f.scan(at)
-	f.got, f.bad = f.got+int(b.Bytes), b.Bad
-	if b.Last {
-		f.need = min(f.need, f.got) // it was cut short
+func (f *holdFlow) end() {
+	if f.over != nil && !f.drop {
+		f.over[f.passed&uint64(len(f.over)-1)] = f.pushed
+		f.passed++
 	}
-	f.scan(at + 1)
-	switch left := f.need - f.seen; {
-	case f.got < f.need:
-		return
-	case left > 0:
+	f.close()
+	f.beats, f.bytes = 0, 0
+}
+
+// train takes beats of one frame, as many as are known and find a place.
+func (f *holdFlow) train() bool {
+	if f.spare > 0 || f.drop || f.q.n > 0 {
+		return false
+	}
+	after, beat := f.in.Known()
+	var from []sim.Cycle // where the input waits
+	if len(beat) == 0 {
+		from, after, beat = f.in.Waiting(0)
+	}
+	k := f.pushed + f.beats
+	now, first := f.in.Done(f.in.Read()-1), 0
+	if !f.open {
+		at, sure := f.comes()
+		if !sure {
+			return false
+		}
+		if from != nil {
+			after[0] = at + 1
+		}
+		f.begin(beat[0])
+		f.looked, now, first = at, at+1, 1
+		k++
+	}
+	n, last := int(min(uint64(len(beat)-first), f.known+f.places-k))+first, false
+	for i := range n {
+		if beat[i].Last {
+			n, last = i+1, true
+			break
+		}
+	}
+	if n == 0 {
+		return false
+	}
+	if from != nil {
+		for i, at := range from[first:n] {
+			if at = max(at, now); k >= f.places+f.gone {
+				at = max(at, f.left[(k-f.places)&f.mask])
+			}
+			now = at + 1
+			after[first+i] = now
+			k++
+		}
+	}
+	m := 0
+	if !f.decided {
+		m = f.hold(after[:n], beat[:n])
+	}
+	if f.decided && !f.drop {
+		m += f.send(after[m:n], beat[m:n])
+	}
+	if from != nil {
+		f.in.Take(uint64(m))
+	} else {
+		f.in.Skip(uint64(m))
+	}
+	if last && m == n {
+		f.end()
+	}
+	return m > 0
+}
+
+// hold keeps beats of the head, as many as it has, and decides when it is all there.
+// Each came in the cycle before after.
+func (f *holdFlow) hold(after []sim.Cycle, beat []sim.Beat) (n int) {
+	for n < len(beat) && (n == 0 || f.got < f.need) {
+		b := &beat[n]
+		f.scan(after[n] - 1)
+		f.got, f.bad = f.got+int(b.Bytes), b.Bad
+		if b.Last {
+			f.need = min(f.need, f.got) // it was cut short
+		}
+		f.scan(after[n])
+		n++
+	}
+	at, after, beat := after[n-1]-1, after[:n], beat[:n]
+	if f.got < f.need || len(f.heads) > 0 {
+		f.heads, f.came, f.beats = append(f.heads, beat...), append(f.came, after...), f.beats+uint64(n)
+		if f.got < f.need {
+			return n
+		}
+		after, beat = f.came, f.heads
+	}
+	if left := f.need - f.seen; left > 0 {
 		at += sim.Cycle((left + f.cfg.Rate - 1) / f.cfg.Rate)
 	}
-	f.decide(at)
+	f.decide(at, after, beat)
+	f.heads, f.came = f.heads[:0], f.came[:0]
+	return n
 }
 
 // scan looks at the head at the edges before a cycle.
@@ -174,61 +253,107 @@ func (f *holdFlow) scan(cycle sim.Cycle) {
 	f.looked = cycle
 }
 
-// decide lets what was held go by the verdict, or not.
-func (f *holdFlow) decide(at sim.Cycle) {
-	f.judged = at + 1
-	if why := f.verdict(at); why != sim.LossNone {
+// decide lets what was held, which came in the cycles before after, go by the verdict, or
+// not.
+func (f *holdFlow) decide(at sim.Cycle, after []sim.Cycle, beat []sim.Beat) {
+	f.judged, f.beats = at+1, 0
+	why := f.verdict(at)
+	if why == sim.LossNone {
+		from := max(at, f.next)
+		f.next = from + sim.Cycle(f.cfg.Interval*max(1, f.reads))
+		f.from = from + f.latency + sim.Cycle(f.reads*f.cfg.Read)
+	}
+	if why == sim.LossNone && f.push == 0 {
+		f.pass(after, beat)
+	} else {
+		for i := range beat {
+			f.withdrawn(&beat[i], after[i])
+		}
+	}
+	switch {
+	case why != sim.LossNone:
 		f.drop = true
 		f.DropAt(f.in.Wire.Clock.At(at), f.id, why)
-		f.beats = 0
-		for i := range f.heads {
-			f.withdrawn(&f.heads[i].beat, f.heads[i].came)
-		}
-		f.heads = f.heads[:0]
-		return
-	}
-	from := max(at, f.next)
-	f.next = from + sim.Cycle(f.cfg.Interval*max(1, f.reads))
-	f.from = from + f.latency + sim.Cycle(f.reads*f.cfg.Read)
-	f.beats = 0
-	if f.push == 0 {
-		for i := range f.heads {
-			f.pass(&f.heads[i].beat, f.heads[i].came, f.from)
-		}
-	} else {
-		for i := range f.heads {
-			f.withdrawn(&f.heads[i].beat, f.heads[i].came)
-		}
+	case f.push != 0:
 		f.beats = 0
 		f.shift(at, f.from)
 	}
-	f.heads = f.heads[:0]
 }
 
 // withdrawn notes that a beat was held until the verdict and then was not there.
-func (f *holdFlow) withdrawn(b *sim.Beat, came sim.Cycle) {
+func (f *holdFlow) withdrawn(b *sim.Beat, after sim.Cycle) {
 	f.beats++
 	f.bytes += int(b.Bytes)
-	if came+1 < f.judged {
-		f.back.note(f.pushed, came, f.bytes)
+	if after < f.judged {
+		f.back.note(f.pushed, after, f.bytes)
 	}
 }
 
-// pass puts a beat that came at an edge on the way out.
-func (f *holdFlow) pass(b *sim.Beat, came, from sim.Cycle) {
-	f.add(came, b.Bytes)
-	x := b
-	if f.route && b.Dest != f.dest {
-		y := *b
-		y.Dest = f.dest
-		x = &y
+// pass puts beats that came in the cycles before after on the way out.
+func (f *holdFlow) pass(after []sim.Cycle, beat []sim.Beat) {
+	for n := f.send(after, beat); n < len(beat); n++ {
+		f.add(after[n]-1, beat[n].Bytes)
+		b := beat[n]
+		if f.route {
+			b.Dest = f.dest
+		}
+		f.q.push(b, f.shown(after[n]))
 	}
-	if f.q.n == 0 && f.out.Room() {
-		f.out.Put(from, x)
+}
+
+// shown is from when a beat may be shown that came in the cycle before after.
+func (f *holdFlow) shown(after sim.Cycle) sim.Cycle {
+	if after <= f.judged {
+		return f.from
+	}
+	return after - 1 + f.latency
+}
+
+// send puts as many beats on the output as it has room for.
+func (f *holdFlow) send(after []sim.Cycle, beat []sim.Beat) (n int) {
+	for f.q.n == 0 && n < len(beat) {
+		k := f.some(after[n:], beat[n:])
+		if k == 0 {
+			break
+		}
+		n += k
+	}
+	return n
+}
+
+// some is send for as many as lie together on the output.
+func (f *holdFlow) some(after []sim.Cycle, beat []sim.Beat) (n int) {
+	if left, put := f.out.Open(); len(put) > 0 {
 		f.collect()
-		return
+		n = min(len(beat), len(put))
+		last := f.out.Done(f.out.Sent() - 1)
+		for i, came := range after[:n] {
+			last = max(f.shown(came), last) + 1
+			left[i] = last
+		}
+		f.copy(put[:n], beat)
+		f.moved(after[:n], left[:n], beat[:n])
+		f.out.Flush(uint64(n))
+		return n
 	}
-	f.q.push(*x, from)
+	from, put := f.out.Blank()
+	n = min(len(beat), len(put))
+	for i, came := range after[:n] {
+		from[i] = f.shown(came)
+	}
+	f.copy(put[:n], beat)
+	f.enter(after[:n], beat[:n])
+	f.out.Fill(uint64(n))
+	return n
+}
+
+func (f *holdFlow) copy(to, beat []sim.Beat) {
+	copy(to, beat)
+	if f.route {
+		for i := range to {
+			to[i].Dest = f.dest
+		}
+	}
 }
 
 // shift passes on what has come of a frame that gets longer or shorter.

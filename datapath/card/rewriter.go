@@ -175,7 +175,8 @@ func (r *Rewriter) pass(now sim.Cycle) bool {
 	if r.q.n == len(r.q.place) {
 		return false
 	}
-	b, last := r.beat()
+	var b sim.Beat
+	last := r.beat(&b)
 	r.q.push(b, now+sim.Cycle(r.cfg.Latency))
 	if last {
 		r.close()
@@ -199,24 +200,28 @@ func (r *Rewriter) writtenAt() sim.Cycle {
 }
 
 // beat makes the next beat; last says that it is the last of the frame itself.
-func (r *Rewriter) beat() (b sim.Beat, last bool) {
+func (r *Rewriter) beat(b *sim.Beat) (last bool) {
 	f, own := &r.frame, r.writesOwn()
 	if own {
 		f = &r.text.Own[r.own]
 	}
-	b = sim.BeatAt(*f, r.sent, r.out.Width)
-	if !own {
-		b.Off += r.off - int32(r.text.Grow)
+	left, n, off := f.Bytes-r.sent, r.out.Width, int32(r.sent)
+	if n >= left {
+		n, last = left, true
 	}
-	if r.sent += int(b.Bytes); !b.Last {
-		return b, false
+	if !own {
+		off += r.off - int32(r.text.Grow)
+	}
+	*b = sim.Beat{Frame: f.ID, Off: off, Bytes: uint16(n), Left: uint16(left), Dest: f.Dest, First: r.sent == 0, Last: last, Bad: last && f.Bad}
+	if r.sent += n; !last {
+		return false
 	}
 	if own {
 		r.own++
 		r.wrote += r.sent
 	}
 	r.sent = 0
-	return b, !own
+	return !own
 }
 
 // close ends the frame once its last beat is in, and reports whether it did.

@@ -45,60 +45,82 @@ func (f *rewriteFlow) Run() bool {
 	return moved
 }
 
-// place is the first cycle in which there is a place behind the beats that have been
-// passed on, as far as it is known.
-func (f *rewriteFlow) place() (at sim.Cycle, known bool) {
-	k := f.out.Sent()
+// place is the first cycle in which there is a place behind k beats that have been
+// passed on, as far as it is known; of those before taken it is known when they left.
+func (f *rewriteFlow) place(k, taken uint64) (at sim.Cycle, known bool) {
 	if k < f.places {
 		return 0, true
 	}
-	if k -= f.places; k >= f.out.Taken() {
+	if k -= f.places; k >= taken {
 		return 0, false
 	}
 	return f.out.Done(k), true
 }
 
-// pass passes on the next beat, or ends the frame.
+// pass passes on beats, or ends the frame.
 func (f *rewriteFlow) pass() bool {
-	own := f.writesOwn()
 	switch {
 	case !f.open:
 		return false
-	case own:
-	case f.done:
+	case f.done && !f.writesOwn():
 		if !f.ended {
 			return false
 		}
 		f.close()
 		f.idle = max(f.got, f.next) + 1
 		return true
-	case !f.enough():
-		return false
 	}
-	free, known := f.place()
-	if !known || !f.out.Room() {
-		return false
+	// The cycle after each leaves, if that is promised, or from when it is shown.
+	done, put := f.out.Open()
+	if len(put) > 0 {
+		n := f.fill(put, done, true)
+		f.out.Flush(n)
+		f.collect(f.out.Sent())
+		return n > 0
 	}
-	if free > f.next && !own && f.inHead() {
-		f.jams = append(f.jams, jam{f.next, free})
+	from, put := f.out.Blank()
+	n := f.fill(put, from, false)
+	f.out.Fill(n)
+	return n > 0
+}
+
+// fill makes beats, as many as can be passed on.
+func (f *rewriteFlow) fill(put []sim.Beat, when []sim.Cycle, promised bool) (n uint64) {
+	k, taken := f.out.Sent(), f.out.Taken()
+	for ; n < uint64(len(put)) && f.open; n++ {
+		own := f.writesOwn()
+		if !own && (f.done || !f.enough()) {
+			break
+		}
+		if promised {
+			taken = k
+		}
+		free, known := f.place(k, taken)
+		if !known {
+			break
+		}
+		if free > f.next && !own && f.inHead() {
+			f.jams = append(f.jams, jam{f.next, free})
+		}
+		at := max(f.next, f.writtenAt(), max(free, 1)-1) // a place is free at the edge before
+		if !own {
+			at = max(at, f.got)
+		}
+		if when[n] = at + f.latency; promised {
+			when[n] = max(when[n], f.out.Done(k-1)) + 1
+		}
+		f.add(k, at)
+		k++
+		last := f.beat(&put[n])
+		if f.next = at + 1; own {
+			f.clear = f.next
+		}
+		if last {
+			f.close()
+			f.idle = f.next
+		}
 	}
-	at := max(f.next, f.writtenAt(), max(free, 1)-1) // a place is free at the edge before
-	if !own {
-		at = max(at, f.got)
-	}
-	b, last := f.beat()
-	f.add(f.out.Sent(), at)
-	f.out.Put(at+f.latency, &b)
-	f.collect(f.out.Sent())
-	f.next = at + 1
-	if own {
-		f.clear = f.next
-	}
-	if last {
-		f.close()
-		f.idle = f.next
-	}
-	return true
+	return n
 }
 
 // take accepts the beat that waits. What could be passed on without it has been, or
@@ -123,7 +145,7 @@ func (f *rewriteFlow) take() bool {
 	default:
 		at = max(at, f.next)
 	}
-	if free, known := f.place(); known && !(f.open && f.enough()) {
+	if free, known := f.place(f.out.Sent(), f.out.Taken()); known && !(f.open && f.enough()) {
 		return f.accept(max(at, free))
 	}
 	return false

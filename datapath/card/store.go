@@ -70,6 +70,20 @@ func (s *store) add(at sim.Cycle, bytes uint16) {
 	s.pushed++
 }
 
+// enter is add for beats that came in the cycles before after.
+func (s *store) enter(after []sim.Cycle, beat []sim.Beat) {
+	if len(after) == 0 {
+		return
+	}
+	s.makeRoom(uint64(len(after)), after[0]-1)
+	for i, cycle := range after {
+		k := s.pushed & s.mask
+		s.total += uint32(beat[i].Bytes)
+		s.came[k], s.sum[k] = cycle-1, s.total
+		s.pushed++
+	}
+}
+
 // collect looks what has left since it was called last.
 func (s *store) collect() {
 	taken := s.out.Taken()
@@ -125,9 +139,18 @@ func (s *store) measure(k uint64, after sim.Cycle) {
 	}
 }
 
+// rise is measure if that beat was not.
 func (s *store) rise(k uint64, after sim.Cycle) {
-	if n := s.inside(k+1, k+1, after); n > s.level {
-		s.level, s.full = n, uint64(n/s.out.Wire.Width)
+	in := k - s.full // the first that had not left
+	for in > s.gone && s.left[(in-1)&s.mask] > after {
+		in--
+	}
+	n := s.sum[k&s.mask]
+	if in > 0 {
+		n -= s.sum[(in-1)&s.mask]
+	}
+	if int(n) > s.level {
+		s.level, s.full = int(n), uint64(n)/uint64(s.out.Wire.Width)
 	}
 }
 
@@ -161,20 +184,20 @@ func (s *store) Highest() int {
 // else was there.
 type backs []backed
 
-// backed is such beats behind beats before a number: so many bytes by an edge.
+// backed is such beats behind beats before a number: so many bytes by a cycle.
 type backed struct {
 	before uint64
-	after  sim.Cycle // that edge
+	after  sim.Cycle
 	bytes  int
 }
 
-// note notes that at an edge there were so many bytes, which went again, behind the
+// note notes that by a cycle there were so many bytes, which went again, behind the
 // beats before number k.
-func (b *backs) note(k uint64, came sim.Cycle, bytes int) {
+func (b *backs) note(k uint64, after sim.Cycle, bytes int) {
 	if n := len(*b); n > 0 && (*b)[n-1].before == k && (*b)[n-1].bytes >= bytes {
 		return // there was more to count then
 	}
-	*b = append(*b, backed{k, came + 1, bytes})
+	*b = append(*b, backed{k, after, bytes})
 }
 
 // measure forgets those in front of which all is known, and returns the highest level

@@ -83,7 +83,7 @@ func (f *flight) made(id uint32, x *frame, own []Own, single bool) uint32 {
 }
 
 func (f *flight) growOwn() {
-	ring := make([]frame, max(256, 2*len(f.own)))
+	ring := make([]frame, max(32, 2*len(f.own)))
 	for n := f.first; n != f.last; n++ {
 		ring[n&uint32(len(ring)-1)] = *f.of(n | ofOwn)
 	}
@@ -115,7 +115,7 @@ func (f *flight) add(id uint32, x frame) {
 }
 
 func (f *flight) grow(need int) {
-	size := max(1024, len(f.ring))
+	size := max(64, len(f.ring)) // as many as are on the card stay in the host's cache
 	for size < need {
 		size *= 2
 	}
