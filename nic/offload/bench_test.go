@@ -49,6 +49,8 @@ func newSized(tb testing.TB, legs, conns int, logs []mesh.AccessLog) *decided {
 	require.NoError(tb, err)
 	tb.Cleanup(o.Close)
 	d := &decided{o: o, now: 1000}
+	o.Advance(d.now) // asks for the endpoints
+	o.Flushed()
 	d.connect(tb, 4000)
 	return d
 }

@@ -2,6 +2,7 @@ package offload
 
 import (
 	"errors"
+	"fmt"
 	"reflect"
 	"strings"
 
@@ -32,10 +33,10 @@ type listener struct {
 
 // prepared is a configuration that can be put in force.
 type prepared struct {
-	cfg    mesh.Config
-	table  *mesh.Table
-	files  accesslog.Files
-	source [16]byte // of connections to endpoints: the first address of the NIC's own
+	cfg   mesh.Config
+	table *mesh.Table
+	files accesslog.Files
+	sources
 }
 
 // prepare makes cfg ready to be adopted. It touches nothing that the NIC's thread
@@ -45,6 +46,7 @@ func (o *Offload) prepare(cfg mesh.Config) (*prepared, error) {
 	if err != nil {
 		return nil, err
 	}
+	p := &prepared{cfg: cfg, table: table, sources: sourcesOf(table)}
 	if len(table.Listeners) == 0 {
 		return nil, errors.New("offload: no listener: there is no address to answer for")
 	}
@@ -55,23 +57,16 @@ func (o *Offload) prepare(cfg mesh.Config) (*prepared, error) {
 			}
 		}
 		for i := range table.Clusters {
-			if r := ClusterReason(&table.Clusters[i], &cfg.Clusters[i]); r != byNothing {
+			if r := ClusterReason(&table.Clusters[i], &cfg.Clusters[i], p.sources); r != byNothing {
 				return nil, refuse("cluster "+table.Clusters[i].Name, r)
 			}
 		}
 	}
-	p := &prepared{cfg: cfg, table: table}
-	standing := false
-	for i := len(table.Listeners) - 1; i >= 0; i-- {
-		if t := &table.Listeners[i]; stands(t) {
-			standing = true
-		} else if t.Address.Addr().Is4() {
-			p.source = t.Address.Addr().As16()
+	for i := range table.Listeners {
+		t := &table.Listeners[i]
+		if to := o.cfg.Fallback.instead(t.Address); to.IsValid() && p.sources.before(t, to.Addr()) == [16]byte{} {
+			return nil, failure.New(failure.BadFile, "offload: listener "+t.Name, fmt.Sprintf("no address is the NIC's own, from which it could connect to the host sidecar at %v", to), ownAddress)
 		}
-	}
-	if standing && p.source == [16]byte{} {
-		return nil, failure.New(failure.BadFile, "offload: listeners", "no address is the NIC's own, from which it could connect to endpoints",
-			"add a listener that is not transparent, at an IPv4 address that no host has")
 	}
 	p.files, err = accesslog.OpenAll(&cfg, o.files, o.cfg.LogFlush, &o.logs)
 	return p, err
@@ -81,7 +76,7 @@ func (o *Offload) prepare(cfg mesh.Config) (*prepared, error) {
 // stay, and so do clusters that are the same with all that is known of them.
 func (o *Offload) adopt(p *prepared) {
 	before := o.listeners
-	o.listeners, o.byAddr, o.owned, o.source = nil, map[splice.Addr]*listener{}, map[[16]byte]bool{}, p.source
+	o.listeners, o.byAddr, o.owned, o.sources = nil, map[splice.Addr]*listener{}, map[[16]byte]bool{}, p.sources
 	for i := range p.table.Listeners {
 		t := &p.table.Listeners[i]
 		a := addrOf(t.Address)
@@ -139,6 +134,7 @@ func (o *Offload) adopt(p *prepared) {
 			e.addr = o.ends[l.sidecar].addr
 			o.engine.SetEndpoint(splice.Endpoint(i), e.addr, e.from)
 			e.known = false
+			o.want(splice.Endpoint(i))
 		}
 	}
 	o.prune()

@@ -32,7 +32,7 @@ func Explain(cfg mesh.Config) ([]Part, error) {
 	}
 	clusters := map[string]Reason{}
 	for i := range table.Clusters {
-		clusters[table.Clusters[i].Name] = ClusterReason(&table.Clusters[i], &cfg.Clusters[i])
+		clusters[table.Clusters[i].Name] = ClusterReason(&table.Clusters[i], &cfg.Clusters[i], sourcesOf(table))
 	}
 	for i := range cfg.Listeners {
 		l := &cfg.Listeners[i]

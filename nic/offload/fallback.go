@@ -24,7 +24,7 @@ const (
 	ByNames        Reason = "names"         // somebody has to ask a name server
 	ByHealthCheck  Reason = "health_check"  // somebody has to ask the endpoints, with a TCP stack
 	ByListenerLog  Reason = "listener_log"  // the NIC keeps no account of a connection, only of requests
-	ByIPv6         Reason = "ipv6"          // the NIC asks for neighbours by ARP alone
+	ByFamily       Reason = "family"        // has endpoints of an IP of which the NIC has no address
 	byNothing      Reason = ""              // it is carried
 )
 
@@ -35,7 +35,7 @@ var why = map[Reason]string{
 	ByUpstreamTLS: "TLS to endpoints needs the payload, and the NIC keeps none", ByOriginalDst: "its endpoints are where connections were going",
 	ByNames: "its endpoints are names, and the NIC asks no name server", ByHealthCheck: "its endpoints are asked how they are, and the NIC has no TCP stack to ask with",
 	ByListenerLog: "it has a log of connections, and the NIC has logs of requests alone",
-	ByIPv6:        "the NIC finds neighbours by ARP alone",
+	ByFamily:      "it has endpoints of an IP, v4 or v6, of which no listener's address is the NIC's own, to ask them from",
 }
 
 // Why is r in a sentence without a full stop.
@@ -58,8 +58,6 @@ func ListenerReason(table *mesh.Table, i int) Reason {
 		return ByInterception
 	case len(t.ConnLogs) > 0:
 		return ByListenerLog
-	case !t.Address.Addr().Is4():
-		return ByIPv6
 	}
 	return byNothing
 }
@@ -71,8 +69,8 @@ func stands(t *mesh.CompiledListener) bool {
 }
 
 // ClusterReason is why the NIC does not carry requests to t, which was made of from,
-// empty if it does.
-func ClusterReason(t *mesh.CompiledCluster, from *mesh.Cluster) Reason {
+// empty if it does: from addresses of its own.
+func ClusterReason(t *mesh.CompiledCluster, from *mesh.Cluster, own sources) Reason {
 	switch {
 	case t.TLS != nil:
 		return ByUpstreamTLS
@@ -84,15 +82,21 @@ func ClusterReason(t *mesh.CompiledCluster, from *mesh.Cluster) Reason {
 		return ByHealthCheck
 	}
 	for _, a := range t.Endpoints {
-		if !a.Addr().Is4() {
-			return ByIPv6
+		if own.of(a.Addr()) == [16]byte{} {
+			return ByFamily
 		}
 	}
 	return byNothing
 }
 
+// ownAddress is what to do where the NIC has no address of an IP.
+const ownAddress = "add a listener that is not transparent, at an address of that IP that no host has"
+
 // refuse is the error about what is not carried where nobody else does.
 func refuse(what string, r Reason) error {
+	if r == ByFamily {
+		return failure.New(failure.BadFile, "offload: "+what, r.Why(), ownAddress)
+	}
 	return failure.New(failure.BadFile, "offload: "+what, "is not carried on the NIC: "+r.Why(), "name the host sidecar that carries it with --fallback ADDR")
 }
 
@@ -119,11 +123,7 @@ func (o *Offload) fallsBack(l *listener) {
 			return
 		}
 	}
-	from := l.t.Address.Addr().As16()
-	if l.stands {
-		from = o.source
-	}
-	l.sidecar = o.newEnd(o.sidecar, end{cl: o.sidecar, addr: addrOf(a), from: from}, mesh.DefaultConnectTimeout)
+	l.sidecar = o.newEnd(o.sidecar, end{cl: o.sidecar, addr: addrOf(a), from: o.sources.before(l.t, a.Addr())}, mesh.DefaultConnectTimeout)
 }
 
 // fallBack hands the connection of n, from the request that begins on, to the host

@@ -7,13 +7,12 @@ import (
 	"github.com/meshnic/meshnic/datapath/wire"
 )
 
-// neighbours are the hosts whose hardware address is known (RFC 826).
-type neighbours struct {
-	asked sim.Cycle // when the missing ones were asked for last
-	open  int       // endpoints whose neighbour is not known
-}
+// maxAskShift is that of the longest wait between two questions for a host that nobody
+// waits for: 64 s.
+const maxAskShift = 6
 
-// arp answers for the listeners' addresses and learns who asks. Requests for others pass.
+// arp answers for the listeners' addresses and learns who asks (RFC 826). Requests for
+// others pass.
 func (o *Offload) arp(p *datapath.Packet) datapath.Verdict {
 	a := wire.ARP(p.Data[p.PHV.L3Off:])
 	sender := wire.MapIPv4(a.SenderIP())
@@ -24,6 +23,37 @@ func (o *Offload) arp(p *datapath.Packet) datapath.Verdict {
 	if a.Op() == wire.ARPRequest {
 		o.frames = append(o.frames, splice.Frame{Port: p.In, Data: arpFrame(wire.ARPReply, MAC, a.TargetIP(), a.SenderMAC(), a.SenderIP())})
 	}
+	return datapath.Consume
+}
+
+// ndp does the same over IPv6 (RFC 4861 §7.1, §7.2).
+func (o *Offload) ndp(p *datapath.Packet) datapath.Verdict {
+	h := &p.PHV
+	n := wire.NDP(p.Data[h.L4Off : uint32(h.PayloadOff)+h.PayloadLen])
+	if !n.Valid() || h.TTL != wire.NDPHopLimit {
+		return datapath.Continue
+	}
+	target := n.Target()
+	if n[0] == wire.NeighbourAdvertisement {
+		if m, ok := n.Link(wire.NDPTargetLink); ok {
+			o.learn(target, m, p.In)
+		}
+		if o.owned[h.IPDst] {
+			return datapath.Consume
+		}
+		return datapath.Continue
+	}
+	if m, ok := n.Link(wire.NDPSourceLink); ok {
+		o.learn(h.IPSrc, m, p.In)
+	}
+	if !o.owned[target] {
+		return datapath.Continue
+	}
+	to, mac, flags := h.IPSrc, wire.Ethernet(p.Data).Src(), wire.NDPSolicited|wire.NDPOverride
+	if to == [16]byte{} { // who wants the address for itself (RFC 4862 §5.4) is told that it is taken, with all others
+		to, mac, flags = [16]byte{0: 0xff, 1: 0x02, 15: 1}, wire.MAC{0x33, 0x33, 5: 1}, wire.NDPOverride
+	}
+	o.frames = append(o.frames, splice.Frame{Port: p.In, Data: ndpFrame(wire.NeighbourAdvertisement, flags, target, wire.NDPTargetLink, target, mac, to)})
 	return datapath.Consume
 }
 
@@ -45,27 +75,72 @@ func (o *Offload) learn(ip [16]byte, mac wire.MAC, port datapath.Port) {
 	}
 }
 
-// resolve asks for the endpoints whose neighbours are not known, once a second, or
-// earlier when one is waited for.
-func (o *Offload) resolve() {
-	if o.neighbours.open == 0 || o.neighbours.asked != 0 && o.now < o.neighbours.asked+sim.Cycle(o.cfg.Clock.Hz) {
+// place notes where the host of ep is.
+func (o *Offload) place(ep splice.Endpoint, n splice.Neighbour) {
+	e := &o.ends[ep]
+	e.known, e.next, e.askAt = true, n, 0
+	o.engine.SetNeighbour(o.now, ep, n)
+}
+
+// want has the host of ep, which is not known, be asked for: at once, but not more often
+// than once a second (RFC 1122 §2.3.2.1). Nobody needs to wait for it: e.asks says how
+// often nobody did.
+func (o *Offload) want(ep splice.Endpoint) {
+	e := &o.ends[ep]
+	if e.known || e.quiet {
 		return
 	}
-	o.neighbours.asked = max(o.now, 1)
+	e.asks, e.askAt = 0, max(o.now, 1)
+	if e.asked != 0 {
+		e.askAt = max(e.askAt, e.asked+sim.Cycle(o.cfg.Clock.Hz))
+	}
+	o.askSooner(e.askAt)
+}
+
+func (o *Offload) askSooner(at sim.Cycle) {
+	if o.askAt == 0 || at < o.askAt {
+		o.askAt = at
+	}
+}
+
+// resolve asks for the endpoints whose neighbours are not known, when it is time.
+func (o *Offload) resolve() {
+	if o.askAt == 0 || o.now < o.askAt {
+		return
+	}
+	o.askAt = 0
 	seen := map[[16]byte]bool{}
 	for i := range o.ends {
 		e := &o.ends[i]
-		to, v4 := wire.UnmapIPv4(e.addr.IP)
-		from, ok := wire.UnmapIPv4(e.from)
-		if e.known || e.quiet || !v4 || !ok || seen[e.addr.IP] {
+		if e.askAt == 0 {
 			continue
 		}
-		seen[e.addr.IP] = true
-		f := arpFrame(wire.ARPRequest, MAC, from, wire.MAC{}, to)
-		wire.Ethernet(f).SetDst(wire.MAC{0xff, 0xff, 0xff, 0xff, 0xff, 0xff})
-		for p := range o.cfg.Ports {
-			o.frames = append(o.frames, splice.Frame{Port: datapath.Port(p), Data: f})
+		if o.now >= e.askAt {
+			if !seen[e.addr.IP] {
+				seen[e.addr.IP] = true
+				o.ask(e)
+			}
+			e.asked = o.now
+			e.askAt = o.now + sim.Cycle(o.cfg.Clock.Hz)<<e.asks
+			e.asks = min(e.asks+1, maxAskShift)
 		}
+		o.askSooner(e.askAt)
+	}
+}
+
+// ask asks on all ports who has the address of e.
+func (o *Offload) ask(e *end) {
+	var f []byte
+	if to, v4 := wire.UnmapIPv4(e.addr.IP); v4 {
+		from, _ := wire.UnmapIPv4(e.from)
+		f = arpFrame(wire.ARPRequest, MAC, from, wire.MAC{}, to)
+		wire.Ethernet(f).SetDst(wire.MAC{0xff, 0xff, 0xff, 0xff, 0xff, 0xff})
+	} else {
+		group, mac := wire.SolicitedNode(e.addr.IP)
+		f = ndpFrame(wire.NeighbourSolicitation, 0, e.addr.IP, wire.NDPSourceLink, e.from, mac, group)
+	}
+	for p := range o.cfg.Ports {
+		o.frames = append(o.frames, splice.Frame{Port: datapath.Port(p), Data: f})
 	}
 }
 
@@ -80,5 +155,21 @@ func arpFrame(op uint16, senderMAC wire.MAC, senderIP [4]byte, targetMAC wire.MA
 	a.Init(op)
 	a.SetSender(senderMAC, senderIP)
 	a.SetTarget(targetMAC, targetIP)
+	return f
+}
+
+// ndpFrame makes a message of neighbour discovery from ip to another.
+func ndpFrame(typ, flags uint8, target [16]byte, kind wire.NDPOption, ip [16]byte, mac wire.MAC, to [16]byte) []byte {
+	f := make([]byte, wire.EthernetLen+wire.IPv6Len, wire.EthernetLen+wire.IPv6Len+wire.NDPLen+8)
+	eth := wire.Ethernet(f)
+	eth.SetDst(mac)
+	eth.SetSrc(MAC)
+	eth.SetType(wire.TypeIPv6)
+	h := f[wire.EthernetLen:]
+	h[0], h[5], h[6], h[7] = 6<<4, wire.NDPLen+8, wire.ProtoICMPv6, wire.NDPHopLimit
+	copy(h[8:24], ip[:])
+	copy(h[24:40], to[:])
+	f = wire.AppendNDP(f, typ, flags, target, kind, MAC)
+	wire.FillL4Checksum(f)
 	return f
 }

@@ -35,8 +35,8 @@ type Config struct {
 	DrainTime      time.Duration // in which connections that are to go are asked to; 0 means Envoy's default, 10 min
 }
 
-// Offload is a datapath.Stage behind the parser. It takes the segments and the ARP
-// packets that are for the listeners' addresses, and lets everything else pass.
+// Offload is a datapath.Stage behind the parser. It takes the segments, and the questions
+// who has them, that are for the listeners' addresses, and lets everything else pass.
 type Offload struct {
 	cfg        Config
 	engine     *splice.Engine
@@ -47,7 +47,7 @@ type Offload struct {
 	retired   []*listener // that a reload has taken away, with connections
 	byAddr    map[splice.Addr]*listener
 	owned     map[[16]byte]bool // addresses that we answer for
-	source    [16]byte          // of these, where connections to endpoints come from
+	sources   sources           // of these, where connections to endpoints come from
 	clusters  []*cluster
 	replaced  []*cluster // by a reload, with requests
 	ends      []end      // by splice.Endpoint
@@ -80,13 +80,13 @@ type Offload struct {
 	drainFrom sim.Cycle // the same, more and more of them
 	closeAt   sim.Cycle // when no new connections are taken any more, 0 for never
 
-	drain      []splice.Endpoint // whose idle connections are to go
-	neighbours neighbours
-	frames     []splice.Frame // that were made since Flushed
-	taken      int            // of the engine's, how many are among them
-	asked      bool           // the last packet was an ARP packet
-	lookups    uint8          // for the request that is being decided
-	now        sim.Cycle
+	drain   []splice.Endpoint // whose idle connections are to go
+	askAt   sim.Cycle         // when neighbours are to be asked for, 0 for never
+	frames  []splice.Frame    // that were made since Flushed
+	taken   int               // of the engine's, how many are among them
+	asked   bool              // the last packet was of ARP or neighbour discovery
+	lookups uint8             // for the request that is being decided
+	now     sim.Cycle
 }
 
 // MAC is the hardware address of the NIC's own interfaces: locally administered.
@@ -139,9 +139,15 @@ func (o *Offload) Name() string { return "offload" }
 func (o *Offload) Process(now sim.Cycle, p *datapath.Packet) datapath.Verdict {
 	o.now = now
 	defer o.collect()
-	if o.asked = p.PHV.Has(datapath.HdrARP); o.asked {
+	switch h := &p.PHV; {
+	case h.Has(datapath.HdrARP):
+		o.asked = true
 		return o.arp(p)
+	case h.Has(datapath.HdrIPv6 | datapath.HdrICMP):
+		o.asked = true
+		return o.ndp(p)
 	}
+	o.asked = false
 	return o.engine.Process(now, p)
 }
 
@@ -153,8 +159,9 @@ func (o *Offload) Work() datapath.Work {
 	return o.engine.Work()
 }
 
-// collect takes over what the engine has made, in its order.
+// collect takes over what the engine has made, in its order, and asks for whom it has dialled.
 func (o *Offload) collect() {
+	o.resolve()
 	out := o.engine.Out()
 	o.frames = append(o.frames, out[o.taken:]...)
 	o.taken = len(out)
@@ -165,13 +172,20 @@ func (o *Offload) Advance(now sim.Cycle) {
 	o.now = now
 	o.engine.Advance(now)
 	o.sweep(now)
-	o.resolve()
 	o.sinks.HandOver()
 	o.collect()
 }
 
 // Next is when Advance has something to do.
-func (o *Offload) Next() (sim.Cycle, bool) { return o.engine.Next() }
+func (o *Offload) Next() (at sim.Cycle, ok bool) {
+	at, ok = o.engine.Next()
+	for _, t := range [...]sim.Cycle{o.askAt, o.nextSweep()} {
+		if t != 0 && (!ok || t < at) {
+			at, ok = t, true
+		}
+	}
+	return at, ok
+}
 
 // Out returns the frames that were made since the last Flushed.
 func (o *Offload) Out() []splice.Frame { return o.frames }

@@ -84,7 +84,7 @@ func TestListenerBeforeNoHost(t *testing.T) {
 	require.NoError(t, err)
 	cfg.Mesh.Listeners = cfg.Mesh.Listeners[:1]
 	_, err = offload.New(cfg)
-	require.ErrorContains(t, err, "from which it could connect")
+	require.ErrorContains(t, err, "no listener's address is the NIC's own")
 	cfg.Mesh = standing("10.0.0.9:80")
 	cfg.Mesh.Listeners[0].Address = "0.0.0.0:80"
 	_, err = offload.New(cfg)

@@ -21,7 +21,7 @@ type cluster struct {
 	reason   Reason            // why requests to it fall back
 	retired  bool              // a reload has replaced it: connections close after their request
 
-	sweepAt sim.Cycle // of the outlier detection
+	sweepAt sim.Cycle // of the outlier detection, 0 without one
 	renewAt sim.Cycle // of the view of what is healthy, 0 if nothing is new
 
 	connections, requests, pending, retries int64
@@ -37,6 +37,9 @@ type end struct {
 	front   *listener // of that address, if there is one
 	quiet   bool      // it is not asked for
 	known   bool      // next is
+	asks    uint8     // how often it was asked for since somebody waited for it
+	asked   sim.Cycle // when
+	askAt   sim.Cycle // when it is to be asked for, 0 for not at all
 	next    splice.Neighbour
 	conns   int           // connections
 	drained int           // how often: a connection from before closes after its request
@@ -46,10 +49,13 @@ type end struct {
 
 // newCluster makes t's, which was made of from, and numbers its endpoints.
 func (o *Offload) newCluster(t *mesh.CompiledCluster, from *mesh.Cluster) *cluster {
-	cl := &cluster{t: t, from: from, reason: ClusterReason(t, from), c: new(mesh.ClusterCounters), health: mesh.NewHealth(t)}
+	cl := &cluster{t: t, from: from, reason: ClusterReason(t, from, o.sources), c: new(mesh.ClusterCounters), health: mesh.NewHealth(t)}
 	cl.balancer = mesh.NewBalancer(cl.health.View(), o.cfg.Seed)
+	if every := cl.health.Interval(); every > 0 {
+		cl.sweepAt = o.now + o.cycles(every)
+	}
 	for _, h := range cl.health.Hosts() {
-		cl.ends = append(cl.ends, o.newEnd(cl, end{cl: cl, host: h, addr: addrOf(h.Addr), from: o.source}, t.ConnectTimeout))
+		cl.ends = append(cl.ends, o.newEnd(cl, end{cl: cl, host: h, addr: addrOf(h.Addr), from: o.sources.of(h.Addr.Addr())}, t.ConnectTimeout))
 	}
 	return cl
 }
@@ -64,7 +70,7 @@ func (o *Offload) newEnd(cl *cluster, e end, timeout time.Duration) splice.Endpo
 		o.ends[ep].quiet = true // nobody goes there
 		return ep
 	}
-	o.neighbours.open++
+	o.want(ep)
 	for i := range o.ends[:ep] { // it is known where its host is
 		if was := &o.ends[i]; was.known && was.addr.IP == e.addr.IP {
 			o.place(ep, was.next)
@@ -72,16 +78,6 @@ func (o *Offload) newEnd(cl *cluster, e end, timeout time.Duration) splice.Endpo
 		}
 	}
 	return ep
-}
-
-// place notes where the host of ep is.
-func (o *Offload) place(ep splice.Endpoint, n splice.Neighbour) {
-	e := &o.ends[ep]
-	if !e.known && !e.quiet {
-		o.neighbours.open--
-	}
-	e.known, e.next = true, n
-	o.engine.SetNeighbour(o.now, ep, n)
 }
 
 // TakeRetry and EndRetry make it a mesh.Places.
@@ -107,6 +103,7 @@ func (o *Offload) Upstream(now sim.Cycle, ep splice.Endpoint, what splice.ConnEv
 	cl, c := e.cl, e.cl.c
 	switch what {
 	case splice.Dialed:
+		o.want(ep)
 		c.CxTotal++
 		c.CxActive++
 		cl.connections++
@@ -165,17 +162,27 @@ func (o *Offload) sweep(now sim.Cycle) {
 			cl.renewAt = 0
 			cl.health.Renew(o.elapsed(now))
 		}
-		every := cl.health.Interval()
-		if every <= 0 {
-			continue
-		}
-		if cl.sweepAt == 0 {
-			cl.sweepAt = now + o.cycles(every)
-		} else if now >= cl.sweepAt {
-			cl.sweepAt = now + o.cycles(every)
+		if cl.sweepAt != 0 && now >= cl.sweepAt {
+			cl.sweepAt = now + o.cycles(cl.health.Interval())
 			o.changed(cl, cl.health.Sweep(o.elapsed(now), o.draw))
 		}
 	}
+}
+
+// nextSweep is when sweep has something to do, 0 for never.
+func (o *Offload) nextSweep() sim.Cycle {
+	if len(o.drain) > 0 {
+		return max(o.now, 1)
+	}
+	var at sim.Cycle
+	for _, cl := range o.clusters {
+		for _, t := range [...]sim.Cycle{cl.renewAt, cl.sweepAt} {
+			if t != 0 && (at == 0 || t < at) {
+				at = t
+			}
+		}
+	}
+	return at
 }
 
 func (o *Offload) elapsed(now sim.Cycle) time.Duration { return o.cfg.Clock.Duration(now) }
