@@ -11,6 +11,7 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip/header"
 	"gvisor.dev/gvisor/pkg/tcpip/network/arp"
 	"gvisor.dev/gvisor/pkg/tcpip/network/ipv4"
+	"gvisor.dev/gvisor/pkg/tcpip/network/ipv6"
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
 	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
 
@@ -20,7 +21,7 @@ import (
 // HostConfig is one host: its addresses, what its TCP speaks, and its cable.
 type HostConfig struct {
 	MAC wire.MAC     // zero: 02:00:00:00:00:01 on port 0, and so on
-	IP  netip.Prefix // zero: 10.0.0.1/24 on port 0, and so on
+	IP  netip.Prefix // zero: 10.0.0.1/24 on port 0, and so on. Faults that rebuild frames spare IPv6
 	MTU int          // of IP, bytes; 0: 1500
 
 	NoSACK        bool // RFC 2018
@@ -30,7 +31,7 @@ type HostConfig struct {
 	ReceiveBuffer int // bytes, at least MinBuffer; 0: gVisor's 1 MiB, grown by need. The window is half of it
 	SendBuffer    int // bytes; 0: gVisor's
 
-	ARP        bool                    // asks for the other hosts' addresses instead of knowing them
+	ARP        bool                    // asks for the other hosts' addresses, of IPv6 by NDP, instead of knowing them
 	Neighbours map[netip.Addr]wire.MAC // known besides them
 
 	Out, In Cable // towards the card, and from it
@@ -72,7 +73,7 @@ func newHost(w *World, port int, cfg HostConfig) (*Host, error) {
 	}
 	secure := rand.NewChaCha8(seed)
 	h.st = stack.New(stack.Options{
-		NetworkProtocols:   []stack.NetworkProtocolFactory{ipv4.NewProtocol, arp.NewProtocol},
+		NetworkProtocols:   []stack.NetworkProtocolFactory{ipv4.NewProtocol, ipv6.NewProtocol, arp.NewProtocol},
 		TransportProtocols: []stack.TransportProtocolFactory{tcp.NewProtocol},
 		Clock:              &hostClock{agenda: &w.agenda, fired: h.settle},
 		// gVisor gives a neighbour up after three questions; a lossy cable needs more.
@@ -83,16 +84,24 @@ func newHost(w *World, port int, cfg HostConfig) (*Host, error) {
 	if e := h.st.CreateNIC(nicID, h.ep); e != nil {
 		return nil, fmt.Errorf("nictest: host %d: create NIC: %s", port, e)
 	}
-	addr := tcpip.AddrFrom4(h.Addr.As4())
+	proto, addr := address(h.Addr)
 	e := h.st.AddProtocolAddress(nicID, tcpip.ProtocolAddress{
-		Protocol:          ipv4.ProtocolNumber,
+		Protocol:          proto,
 		AddressWithPrefix: tcpip.AddressWithPrefix{Address: addr, PrefixLen: cfg.IP.Bits()},
 	}, stack.AddressProperties{})
 	if e != nil {
 		return nil, fmt.Errorf("nictest: host %d: address %v: %s", port, cfg.IP, e)
 	}
-	h.st.SetRouteTable([]tcpip.Route{{Destination: header.IPv4EmptySubnet, NIC: nicID}})
+	h.st.SetRouteTable([]tcpip.Route{{Destination: header.IPv4EmptySubnet, NIC: nicID}, {Destination: header.IPv6EmptySubnet, NIC: nicID}})
 	return h, h.options()
+}
+
+// address is ip as gVisor has it.
+func address(ip netip.Addr) (tcpip.NetworkProtocolNumber, tcpip.Address) {
+	if ip.Is4() {
+		return ipv4.ProtocolNumber, tcpip.AddrFrom4(ip.As4())
+	}
+	return ipv6.ProtocolNumber, tcpip.AddrFrom16(ip.As16())
 }
 
 // options sets what the stack has an option for. Timestamps and window scaling it
@@ -127,7 +136,8 @@ func (h *Host) atLeast(buffer int) int {
 
 // knows adds a neighbour that needs no ARP.
 func (h *Host) knows(ip netip.Addr, mac wire.MAC) error {
-	e := h.st.AddStaticNeighbor(nicID, ipv4.ProtocolNumber, tcpip.AddrFrom4(ip.As4()), tcpip.LinkAddress(mac[:]))
+	proto, addr := address(ip)
+	e := h.st.AddStaticNeighbor(nicID, proto, addr, tcpip.LinkAddress(mac[:]))
 	if e != nil {
 		return fmt.Errorf("nictest: host %d: neighbour %v: %s", h.Port, ip, e)
 	}

@@ -20,6 +20,19 @@ func ipv4TCP(frame []byte) (ip wire.IPv4, t wire.TCP, ok bool) {
 	return ip, t, t.Valid()
 }
 
+// tcpOf returns the addresses and the segment of a frame that is whole, of either IP.
+func tcpOf(frame []byte) (src, dst [16]byte, t wire.TCP, ok bool) {
+	if ip, t, ok := ipv4TCP(frame); ok {
+		return wire.MapIPv4(ip.Src()), wire.MapIPv4(ip.Dst()), t, true
+	}
+	l, ok := wire.FindL4(frame)
+	if !ok || l.Proto != wire.ProtoTCP || wire.Ethernet(frame).Type() != wire.TypeIPv6 {
+		return src, dst, nil, false
+	}
+	ip := wire.IPv6(frame[wire.EthernetLen:])
+	return ip.Src(), ip.Dst(), wire.TCP(frame[l.Off:][:l.Len]), true
+}
+
 // sound is ipv4TCP for what is to be rebuilt: with checksums that are right, for new
 // ones would hide that they were not.
 func sound(frame []byte) (ip wire.IPv4, t wire.TCP, ok bool) {

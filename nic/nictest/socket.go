@@ -8,7 +8,6 @@ import (
 	"slices"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
-	"gvisor.dev/gvisor/pkg/tcpip/network/ipv4"
 	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
 	"gvisor.dev/gvisor/pkg/waiter"
 )
@@ -39,7 +38,8 @@ func (h *Host) adopt(ep tcpip.Endpoint, wq *waiter.Queue) *socket {
 
 func (h *Host) newSocket(o Socket) (*socket, error) {
 	wq := new(waiter.Queue)
-	ep, e := h.st.NewEndpoint(tcp.ProtocolNumber, ipv4.ProtocolNumber, wq)
+	proto, _ := address(h.Addr)
+	ep, e := h.st.NewEndpoint(tcp.ProtocolNumber, proto, wq)
 	if e != nil {
 		return nil, fmt.Errorf("nictest: host %d: socket: %s", h.Port, e)
 	}
@@ -67,7 +67,8 @@ func (h *Host) Dial(to netip.AddrPort, o Socket) (Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := s.ep.Connect(tcpip.FullAddress{Addr: tcpip.AddrFrom4(to.Addr().As4()), Port: to.Port()})
+	_, addr := address(to.Addr())
+	e := s.ep.Connect(tcpip.FullAddress{Addr: addr, Port: to.Port()})
 	if _, started := e.(*tcpip.ErrConnectStarted); e != nil && !started {
 		s.Close()
 		return nil, fmt.Errorf("nictest: host %d: dial %v: %s", h.Port, to, e)
@@ -81,7 +82,8 @@ func (h *Host) Listen(at netip.AddrPort, o Socket, accept func(Conn)) error {
 	if err != nil {
 		return err
 	}
-	e := s.ep.Bind(tcpip.FullAddress{Addr: tcpip.AddrFrom4(at.Addr().As4()), Port: at.Port()})
+	_, addr := address(at.Addr())
+	e := s.ep.Bind(tcpip.FullAddress{Addr: addr, Port: at.Port()})
 	if e == nil {
 		e = s.ep.Listen(1 << 10)
 	}
@@ -145,7 +147,8 @@ func (s *socket) queues(n int) {
 	r, e := s.ep.GetRemoteAddress()
 	l, e2 := s.ep.GetLocalAddress()
 	if e == nil && e2 == nil {
-		s.h.watch.queues(s.h.Now(), flowKey{r.Addr.As4(), l.Port, r.Port}, n)
+		ip, _ := netip.AddrFromSlice(r.Addr.AsSlice())
+		s.h.watch.queues(s.h.Now(), flowKey{ip.As16(), l.Port, r.Port}, n)
 	}
 }
 

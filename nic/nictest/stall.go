@@ -34,7 +34,7 @@ const (
 )
 
 type flowKey struct {
-	remote            [4]byte
+	remote            [16]byte
 	local, remotePort uint16
 }
 
@@ -55,11 +55,11 @@ type watch struct {
 
 // sends sees what the host sends.
 func (w *watch) sends(now time.Duration, frame []byte) {
-	ip, t, ok := ipv4TCP(frame)
+	_, dst, t, ok := tcpOf(frame)
 	if !ok {
 		return
 	}
-	k := flowKey{ip.Dst(), t.SrcPort(), t.DstPort()}
+	k := flowKey{dst, t.SrcPort(), t.DstPort()}
 	f := w.flows[k]
 	if f != nil {
 		w.judge(now, k, f)
@@ -97,11 +97,11 @@ func (w *watch) queues(now time.Duration, k flowKey, n int) {
 
 // receives sees what arrives at the host.
 func (w *watch) receives(now time.Duration, frame []byte) {
-	ip, t, ok := sound(frame)
-	if !ok {
+	src, _, t, ok := tcpOf(frame)
+	if _, _, v4 := ipv4TCP(frame); !ok || !wire.L4ChecksumOK(frame) || v4 && !wire.IPv4(frame[wire.EthernetLen:]).ChecksumOK() {
 		return
 	}
-	k := flowKey{ip.Src(), t.DstPort(), t.SrcPort()}
+	k := flowKey{src, t.DstPort(), t.SrcPort()}
 	f := w.flows[k]
 	if f == nil {
 		return

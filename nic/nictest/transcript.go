@@ -98,7 +98,7 @@ func Transcript(c *Conversation, s Setup) string {
 // Describe tells a frame in a line. With isn, which it fills, sequence numbers
 // count from the first one seen of a flow's direction.
 func Describe(frame []byte, isn map[string]wire.Seq) string {
-	ip, t, ok := ipv4TCP(frame)
+	src, dst, t, ok := tcpOf(frame)
 	if !ok {
 		e := wire.Ethernet(frame)
 		if !e.Valid() {
@@ -109,8 +109,8 @@ func Describe(frame []byte, isn map[string]wire.Seq) string {
 		}
 		return fmt.Sprintf("%v > %v type %04x, %d bytes", e.Src(), e.Dst(), e.Type(), len(frame))
 	}
-	from := fmt.Sprintf("%s:%d", dotted(ip.Src()), t.SrcPort())
-	to := fmt.Sprintf("%s:%d", dotted(ip.Dst()), t.DstPort())
+	from := fmt.Sprintf("%s:%d", wire.FormatIP(src), t.SrcPort())
+	to := fmt.Sprintf("%s:%d", wire.FormatIP(dst), t.DstPort())
 	seq, ack := t.Seq(), t.Ack()
 	if isn != nil {
 		if _, ok := isn[from+to]; !ok || t.Flags().Has(wire.SYN) {

@@ -23,7 +23,7 @@ import (
 )
 
 const (
-	front = "10.0.0.200" // the listener's address
+	front = "10.0.0.200" // the listener's address, over IPv6 fd00::200
 	hz    = 250_000_000
 )
 
@@ -36,7 +36,6 @@ type card struct {
 	mtu    []int // by port
 	buf    []byte
 	broken error // the first frame that must not leave
-	silent silences
 }
 
 func cycle(now time.Duration) sim.Cycle { return sim.Cycle(now / 4) }
@@ -64,7 +63,6 @@ func (c *card) Frame(now time.Duration, port int, frame []byte, out func(int, []
 	if c.parse.Process(cycle(now), &p) != datapath.Continue {
 		return
 	}
-	c.silent.from(now, &p.PHV)
 	var left hostif.Offload
 	if longest := c.mtu[port] + wire.EthernetLen; len(frame) > longest {
 		left = hostif.Offload{CsumPartial: true, CsumStart: p.PHV.L4Off, GSO: hostif.GSOTCPv4, GSOSize: uint16(longest) - p.PHV.PayloadOff, HdrLen: p.PHV.PayloadOff}
@@ -74,7 +72,7 @@ func (c *card) Frame(now time.Duration, port int, frame []byte, out func(int, []
 	}
 	o := c.logic.Process(cycle(now), datapath.Port(port), p.Data, left)
 	for _, f := range o.Own {
-		c.leave(now, int(f.Port), f.Data, out)
+		c.leave(int(f.Port), f.Data, out)
 	}
 	c.logic.Flushed()
 	if o.Stage != c.o.Name() {
@@ -83,7 +81,7 @@ func (c *card) Frame(now time.Duration, port int, frame []byte, out func(int, []
 	for q := range c.mtu {
 		if o.To.Has(datapath.Port(q)) {
 			f := &hostif.Frame{Data: o.Data, Offload: o.Offload}
-			if err := segment.Finish(f, c.mtu[q], func(f *hostif.Frame) { c.leave(now, q, f.Data, out) }); err != nil && c.broken == nil {
+			if err := segment.Finish(f, c.mtu[q], func(f *hostif.Frame) { c.leave(q, f.Data, out) }); err != nil && c.broken == nil {
 				c.broken = err
 			}
 		}
@@ -93,7 +91,7 @@ func (c *card) Frame(now time.Duration, port int, frame []byte, out func(int, []
 // Due has the timers run.
 func (c *card) Due(now time.Duration, out func(int, []byte)) (time.Duration, bool) {
 	for _, f := range c.logic.Advance(cycle(now)) {
-		c.leave(now, int(f.Port), f.Data, out)
+		c.leave(int(f.Port), f.Data, out)
 	}
 	c.logic.Flushed()
 	at, ok := c.o.Next()
@@ -101,7 +99,7 @@ func (c *card) Due(now time.Duration, out func(int, []byte)) (time.Duration, boo
 }
 
 // leave sends a frame, and notes one that no card may send.
-func (c *card) leave(now time.Duration, port int, frame []byte, out func(int, []byte)) {
+func (c *card) leave(port int, frame []byte, out func(int, []byte)) {
 	p := datapath.Packet{Data: append([]byte(nil), frame...)}
 	switch v := c.parse.Process(0, &p); {
 	case c.broken != nil:
@@ -110,20 +108,30 @@ func (c *card) leave(now time.Duration, port int, frame []byte, out func(int, []
 	case len(frame) > c.mtu[port]+wire.EthernetLen:
 		c.broken = fmt.Errorf("port %d: a frame of %d bytes leaves where the MTU is %d", port, len(frame), c.mtu[port])
 	}
-	c.silent.to(now, &p.PHV)
 	out(port, frame)
+}
+
+func frontOf(c *nictest.Conversation) netip.Addr {
+	if c.Servers[0].IP.IsValid() {
+		return netip.MustParseAddr("fd00::200")
+	}
+	return netip.MustParseAddr(front)
 }
 
 // balanced is a listener in front of one cluster of all servers.
 func balanced(c *nictest.Conversation) mesh.Config {
 	cl := mesh.Cluster{Name: "all"}
 	for i := range c.Servers {
-		cl.Endpoints = append(cl.Endpoints, mesh.Endpoint{Address: fmt.Sprintf("10.0.0.%d:80", len(c.Clients)+i+1)})
+		at := netip.AddrFrom4([4]byte{10, 0, 0, byte(len(c.Clients) + i + 1)})
+		if ip := c.Servers[i].IP; ip.IsValid() {
+			at = ip.Addr()
+		}
+		cl.Endpoints = append(cl.Endpoints, mesh.Endpoint{Address: netip.AddrPortFrom(at, 80).String()})
 	}
 	return mesh.Config{
 		Node: "test",
 		Listeners: []mesh.Listener{{
-			Name: "front", Address: front + ":80", StatPrefix: "front",
+			Name: "front", Address: netip.AddrPortFrom(frontOf(c), 80).String(), StatPrefix: "front",
 			VirtualHosts: []mesh.VirtualHost{{Name: "all", Domains: []string{"*"}, Routes: []mesh.Route{{Prefix: "/", Cluster: "all"}}}},
 		}},
 		Clusters: []mesh.Cluster{cl},
@@ -201,7 +209,10 @@ func proxied(c *nictest.Conversation, n int) *nictest.Conversation {
 	return c
 }
 
-// errSilent is the failure of a conversation in which a host was silent.
+// errSilent is the failure of a conversation in which a host's own TCP fell silent, which is
+// nobody's fault but its. gVisor's does so where an acknowledgement lies within a segment
+// of its, as it does wherever a head is of another length than what was put in its place: its
+// count of segments under way then comes to 0, and with it the retransmission timer to rest.
 var errSilent = errors.New("a host does not send again what is not acknowledged")
 
 // through holds a conversation through an Offload and returns what is wrong.
@@ -232,7 +243,7 @@ func runThrough(c *nictest.Conversation, trace func(time.Duration, string, []byt
 		}
 	}
 	var k *card
-	addr := netip.MustParseAddr(front)
+	addr := frontOf(c)
 	r, err := nictest.Run(c, nictest.Setup{
 		Card: func(ports int) (nictest.Card, error) {
 			var mtu []int
@@ -256,7 +267,7 @@ func runThrough(c *nictest.Conversation, trace func(time.Duration, string, []byt
 	// With enough bad luck a server's handshake is over in no time.
 	p.Loose = p.Loose || k.o.Counters()["cluster.all.upstream_cx_connect_timeout"] > 0
 	if err := r.Check(nictest.View{Proxy: p}); err != nil {
-		if k.silent.found && k.broken == nil {
+		if len(r.Stalls) > 0 && k.broken == nil {
 			return r, errSilent
 		}
 		return r, err

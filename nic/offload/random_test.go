@@ -3,6 +3,7 @@ package offload_test
 import (
 	"flag"
 	"fmt"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -53,7 +54,22 @@ var faults = []fault{
 			}
 		}
 	}},
+	{"IPv6", overIPv6},
 	{"delays", cables(func(c *nictest.Cable) { c.Stall, c.StallBy = 0.03, 2*time.Second })},
+}
+
+// overIPv6 gives all hosts IPv6 addresses.
+func overIPv6(c *nictest.Conversation) {
+	n := byte(0)
+	for _, hosts := range [][]nictest.HostConfig{c.Clients, c.Servers} {
+		for i := range hosts {
+			n++
+			hosts[i].IP = netip.PrefixFrom(netip.AddrFrom16([16]byte{0: 0xfd, 15: n}), 64)
+			if hosts[i].MTU != 0 {
+				hosts[i].MTU = max(hosts[i].MTU, 1280) // RFC 8200 §5
+			}
+		}
+	}
 }
 
 func init() {
