@@ -7,8 +7,8 @@ import (
 	"github.com/meshnic/meshnic/datapath"
 )
 
-// blockLen is how many connections get their memory at once: 192 KiB.
-const blockLen = 1024
+// blockLen is how many connections get their memory at once: 96 KiB.
+const blockLen = 512
 
 // table finds connections by their addresses. The index holds a connection's
 // number plus one and the upper bits of its hash in four bytes, is twice as long
