@@ -70,6 +70,10 @@ type Proxy interface {
 	// leave before the packet that Process was given, and hold until Flushed.
 	Out() []splice.Frame
 	Flushed()
+	// Hint and Warm are told the frames of a batch before the first is processed, to fetch
+	// what is known of their connections.
+	Hint(frame []byte)
+	Warm()
 	// Counters are the proxy's own, by name.
 	Counters() map[string]uint64
 }

@@ -211,7 +211,14 @@ func (n *NIC) capture(now sim.Cycle, port int, f *hostif.Frame) (err error) {
 // is needed: with a million flows each would otherwise be waited for in turn. It
 // changes nothing but time.
 func (n *NIC) warm(batch []*hostif.Frame) {
-	if n.tracker == nil || n.proxy != nil || len(batch) < 2 {
+	if n.tracker == nil || len(batch) < 2 {
+		return
+	}
+	if n.proxy != nil { // most of it is the proxy's
+		for _, f := range batch {
+			n.proxy.Hint(f.Data)
+		}
+		n.proxy.Warm()
 		return
 	}
 	n.hints = n.hints[:0]

@@ -5,6 +5,7 @@ import (
 	"iter"
 
 	"github.com/meshnic/meshnic/datapath/sim"
+	"github.com/meshnic/meshnic/datapath/tcp/flowindex"
 	"github.com/meshnic/meshnic/datapath/wire"
 )
 
@@ -55,12 +56,8 @@ func (t *Tracker) Len() int { return t.table.len() }
 // Find returns the flow between two ends, in either order. Addresses are IPv4
 // mapped or IPv6.
 func (t *Tracker) Find(srcIP, dstIP [16]byte, srcPort, dstPort, vlan uint16) (Flow, bool) {
-	k := key{
-		binary.LittleEndian.Uint64(srcIP[0:8]), binary.LittleEndian.Uint64(srcIP[8:16]),
-		binary.LittleEndian.Uint64(dstIP[0:8]), binary.LittleEndian.Uint64(dstIP[8:16]),
-		srcPort, dstPort, vlan,
-	}
-	e, _ := t.table.find(&k, t.table.hash(&k))
+	k := flowindex.Between(&srcIP, &dstIP, srcPort, dstPort, vlan)
+	e, _ := t.table.find(&k, t.table.index.Hash(&k))
 	if e == nil {
 		return Flow{}, false
 	}

@@ -3,6 +3,7 @@ package tcp
 import (
 	"github.com/meshnic/meshnic/datapath"
 	"github.com/meshnic/meshnic/datapath/sim"
+	"github.com/meshnic/meshnic/datapath/tcp/flowindex"
 	"github.com/meshnic/meshnic/datapath/wire"
 )
 
@@ -62,8 +63,8 @@ func (t *Tracker) segment(now sim.Cycle, p *datapath.Packet) int {
 		t.counters.Untracked++
 		return -1
 	}
-	k := keyOf(h)
-	hash := t.table.hash(&k)
+	k := flowindex.Of(h)
+	hash := t.table.index.Hash(&k)
 	e, side := t.table.find(&k, hash)
 	if e == nil {
 		if e, side = t.open(now, p, &k, hash); e == nil {
@@ -77,7 +78,7 @@ func (t *Tracker) segment(now sim.Cycle, p *datapath.Packet) int {
 	if t.startsOver(now, e, side, h) {
 		t.counters.Restarted++
 		if h.TCPFlags&wire.ACK != 0 {
-			k = k.reverse()
+			k = k.Reverse()
 			side = 1
 		} else {
 			side = 0
@@ -94,7 +95,7 @@ func (t *Tracker) segment(now sim.Cycle, p *datapath.Packet) int {
 }
 
 // open makes the entry of a flow that p is the first of, nil if p cannot be.
-func (t *Tracker) open(now sim.Cycle, p *datapath.Packet, k *key, hash uint64) (e *entry, side int) {
+func (t *Tracker) open(now sim.Cycle, p *datapath.Packet, k *flowindex.Key, hash uint64) (e *entry, side int) {
 	f := p.PHV.TCPFlags
 	if f&wire.RST != 0 || f&synAck == 0 {
 		return nil, 0
@@ -105,7 +106,7 @@ func (t *Tracker) open(now sim.Cycle, p *datapath.Packet, k *key, hash uint64) (
 	}
 	client := *k
 	if f&synAck == synAck { // it answers a SYN: its receiver is the client
-		client, side = k.reverse(), 1
+		client, side = k.Reverse(), 1
 	}
 	e = t.table.insert(&client, hash, now)
 	t.counters.Opened++

@@ -151,6 +151,12 @@ func (o *Offload) Process(now sim.Cycle, p *datapath.Packet) datapath.Verdict {
 	return o.engine.Process(now, p)
 }
 
+// Hint and Warm fetch what is known of the connections of a batch of frames. See splice.Engine.
+func (o *Offload) Hint(frame []byte) { o.engine.Hint(frame) }
+
+// Warm goes on from what Hint was given.
+func (o *Offload) Warm() { o.engine.Warm() }
+
 // Work is what was done for the packet that Process was given last.
 func (o *Offload) Work() datapath.Work {
 	if o.asked {

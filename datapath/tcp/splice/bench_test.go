@@ -63,13 +63,19 @@ type bench struct {
 	clients []benchFlow
 	p       datapath.Packet
 	buf     [2048]byte
+	head    [64]byte // of a frame, for Hint
 }
+
+// batch is how many frames the NIC takes from a port at once.
+const batch = 64
 
 // benchFlow is a client's connection, joined with a server's by its last request.
 type benchFlow struct {
 	n          int32
-	seq, ack   wire.Seq // of the client's next segment
-	useq, uack wire.Seq // of the server's
+	from, to   Addr     // of the client's segments
+	seq, ack   wire.Seq // of its next one
+	ufrom, uto Addr     // of the server's
+	useq, uack wire.Seq
 }
 
 func newBench(tb testing.TB, flows int, app App) *bench {
@@ -86,11 +92,11 @@ func newBench(tb testing.TB, flows int, app App) *bench {
 	b := &bench{e: e, clients: make([]benchFlow, flows)}
 	for i := range b.clients {
 		f := &b.clients[i]
-		from := Addr{IP: wire.MapIPv4([4]byte{10, 1, byte(i >> 8), byte(i)}), Port: uint16(1024 + i>>16)}
-		to := Addr{IP: wire.MapIPv4([4]byte{10, 0, 0, 9}), Port: 80}
+		f.from = Addr{IP: wire.MapIPv4([4]byte{10, 1, byte(i >> 8), byte(i)}), Port: uint16(1024 + i>>16)}
+		f.to = Addr{IP: wire.MapIPv4([4]byte{10, 0, 0, 9}), Port: 80}
 		f.seq = 1000
-		b.segment(from, to, f.seq, 0, wire.SYN, 0)
-		f.n = e.t.at(&from, &to)
+		b.segment(&f.from, &f.to, f.seq, 0, wire.SYN, 0)
+		f.n = e.t.at(&f.from, &f.to)
 		f.seq++
 		f.ack = e.conn(f.n).iss + 1
 		e.conn(f.n).mss = 1460
@@ -100,7 +106,7 @@ func newBench(tb testing.TB, flows int, app App) *bench {
 }
 
 // segment processes one with n bytes of payload. It reports whether it goes on.
-func (b *bench) segment(from, to Addr, seq, ack wire.Seq, flags wire.TCPFlags, n int) bool {
+func (b *bench) segment(from, to *Addr, seq, ack wire.Seq, flags wire.TCPFlags, n int) bool {
 	const l4 = wire.EthernetLen + wire.IPv4MinLen
 	const off = l4 + wire.TCPMinLen
 	d := b.buf[64 : 64+off+n]
@@ -119,17 +125,30 @@ func (b *bench) segment(from, to Addr, seq, ack wire.Seq, flags wire.TCPFlags, n
 }
 
 func (b *bench) client(f *benchFlow, flags wire.TCPFlags, n int) bool {
-	c := b.e.conn(f.n)
-	ok := b.segment(c.remote, c.local, f.seq, f.ack, flags, n)
+	ok := b.segment(&f.from, &f.to, f.seq, f.ack, flags, n)
 	f.seq = f.seq.Add(uint32(n))
 	return ok
 }
 
 func (b *bench) server(f *benchFlow, flags wire.TCPFlags, n int) bool {
-	u := b.e.conn(b.e.exchange(f.n).up)
-	ok := b.segment(u.remote, u.local, f.useq, f.uack, flags, n)
+	ok := b.segment(&f.ufrom, &f.uto, f.useq, f.uack, flags, n)
 	f.useq = f.useq.Add(uint32(n))
 	return ok
+}
+
+// hint announces a segment.
+func (b *bench) hint(from, to *Addr) {
+	h := b.head[:]
+	wire.Ethernet(h).SetType(wire.TypeIPv4)
+	ip := wire.IPv4(h[wire.EthernetLen:])
+	ip.SetVersionIHL(wire.IPv4MinLen)
+	ip.SetProto(wire.ProtoTCP)
+	ip.SetSrc([4]byte(from.IP[12:]))
+	ip.SetDst([4]byte(to.IP[12:]))
+	t := wire.TCP(h[wire.EthernetLen+wire.IPv4MinLen:])
+	t.SetSrcPort(from.Port)
+	t.SetDstPort(to.Port)
+	b.e.Hint(h)
 }
 
 // request has a client ask: on a pooled connection, or on one that is opened.
@@ -137,8 +156,9 @@ func (b *bench) request(f *benchFlow, n int) {
 	b.client(f, wire.ACK|wire.PSH, n)
 	u := b.e.conn(b.e.exchange(f.n).up)
 	if u.state == synSent {
-		b.segment(u.remote, u.local, 5000, u.iss+1, wire.SYN|wire.ACK, 0)
+		b.segment(&u.remote, &u.local, 5000, u.iss+1, wire.SYN|wire.ACK, 0)
 	}
+	f.ufrom, f.uto = u.remote, u.local
 	f.useq, f.uack = u.rcvNxt, u.sndNxt
 }
 
@@ -180,7 +200,8 @@ func BenchmarkRequest(b *testing.B) {
 }
 
 // BenchmarkBody carries two segments of a response's body and their acknowledgement, of one
-// client or of 100,000 in turn, in an order by chance.
+// client or of 100,000 in turn, in an order by chance, and as the NIC does it: batches of
+// frames from one port, then from the other, announced by Hint and Warm.
 func BenchmarkBody(b *testing.B) {
 	for _, x := range []struct {
 		name  string
@@ -192,22 +213,53 @@ func BenchmarkBody(b *testing.B) {
 				f := &k.clients[i]
 				k.request(f, benchHead)
 				k.server(f, wire.ACK|wire.PSH, benchHead)
+				f.ack = k.e.conn(f.n).sndNxt
 			}
 			k.shuffle()
 			b.ReportAllocs()
 			n := 0
 			for b.Loop() {
-				f := &k.clients[n%x.flows]
-				for range 2 {
-					if !k.server(f, wire.ACK, benchBody) {
+				turn := k.clients[n%x.flows:]
+				turn = turn[:min(len(turn), batch/2)]
+				for i := range turn {
+					k.hint(&turn[i].ufrom, &turn[i].uto)
+					k.hint(&turn[i].ufrom, &turn[i].uto)
+				}
+				k.e.Warm()
+				for i := range turn {
+					if f := &turn[i]; !k.server(f, wire.ACK, benchBody) || !k.server(f, wire.ACK, benchBody) {
 						b.Fatal("a segment of the body does not go on")
 					}
 				}
-				f.ack = k.e.conn(f.n).sndNxt
-				k.client(f, wire.ACK, 0)
-				n++
+				for i := range turn {
+					k.hint(&turn[i].from, &turn[i].to)
+				}
+				k.e.Warm()
+				for i := range turn {
+					f := &turn[i]
+					f.ack = f.ack.Add(2 * benchBody)
+					k.client(f, wire.ACK, 0)
+				}
+				n += len(turn)
 			}
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(3*n), "ns/segment")
 		})
 	}
+}
+
+// Hint takes any bytes, and nothing comes of it or of Warm.
+func TestWarm(t *testing.T) {
+	b := newBench(t, fewConns, relay{response: benchBody})
+	f := &b.clients[0]
+	before := b.e.Counters()
+	for n := range b.head {
+		b.hint(&f.from, &f.to)
+		b.e.Hint(b.head[:n])
+	}
+	b.e.Hint(nil)
+	require.NotEmpty(t, b.e.hints)
+	b.e.Warm()
+	require.Empty(t, b.e.hints)
+	require.Equal(t, before, b.e.Counters())
+	require.Zero(t, testing.AllocsPerRun(10, func() { b.hint(&f.from, &f.to); b.e.Warm() }))
 }

@@ -3,6 +3,7 @@ package splice
 import (
 	"github.com/meshnic/meshnic/datapath"
 	"github.com/meshnic/meshnic/datapath/sim"
+	"github.com/meshnic/meshnic/datapath/tcp/flowindex"
 	"github.com/meshnic/meshnic/datapath/wire"
 )
 
@@ -27,6 +28,7 @@ type Engine struct {
 	work   datapath.Work // for the packet that Process was given last
 	blocks [wire.MaxSACKBlocks]wire.SACKBlock
 	out    []Frame
+	hints  []uint64 // hashes of the frames to come
 	arena  []byte
 }
 
@@ -53,7 +55,7 @@ func New(cfg Config, app App) (*Engine, error) {
 	}
 	e := &Engine{
 		cfg: cfg, app: app, t: newTable(cfg.Conns, cfg.Seed),
-		wheel: newWheel(), perMS: cfg.Clock.Hz / 1000, secret: mix(cfg.Seed^hashC, hashA),
+		wheel: newWheel(), perMS: cfg.Clock.Hz / 1000, secret: mix(cfg.Seed^mixB, mixA),
 		arena: make([]byte, 0, 1<<18), out: make([]Frame, 0, 256),
 	}
 	e.watch, _ = app.(Watcher)
@@ -144,7 +146,8 @@ func (e *Engine) Process(now sim.Cycle, p *datapath.Packet) datapath.Verdict {
 	e.now = now
 	e.work.Reads = 1
 	s := &e.seg
-	n := e.t.find(h)
+	k := flowindex.Of(h)
+	n := e.t.find(&k, h)
 	if n == none {
 		remote, local := Addr{h.IPSrc, h.SrcPort}, Addr{h.IPDst, h.DstPort}
 		if !e.app.Listens(local) && !e.ours(&local) {

@@ -1,30 +1,23 @@
 package splice
 
 import (
-	"encoding/binary"
-	"math/bits"
-
 	"github.com/meshnic/meshnic/datapath"
+	"github.com/meshnic/meshnic/datapath/tcp/flowindex"
 )
 
 // blockLen is how many connections get their memory at once: 96 KiB.
 const blockLen = 512
 
-// table finds connections by their addresses. The index holds a connection's
-// number plus one and the upper bits of its hash in four bytes, is twice as long
-// as there may be connections, and is probed linearly. Connections lie in blocks,
-// which are made when they are first needed.
+// table finds connections by their addresses. They lie in blocks, which are made when they
+// are first needed.
 type table struct {
-	conns   []*[blockLen]conn
-	exch    []*[blockLen]exchange // of the same numbers, in blocks that have had a client
-	made    int                   // blocks
-	size    int                   // connections there is room for
-	used    int
-	index   []uint32
-	stock   [2]stock // of numbers, by kind
-	shift   uint     // of a hash, to its place in the index
-	numbits uint     // bits of an index element that hold the number
-	seed    [2]uint64
+	conns []*[blockLen]conn
+	exch  []*[blockLen]exchange // of the same numbers, in blocks that have had a client
+	made  int                   // blocks
+	size  int                   // connections there is room for
+	used  int
+	index flowindex.Index
+	stock [2]stock // of numbers, by kind
 }
 
 // kind is whose connection it is. Clients' numbers are kept apart from servers' as
@@ -42,17 +35,13 @@ type stock struct{ free, next, end int32 }
 
 func newTable(n int, seed uint64) table {
 	blocks := (n + blockLen - 1) / blockLen
-	t := table{
-		conns:   make([]*[blockLen]conn, blocks),
-		exch:    make([]*[blockLen]exchange, blocks),
-		size:    n,
-		index:   make([]uint32, 2*n),
-		stock:   [2]stock{{free: none}, {free: none}},
-		numbits: uint(bits.Len(uint(n))),
+	return table{
+		conns: make([]*[blockLen]conn, blocks),
+		exch:  make([]*[blockLen]exchange, blocks),
+		size:  n,
+		index: flowindex.New(n, seed),
+		stock: [2]stock{{free: none}, {free: none}},
 	}
-	t.shift = 64 - t.numbits
-	t.seed = [2]uint64{mix(seed^hashA, hashB), mix(seed^hashB, hashC)}
-	return t
 }
 
 func (t *table) conn(n int32) *conn { return &t.conns[uint32(n)/blockLen][uint32(n)%blockLen] }
@@ -91,59 +80,33 @@ func (t *table) give(n int32) {
 	t.conn(n).link, s.free = s.free, n
 }
 
-// Odd constants with as many ones as zeros, from the fraction of the golden
-// ratio and of the square roots of 2 and 3.
-const (
-	hashA = 0x9e3779b97f4a7c15
-	hashB = 0x6a09e667f3bcc909
-	hashC = 0xbb67ae8584caa73b
-)
-
-func mix(a, b uint64) uint64 {
-	hi, lo := bits.Mul64(a, b)
-	return hi ^ lo
-}
-
-func (t *table) hash(remote, local *[16]byte, remotePort, localPort uint16) uint64 {
-	rh, rl := binary.LittleEndian.Uint64(remote[:8]), binary.LittleEndian.Uint64(remote[8:])
-	lh, ll := binary.LittleEndian.Uint64(local[:8]), binary.LittleEndian.Uint64(local[8:])
-	a := mix(rl^t.seed[0], (rh^uint64(remotePort))*hashA^t.seed[1])
-	b := mix(ll^t.seed[1], (lh^uint64(localPort))*hashB^t.seed[0])
-	return mix(a^bits.RotateLeft64(b, 32), hashC)
-}
-
-func (t *table) hashOf(remote, local *Addr) uint64 {
-	return t.hash(&remote.IP, &local.IP, remote.Port, local.Port)
-}
-
-func (t *table) tag(hash uint64) uint32 { return uint32(hash) << t.numbits }
-
-// find returns the number of the connection that a packet is of, none if there is none.
-func (t *table) find(h *datapath.PHV) int32 {
-	return t.search(t.hash(&h.IPSrc, &h.IPDst, h.SrcPort, h.DstPort), &h.IPSrc, &h.IPDst, h.SrcPort, h.DstPort)
+// find returns the number of the connection that a packet is of, whose key is k; none if there is
+// none.
+func (t *table) find(k *flowindex.Key, h *datapath.PHV) int32 {
+	for p := t.index.Probe(t.index.Hash(k)); ; {
+		n, ok := t.index.Next(&p)
+		if !ok {
+			return none
+		}
+		if c := t.conn(int32(n)); c.remote.Port == h.SrcPort && c.local.Port == h.DstPort && c.remote.IP == h.IPSrc && c.local.IP == h.IPDst {
+			return int32(n)
+		}
+	}
 }
 
 // at is find by addresses.
 func (t *table) at(remote, local *Addr) int32 {
-	return t.search(t.hashOf(remote, local), &remote.IP, &local.IP, remote.Port, local.Port)
+	k := keyOf(remote, local)
+	return t.find(&k, &datapath.PHV{IPSrc: remote.IP, IPDst: local.IP, SrcPort: remote.Port, DstPort: local.Port})
 }
 
-func (t *table) search(hash uint64, remote, local *[16]byte, remotePort, localPort uint16) int32 {
-	mask := uint64(len(t.index) - 1)
-	tag, number := t.tag(hash), uint32(1)<<t.numbits-1
-	for i := hash >> t.shift; ; i++ {
-		v := t.index[i&mask]
-		if v == 0 {
-			return none
-		}
-		if v&^number != tag {
-			continue
-		}
-		n := int32(v&number - 1)
-		if c := t.conn(n); c.remote.Port == remotePort && c.local.Port == localPort && c.remote.IP == *remote && c.local.IP == *local {
-			return n
-		}
-	}
+func keyOf(remote, local *Addr) flowindex.Key {
+	return flowindex.Between(&remote.IP, &local.IP, remote.Port, local.Port, 0)
+}
+
+func (t *table) hash(remote, local *Addr) uint64 {
+	k := keyOf(remote, local)
+	return t.index.Hash(&k)
 }
 
 // insert makes a connection of these addresses; none if there is no room.
@@ -159,42 +122,19 @@ func (t *table) insert(k kind, remote, local Addr) int32 {
 	if at := &t.exch[n/blockLen]; k == client && *at == nil {
 		*at = new([blockLen]exchange)
 	}
-	hash := t.hashOf(&remote, &local)
-	mask := uint64(len(t.index) - 1)
-	i := hash >> t.shift
-	for t.index[i&mask] != 0 {
-		i++
-	}
-	t.index[i&mask] = t.tag(hash) | uint32(n+1)
+	t.index.Insert(t.hash(&remote, &local), uint32(n))
 	*t.conn(n) = newConn(remote, local)
 	return n
 }
 
-// remove takes connection n out. Elements of the index that were pushed past its
-// place move back, so that there are no gaps to skip.
+func (t *table) hashOf(n uint32) uint64 {
+	c := t.conn(int32(n))
+	return t.hash(&c.remote, &c.local)
+}
+
+// remove takes connection n out.
 func (t *table) remove(n int32) {
-	mask := uint64(len(t.index) - 1)
-	number := uint32(1)<<t.numbits - 1
-	home := func(n int32) uint64 {
-		c := t.conn(n)
-		return t.hashOf(&c.remote, &c.local) >> t.shift
-	}
-	i := home(n)
-	for t.index[i&mask]&number != uint32(n+1) {
-		i++
-	}
-	for hole := i; ; {
-		i++
-		v := t.index[i&mask]
-		if v == 0 {
-			t.index[hole&mask] = 0
-			break
-		}
-		if (i-home(int32(v&number-1)))&mask >= (i-hole)&mask {
-			t.index[hole&mask] = v
-			hole = i
-		}
-	}
+	t.index.Remove(t.hashOf(uint32(n)), uint32(n), t.hashOf)
 	t.used--
 	t.give(n)
 }

@@ -1,9 +1,0 @@
-//go:build !amd64 && !arm64
-
-package tcp
-
-import "unsafe"
-
-func prefetch(unsafe.Pointer) {}
-
-func prefetchEntry(unsafe.Pointer) {}
