@@ -13,7 +13,7 @@ type Part struct {
 	Name   string `json:"name"`
 	Where  string `json:"where"` // nic or fallback
 	Reason Reason `json:"reason,omitempty"`
-	Why    string `json:"why,omitempty"`
+	Why    string `json:"why,omitempty"` // without a reason: what is otherwise than with two proxies
 }
 
 // Explain says of each listener, route and cluster of cfg whether the NIC carries it.
@@ -30,8 +30,9 @@ func Explain(cfg mesh.Config) ([]Part, error) {
 		}
 		parts = append(parts, p)
 	}
-	clusters := map[string]Reason{}
+	clusters, chained := map[string]Reason{}, map[string]bool{}
 	for i := range table.Clusters {
+		chained[table.Clusters[i].Name] = leads(table, i)
 		clusters[table.Clusters[i].Name] = ClusterReason(&table.Clusters[i], &cfg.Clusters[i], sourcesOf(table))
 	}
 	for i := range cfg.Listeners {
@@ -42,10 +43,13 @@ func Explain(cfg mesh.Config) ([]Part, error) {
 			for j := range v.Routes {
 				r := &v.Routes[j]
 				name := fmt.Sprintf("%s/%s/%s", l.Name, v.Name, routeName(r, j))
-				reason, cluster := whole, ""
+				reason, cluster, note := whole, "", ""
 				for _, to := range append([]mesh.WeightedCluster{{Name: r.Cluster}}, r.Clusters...) {
 					if x := clusters[to.Name]; reason == byNothing && x != byNothing {
 						reason, cluster = x, to.Name
+					}
+					if r.Retry != nil && chained[to.Name] {
+						note = onePass
 					}
 				}
 				switch {
@@ -54,7 +58,7 @@ func Explain(cfg mesh.Config) ([]Part, error) {
 				case reason != byNothing:
 					part("route", name, reason, "its listener does")
 				default:
-					part("route", name, byNothing, "")
+					part("route", name, byNothing, note)
 				}
 			}
 		}
@@ -64,6 +68,22 @@ func Explain(cfg mesh.Config) ([]Part, error) {
 		part("cluster", cfg.Clusters[i].Name, r, r.Why())
 	}
 	return parts, nil
+}
+
+// onePass is said of a route with a retry policy to endpoints that are listeners.
+const onePass = "endpoints that are listeners here are one pass with this: the retry policy of their route is followed, not this one's"
+
+// leads reports whether an endpoint of cluster i is the address of a listener that the NIC
+// carries.
+func leads(table *mesh.Table, i int) bool {
+	for _, a := range table.Clusters[i].Endpoints {
+		for j := range table.Listeners {
+			if table.Listeners[j].Address == a && ListenerReason(table, j) == byNothing {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 func routeName(r *mesh.Route, i int) string {
