@@ -7,7 +7,7 @@ PERFETTO := .env/perfetto-0.59.1
 GOTOOL  := $(GO) tool -modfile=internal/tools/go.mod
 export CGO_ENABLED = 0
 
-.PHONY: docker conformance perfetto soak-engines soak-sidecar soak-splice all check build test race integration fuzz lint fmt tidy darwin bench quick soak golden envoy clean-host FORCE
+.PHONY: docker k8s conformance perfetto soak-engines soak-sidecar soak-splice all check build test race integration fuzz lint fmt tidy darwin bench quick soak golden envoy clean-host FORCE
 
 all check: fmt tidy lint darwin test
 
@@ -31,7 +31,10 @@ perfetto: ; @./internal/tools/get-perfetto.sh $(PERFETTO)
 WITH_ENVOY = MESHNIC_ENVOY="$${MESHNIC_ENVOY:-$$(ls $(CURDIR)/$(ENVOY)/lib/python3*/site-packages/envoy/_bin/envoy 2>/dev/null)}"
 WITH_PERFETTO = MESHNIC_PERFETTO_PYTHON="$${MESHNIC_PERFETTO_PYTHON:-$$(ls $(CURDIR)/$(PERFETTO)/bin/python3 2>/dev/null)}"
 
-test: envoy perfetto ; $(WITH_ENVOY) $(WITH_PERFETTO) $(GO) test ./...
+test: envoy perfetto k8s ; $(WITH_ENVOY) $(WITH_PERFETTO) $(GO) test ./...
+
+# examples/kubernetes and the CRI client against Kubernetes' own types, which have a module of their own.
+k8s: ; cd internal/k8s && $(GO) test ./...
 
 # Every conversation of proxy/conformance/testdata through the sidecar, the NIC and the real Envoy; TLS, the admin and the rest that is held against it.
 conformance: envoy ; MESHNIC_REQUIRE_NET=1 $(WITH_ENVOY) $(GO) test ./proxy/sidecar ./nic/offload -run 'TestConformance|WithEnvoy' -count=1
@@ -39,7 +42,7 @@ conformance: envoy ; MESHNIC_REQUIRE_NET=1 $(WITH_ENVOY) $(GO) test ./proxy/side
 # The packages that have goroutines.
 race: envoy ; $(WITH_ENVOY) CGO_ENABLED=1 GORACE=atexit_sleep_ms=0 $(GO) test -race ./hostif/... ./nic/... ./proxy/... ./bench ./bench/clusterdns ./bench/lab ./bench/load ./bench/sweep ./examples/...
 
-integration: envoy perfetto ; MESHNIC_REQUIRE_NET=1 $(WITH_ENVOY) $(WITH_PERFETTO) $(GO) test ./...
+integration: envoy perfetto k8s ; MESHNIC_REQUIRE_NET=1 $(WITH_ENVOY) $(WITH_PERFETTO) $(GO) test ./...
 
 # Bookinfo's compose file with a dockerd of the test's own, and a NIC in front of its containers. Needs root, dockerd, docker and compose.
 docker: ; MESHNIC_DOCKER=1 MESHNIC_REQUIRE_NET=1 $(GO) test ./cmd/meshnic -run TestDocker -count=1 -v
@@ -55,11 +58,11 @@ soak-splice: ; $(GO) test ./nic/offload -run 'TestSoak$$' -for $(or $(FOR),30m) 
 # The sidecar under load while endpoints die, files are read again and some requests are malformed.
 soak-sidecar: ; $(GO) test ./proxy/sidecar -run 'TestSoak$$' -for $(or $(FOR),30m) -timeout 0 -v
 
-lint: ; $(GO) vet ./... && $(GOTOOL) staticcheck ./...
+lint: ; $(GO) vet ./... && $(GOTOOL) staticcheck ./... && cd internal/k8s && $(GO) vet ./...
 
 fmt: ; @test -z "$$(gofmt -l .)" || { gofmt -l . ; echo 'make fmt: run gofmt -w on these'; exit 1; }
 
-tidy: ; $(GO) mod tidy -diff && $(GO) mod verify
+tidy: ; $(GO) mod tidy -diff && $(GO) mod verify && cd internal/k8s && $(GO) mod tidy -diff
 
 darwin: ; GOOS=darwin $(GO) build -o /dev/null ./cmd/meshnic && GOOS=darwin $(GO) build ./...
 

@@ -7,7 +7,10 @@ import (
 	"sync"
 	"time"
 
+	"github.com/meshnic/meshnic/bench/lab"
+	"github.com/meshnic/meshnic/hostif/attach"
 	"github.com/meshnic/meshnic/hostif/container"
+	"github.com/meshnic/meshnic/internal/failure"
 )
 
 // followEvery is how often the runtime is asked which pods there are.
@@ -18,6 +21,14 @@ const followEvery = time.Second
 // runtime does not answer any more is no reason to leave the pods that there are.
 func (j *job) follow(ctx context.Context) error {
 	t := &j.f.to
+	// Nobody else cleans up where a pod's supervisor has started us again.
+	removed, err := lab.Clean(false, attach.UndoHandlers())
+	if err != nil && failure.KindOf(err) != failure.Conflict { // that of another which runs is its own
+		j.log("what a dead run left here could not all be undone: %v", err)
+	}
+	for _, name := range removed {
+		j.log("undone: %s, whose process is dead", name)
+	}
 	pods, err := container.Pods(ctx, t.runtime, t.selector)
 	if err != nil {
 		return err

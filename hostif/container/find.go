@@ -68,26 +68,24 @@ func sameAsOneOf(seen []os.FileInfo, fi os.FileInfo) bool {
 
 // open finds out what a socket serves.
 func open(ctx context.Context, path string) (any, error) {
-	d := docker{dial(path, false)}
-	first := d.ping(ctx)
-	if first == nil {
-		return d, nil
-	}
-	if refused(first) {
-		return nil, first
-	}
+	// gRPC first: its servers speak first, which an HTTP/1.1 client takes ill.
 	g := grpc{dial(path, true)}
 	err := cri{g}.ping(ctx)
-	if err == nil {
-		if (containerd{g}).ping(ctx) == nil {
-			return both{cri{g}, containerd{g}}, nil
-		}
+	switch {
+	case err == nil && (containerd{g}).ping(ctx) == nil:
+		return both{cri{g}, containerd{g}}, nil
+	case err == nil:
 		return cri{g}, nil
-	}
-	if unimplemented(err) && (containerd{g}).ping(ctx) == nil {
+	case refused(err):
+		return nil, err
+	case unimplemented(err) && (containerd{g}).ping(ctx) == nil:
 		return containerd{g}, nil
 	}
-	return nil, fmt.Errorf("nothing there speaks Docker's API (%w), CRI or containerd's (%w)", first, err)
+	d := docker{dial(path, false)}
+	if failed := d.ping(ctx); failed != nil {
+		return nil, fmt.Errorf("nothing there speaks Docker's API (%w), CRI or containerd's (%w)", failed, err)
+	}
+	return d, nil
 }
 
 // both is containerd with its CRI plugin: it knows containers that CRI does not.
@@ -237,7 +235,7 @@ func one(kind, ref string, seen, matched []Container) (Container, error) {
 	case len(run) > 1:
 		return Container{}, failure.New(failure.Usage, what, "there are several: "+ids(run), "name one by its whole ID")
 	case len(matched) > 0:
-		next := "docker start " + ref
+		next := "start it, with Docker: docker start " + ref
 		if kind == "pod" {
 			next = "kubectl get pod says what it waits for"
 		}
