@@ -19,13 +19,21 @@ func (e *Engine) stranger(s *segment, remote, local Addr) datapath.Verdict {
 	return datapath.Consume
 }
 
+// room reports whether another client can be remembered.
+func (e *Engine) room() bool { return e.halves < e.cfg.HalfOpen && e.t.room() >= 2 }
+
+// opens reports whether s opens a connection that there is room for.
+func (e *Engine) opens(s *segment) bool {
+	return s.flags.Has(wire.SYN) && !s.flags.Has(wire.ACK) && !s.flags.Has(wire.RST) && e.room()
+}
+
 // open answers a client's SYN.
 func (e *Engine) open(s *segment, remote, local Addr) {
 	h := &s.p.PHV
 	eth := wire.Ethernet(s.p.Data)
 	c := newConn(remote, local)
 	c.irs, c.next = s.seq, Neighbour{MAC: eth.Src(), Own: eth.Dst(), Port: s.p.In}
-	if e.halves >= e.cfg.HalfOpen || e.t.room() < 2 {
+	if !e.room() {
 		e.sendCookie(&c, s)
 		return
 	}

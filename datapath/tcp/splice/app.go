@@ -76,6 +76,14 @@ type Watcher interface {
 	Unasked(now sim.Cycle, ep Endpoint, b []byte)
 }
 
+// Sharer is an App that listens at addresses of others, who have connections there
+// already and take those that it does not.
+type Sharer interface {
+	// Shares reports whether a, which the App listens at, is such an address: of what is
+	// of no connection here, only a SYN that there is room for is not let pass.
+	Shares(a Addr) bool
+}
+
 // Action is what a Decision asks for.
 type Action uint8
 

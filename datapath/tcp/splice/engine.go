@@ -13,6 +13,7 @@ type Engine struct {
 	cfg     Config
 	app     App
 	watch   Watcher // the same, or nil
+	shares  Sharer  // the same, or nil
 	t       table
 	ends    []endpoint
 	sources []source
@@ -59,6 +60,7 @@ func New(cfg Config, app App) (*Engine, error) {
 		arena: make([]byte, 0, 1<<18), out: make([]Frame, 0, 256),
 	}
 	e.watch, _ = app.(Watcher)
+	e.shares, _ = app.(Sharer)
 	return e, nil
 }
 
@@ -150,10 +152,14 @@ func (e *Engine) Process(now sim.Cycle, p *datapath.Packet) datapath.Verdict {
 	n := e.t.find(&k, h)
 	if n == none {
 		remote, local := Addr{h.IPSrc, h.SrcPort}, Addr{h.IPDst, h.DstPort}
-		if !e.app.Listens(local) && !e.ours(&local) {
+		listens := e.app.Listens(local)
+		if !listens && !e.ours(&local) {
 			return datapath.Continue
 		}
 		s.read(p, nil)
+		if listens && e.shares != nil && e.shares.Shares(local) && !e.opens(s) {
+			return datapath.Continue
+		}
 		return e.stranger(s, remote, local)
 	}
 	c := e.conn(n)
