@@ -46,7 +46,7 @@ func (o *Offload) prepare(cfg mesh.Config) (*prepared, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &prepared{cfg: cfg, table: table, sources: sourcesOf(table)}
+	p := &prepared{cfg: cfg, table: table, sources: sourcesOf(table, o.cfg.Source)}
 	if len(table.Listeners) == 0 {
 		return nil, errors.New("offload: no listener: there is no address to answer for")
 	}
@@ -88,6 +88,11 @@ func (o *Offload) adopt(p *prepared) {
 		o.byAddr[a] = l
 		if !l.stands {
 			o.owned[a.IP] = true
+		}
+	}
+	for _, a := range p.sources {
+		if a != [16]byte{} {
+			o.owned[a] = true
 		}
 	}
 	var clusters []*cluster

@@ -34,4 +34,5 @@
 //	stats.go      counters
 //	admin.go      the admin listener, and reloads, beside the NIC's thread
 //	leave.go      the end of all connections, before the NIC goes
+//	before.go     the file of a sidecar, for a NIC in front of its host
 package offload

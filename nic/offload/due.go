@@ -97,7 +97,7 @@ func (o *Offload) due(n splice.Flow, f *flow) splice.Decision {
 		c.RqIdleTimeout++
 		return o.reply(f, &mesh.ReplyStreamIdle, 0)
 	case !f.active && f.leaves:
-		f.close = true
+		f.close, f.ended = true, true
 		c.CxDrainClose++
 		return splice.Decision{Do: splice.Finish}
 	case !f.active:

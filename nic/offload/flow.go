@@ -31,7 +31,8 @@ type flow struct {
 	number        uint64
 	spoke         bool   // it has sent something
 	raw           Reason // why the host sidecar has it
-	leaves        bool   // ends because the NIC does
+	leaves        bool   // is to end because the NIC does
+	ended         bool   // that is done; its client may take its time
 
 	parser *http1.Head // of a head that is not complete, nil otherwise
 
@@ -103,6 +104,9 @@ func (f *flow) last() *leg { return &f.legs[f.n-1] }
 func (o *Offload) Listens(a splice.Addr) bool {
 	return o.byAddr[a] != nil && (o.closeAt == 0 || o.now < o.closeAt)
 }
+
+// Shares reports whether a is the address of a host behind the NIC, which had it before.
+func (o *Offload) Shares(a splice.Addr) bool { return o.byAddr[a].stands }
 
 // Opened begins a connection.
 func (o *Offload) Opened(now sim.Cycle, n splice.Flow, client, local splice.Addr) {

@@ -34,10 +34,13 @@ func (a *Admin) Leave(ctx context.Context, limit time.Duration) (left int) {
 }
 
 // leave ends the connections that have no request, and those to servers that no request
-// waits for; it returns how many clients there are.
+// waits for; it returns how many clients are not done.
 func (o *Offload) leave() (n int) {
 	idle := o.cycles(leaveIdle)
 	for i, f := range o.all() {
+		if f.ended {
+			continue
+		}
 		n++
 		if !f.active && f.parser == nil && f.raw == byNothing && o.now-f.touched >= idle {
 			f.leaves = true

@@ -27,6 +27,9 @@ type Config struct {
 	Seed  uint64
 
 	Fallback Fallback // who carries what the NIC does not
+	// Source is where connections to endpoints come from if no listener is at an address
+	// of the NIC's own; it answers for it. Zero: then there must be one.
+	Source netip.Addr
 
 	Hostname       string        // for %HOSTNAME%
 	LogFlush       time.Duration // how long a line of an access log may wait for its file; 0 means Envoy's default, 10 s

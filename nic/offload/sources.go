@@ -10,12 +10,18 @@ import (
 // the first of each that is the NIC's own. The zero address is none.
 type sources [2][16]byte
 
-func sourcesOf(table *mesh.Table) (s sources) {
+// sourcesOf takes those of table's listeners, and more where there are none.
+func sourcesOf(table *mesh.Table, more ...netip.Addr) (s sources) {
 	for i := range table.Listeners {
 		if t := &table.Listeners[i]; !stands(t) {
 			if at := s.at(t.Address.Addr()); *at == [16]byte{} {
 				*at = t.Address.Addr().As16()
 			}
+		}
+	}
+	for _, a := range more {
+		if at := s.at(a); a.IsValid() && *at == [16]byte{} {
+			*at = a.As16()
 		}
 	}
 	return s
