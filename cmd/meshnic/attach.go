@@ -24,6 +24,7 @@ import (
 	"github.com/meshnic/meshnic/nic"
 	"github.com/meshnic/meshnic/nic/control"
 	"github.com/meshnic/meshnic/nic/offload"
+	"github.com/meshnic/meshnic/proxy/mesh"
 )
 
 type attachFlags struct {
@@ -186,7 +187,7 @@ type attachment struct {
 	set    *attach.Set
 	inline *attach.Inline // the same, in the way of a container; nil else
 	name   string         // of the container
-	addrs  []netip.Prefix // its addresses
+	host   netip.Addr     // its address; of a container
 }
 
 // run carries frames until ctx ends, and gives the ports back.
@@ -194,7 +195,7 @@ func (j *job) run(ctx context.Context, a *attachment) error {
 	cfg := j.cfg
 	var origin *nic.Origin
 	if cfg.Program == nic.Offload {
-		proxy, o, err := newProxy(j.f, a.set)
+		proxy, o, err := newProxy(j.f, a.set, a.host)
 		if err != nil {
 			return errors.Join(err, a.set.Close())
 		}
@@ -272,7 +273,11 @@ func (j *job) carry(ctx context.Context, a *attachment, cfg nic.Config, origin *
 		ctx, cancel = context.WithTimeout(ctx, f.duration)
 		defer cancel()
 	}
-	inner, stop := context.WithCancel(ctx)
+	lives := ctx
+	if a.inline != nil { // it carries on for a while after the end
+		lives = context.WithoutCancel(ctx)
+	}
+	inner, stop := context.WithCancel(lives)
 	defer stop()
 	served := make(chan error, 1)
 	if f.control != "" {
@@ -291,7 +296,7 @@ func (j *job) carry(ctx context.Context, a *attachment, cfg nic.Config, origin *
 	var admin *offload.Admin
 	if proxy, ok := cfg.Proxy.(*offload.Offload); ok {
 		var end func()
-		if admin, end, err = administer(inner, n, proxy, f.config, j.log); err != nil {
+		if admin, end, err = administer(inner, n, proxy, f.config, func() (mesh.Config, error) { return f.bootstrap(a.host) }, j.log); err != nil {
 			return err
 		}
 		defer end()
@@ -304,7 +309,7 @@ func (j *job) carry(ctx context.Context, a *attachment, cfg nic.Config, origin *
 		}
 	}
 	if a.inline != nil {
-		err = j.carryInline(ctx, a, n, admin, opt)
+		err = j.carryInline(ctx, inner, stop, a, n, admin, opt)
 	} else {
 		why := ""
 		if set.Why != "" {

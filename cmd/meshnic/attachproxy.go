@@ -13,14 +13,20 @@ import (
 	"github.com/meshnic/meshnic/internal/failure"
 	"github.com/meshnic/meshnic/nic"
 	"github.com/meshnic/meshnic/nic/offload"
+	"github.com/meshnic/meshnic/proxy/mesh"
 )
 
 // proxyConns is how many connections the NIC's proxy has room for: 100,000 flows
 // and their servers' connections.
 const proxyConns = 1 << 18
 
-// newProxy makes the proxy of program offload for the ports of set.
-func newProxy(f attachFlags, set *attach.Set) (*offload.Offload, nic.Origin, error) {
+// hostSource is where the proxy's connections to the container that it is in front of
+// come from: of link-local addresses (RFC 3927), one that nobody is known to use.
+var hostSource = netip.AddrFrom4([4]byte{169, 254, 110, 105})
+
+// newProxy makes the proxy of program offload for the ports of set, in front of host if
+// that is valid.
+func newProxy(f attachFlags, set *attach.Set, host netip.Addr) (*offload.Offload, nic.Origin, error) {
 	if f.config == "" {
 		return nil, nic.Origin{}, failure.Usagef("attach: --program offload needs the proxy's configuration: --config FILE, an Envoy bootstrap")
 	}
@@ -30,24 +36,48 @@ func newProxy(f attachFlags, set *attach.Set) (*offload.Offload, nic.Origin, err
 			mtu = l.MTU()
 		}
 	}
-	o := nic.Origin{Seed: f.seed, MTU: mtu, Conns: proxyConns, Ports: len(set.Links), Start: time.Now()}
-	p, err := proxyOf(f.config, f.fallback, o)
+	boot, err := f.bootstrap(host)
+	if err != nil {
+		return nil, nic.Origin{}, err
+	}
+	o := nic.Origin{Seed: f.seed, MTU: mtu, Conns: proxyConns, Ports: len(set.Links), Start: time.Now(), Before: host}
+	p, err := proxyOf(boot, f.fallback, o)
 	return p, o, err
 }
 
-// proxyOf makes the proxy of a file's configuration.
-func proxyOf(config, beside string, o nic.Origin) (*offload.Offload, error) {
-	boot, err := readBootstrap(config)
-	if err != nil {
-		return nil, err
+// bootstrap reads --config, for a NIC in front of host if that is valid. Of many NICs,
+// none can have the file's admin address.
+func (f *attachFlags) bootstrap(host netip.Addr) (mesh.Config, error) {
+	boot, err := readBefore(f.config, host)
+	if f.to.label != "" {
+		boot.Admin = ""
 	}
+	return boot, err
+}
+
+// readBefore reads an Envoy bootstrap file, for a NIC in front of host if that is
+// valid.
+func readBefore(file string, host netip.Addr) (mesh.Config, error) {
+	boot, err := readBootstrap(file)
+	if err == nil && host.IsValid() {
+		boot = offload.Before(boot, host)
+	}
+	return boot, err
+}
+
+// proxyOf makes the proxy of a configuration.
+func proxyOf(boot mesh.Config, beside string, o nic.Origin) (*offload.Offload, error) {
 	fallback, err := parseFallback(beside)
 	if err != nil {
 		return nil, err
 	}
+	var source netip.Addr
+	if o.Before.IsValid() {
+		source = hostSource
+	}
 	hostname, _ := os.Hostname()
 	return offload.New(offload.Config{
-		Mesh: boot, Conns: o.Conns, Ports: o.Ports, MTU: o.MTU,
+		Mesh: boot, Source: source, Conns: o.Conns, Ports: o.Ports, MTU: o.MTU,
 		Clock: sim.Clock{Hz: nic.CoreHz}, Epoch: o.Start, Seed: o.Seed, Fallback: fallback, Hostname: hostname,
 	})
 }
@@ -76,15 +106,15 @@ func parseFallback(s string) (f offload.Fallback, err error) {
 	return f, nil
 }
 
-// administer serves the admin of n's proxy, and reads its file again on SIGHUP, until
+// administer serves the admin of n's proxy, and has it read its file again on SIGHUP, until
 // stop is called, which must be while n runs.
-func administer(ctx context.Context, n *nic.NIC, o *offload.Offload, file string, log func(string, ...any)) (a *offload.Admin, stop func(), err error) {
+func administer(ctx context.Context, n *nic.NIC, o *offload.Offload, file string, read func() (mesh.Config, error), log func(string, ...any)) (a *offload.Admin, stop func(), err error) {
 	do := func(f func()) error { return n.Do(ctx, func(*nic.NIC) { f() }) }
 	if a, err = offload.NewAdmin(o, do, logWriter{log}); err != nil {
 		return nil, nil, err
 	}
 	a.Start()
-	hup := reloadOnHangup(a, file, logWriter{log})
+	hup := reloadOnHangup(a, file, read, logWriter{log})
 	return a, func() {
 		hup()
 		a.Close()

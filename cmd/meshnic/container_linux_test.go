@@ -325,3 +325,66 @@ func TestKilledContainerAttach(t *testing.T) {
 	require.NotZero(t, dirty, "there was something to clean")
 	cleaned(t, before, "at the end")
 }
+
+// inPod is the file of a sidecar in a container: what comes to its port is the
+// application's on loopback.
+const inPod = `
+static_resources:
+  listeners:
+  - name: inbound
+    address: {socket_address: {address: 0.0.0.0, port_value: 9080}}
+    filter_chains:
+    - filters:
+      - name: envoy.filters.network.http_connection_manager
+        typed_config:
+          "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
+          stat_prefix: inbound
+          http_filters:
+          - name: envoy.filters.http.router
+            typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}
+          route_config:
+            virtual_hosts:
+            - name: app
+              domains: ["*"]
+              routes:
+              - {match: {prefix: /}, route: {cluster: app}}
+  clusters:
+  - name: app
+    type: STATIC
+    load_assignment:
+      cluster_name: app
+      endpoints:
+      - lb_endpoints:
+        - endpoint: {address: {socket_address: {address: 127.0.0.1, port_value: 9080}}}
+`
+
+// The same with the NIC as the container's proxy, by the file of its sidecar: connections
+// that were there pass, new ones are the proxy's, and when it leaves those end after the
+// response that they carry, and the next are the container's own.
+func TestContainerOffloadUnderLoad(t *testing.T) {
+	newBridge(t)
+	file := filepath.Join(t.TempDir(), "envoy.yaml")
+	require.NoError(t, os.WriteFile(file, []byte(inPod), 0o644))
+	for n, routed := range []bool{false, true} {
+		b := newBox(t, map[bool]string{false: "web", true: "routed"}[routed], n, routed)
+		runtime := fakeDocker(t, b)
+		before := settled(t)
+		b.under(t, b.null(), func() {
+			for i := range *cycles {
+				cmd := meshnic(t, "attach", "--container", b.name, "--runtime", runtime, "--program", "offload", "--config", file, "-o", "json")
+				said, out := new(speech), new(speech)
+				cmd.Stderr, cmd.Stdout = said, out
+				require.NoError(t, cmd.Start())
+				inFront(t, b, said)
+				time.Sleep(300 * time.Millisecond)
+				b.leave(t, cmd, said, i)
+				require.NotContains(t, said.String(), "were not done")
+				var counted struct{ Counters map[string]uint64 }
+				require.NoError(t, json.Unmarshal([]byte(out.String()), &counted), out.String())
+				require.NotZero(t, counted.Counters["proxy.http.inbound.downstream_rq_2xx"], "%v", counted.Counters)
+				require.Zero(t, counted.Counters["proxy.http.inbound.downstream_rq_5xx"])
+			}
+		})
+		require.Eventually(t, func() bool { return hostState(t) == before }, 5*time.Second, 50*time.Millisecond, "%s\n%s", before, hostState(t))
+	}
+}

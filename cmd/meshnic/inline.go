@@ -100,31 +100,31 @@ func (j *job) inline(ctx context.Context, c *container.Container) error {
 		return err
 	}
 	a := &attachment{set: in.Set, inline: in, name: c.String()}
-	for _, s := range place.Addrs {
-		if p, err := netip.ParsePrefix(s); err == nil {
-			a.addrs = append(a.addrs, p)
+	if len(place.Addrs) > 0 {
+		p, err := netip.ParsePrefix(place.Addrs[0])
+		if err != nil {
+			return errors.Join(err, in.Close())
 		}
+		a.host = p.Addr()
 	}
 	return j.run(ctx, a)
 }
 
-// carryInline runs n, has frames go through it, and takes it out of their way before
-// it stops: each of the two is done while n carries what comes.
-func (j *job) carryInline(ctx context.Context, a *attachment, n *nic.NIC, admin *offload.Admin, opt nic.RunOptions) error {
-	runs, stop := context.WithCancel(context.WithoutCancel(ctx))
-	defer stop()
+// carryInline runs n, has frames go through it, and when ctx ends takes it out of their
+// way before it stops: each of the two is done while n carries what comes. n runs until
+// runs ends, which stop does.
+func (j *job) carryInline(ctx, runs context.Context, stop func(), a *attachment, n *nic.NIC, admin *offload.Admin, opt nic.RunOptions) error {
 	ended := make(chan error, 1)
-	go func() { ended <- n.Run(runs, opt) }()
-	if err := n.Do(ctx, func(*nic.NIC) {}); err != nil && ctx.Err() == nil {
-		return err
-	}
-	if ctx.Err() == nil {
-		if err := a.inline.Divert(); err != nil {
-			stop()
-			return errors.Join(err, <-ended)
+	go func() {
+		// What comes from now on waits in the rings for as long as Run takes to begin. The
+		// other way round the proxy would ask who has which address, and not hear the answer.
+		err := a.inline.Divert()
+		if err == nil {
+			j.log("in front of %s; interrupt to leave", a.name)
+			err = n.Run(runs, opt)
 		}
-		j.log("in front of %s; interrupt to leave", a.name)
-	}
+		ended <- err
+	}()
 	gone := time.NewTicker(goneEvery)
 	defer gone.Stop()
 	left := false

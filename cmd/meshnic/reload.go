@@ -40,15 +40,15 @@ func reopenOnUser(s *sidecar.Server) (stop func()) {
 	}
 }
 
-// reloadOnHangup has s read file again whenever SIGHUP comes, until stop is called.
+// reloadOnHangup has s read its file again whenever SIGHUP comes, until stop is called.
 // A file that is refused changes nothing; why goes to log.
-func reloadOnHangup(s interface{ Reload(mesh.Config) error }, file string, log io.Writer) (stop func()) {
+func reloadOnHangup(s interface{ Reload(mesh.Config) error }, file string, read func() (mesh.Config, error), log io.Writer) (stop func()) {
 	hup, done := make(chan os.Signal, 1), make(chan struct{})
 	signal.Notify(hup, syscall.SIGHUP)
 	go func() {
 		defer close(done)
 		for range hup {
-			cfg, err := readBootstrap(file)
+			cfg, err := read()
 			if err == nil {
 				err = s.Reload(cfg)
 			}

@@ -120,7 +120,13 @@ func runReplay(cmd *cobra.Command, file string, f replayFlags) error {
 		Pace: replay.Pace{Speed: f.speed, Gap: sim.Picos(f.gap.Nanoseconds()) * 1000, BackToBack: f.b2b},
 	}
 	if f.config != "" {
-		o.Proxy = func(origin nic.Origin) (nic.Proxy, error) { return proxyOf(f.config, f.fallback, origin) }
+		o.Proxy = func(origin nic.Origin) (nic.Proxy, error) {
+			boot, err := readBefore(f.config, origin.Before)
+			if err != nil {
+				return nil, err
+			}
+			return proxyOf(boot, f.fallback, origin)
+		}
 	}
 	out, err := f.open(file, cmd.OutOrStdout(), &o.Traces)
 	if err != nil {

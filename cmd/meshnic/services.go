@@ -43,7 +43,8 @@ request; a file that it refuses then changes nothing. On SIGUSR1 it opens its ac
 			if err != nil {
 				return err
 			}
-			defer reloadOnHangup(s, config, cmd.ErrOrStderr())()
+			read := func() (mesh.Config, error) { return readBootstrap(config) }
+			defer reloadOnHangup(s, config, read, cmd.ErrOrStderr())()
 			defer reopenOnUser(s)()
 			return s.Run(cmd.Context())
 		},

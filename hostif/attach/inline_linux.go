@@ -182,17 +182,16 @@ func (in *Inline) keepNAPI(journal *netns.Journal, veth string) error {
 	return err
 }
 
-// Divert has frames of both directions go through the NIC, which must run: those
-// from the stack first end in its rings.
+// Divert has frames of both directions go through the NIC, which begins to run: until
+// it does they wait in its rings.
 func (in *Inline) Divert() (err error) {
 	if err := in.links[1].Divert(true); err != nil {
 		return err
 	}
-	if err := in.links[0].Divert(true); err != nil {
+	if in.toCard, err = tcx.Open(tcx.Redirect{From: in.near, At: tcx.Egress, To: in.stack, As: tcx.Egress}); err != nil {
 		return err
 	}
-	in.toCard, err = tcx.Open(tcx.Redirect{From: in.near, At: tcx.Egress, To: in.stack, As: tcx.Egress})
-	return err
+	return in.links[0].Divert(true)
 }
 
 // Release has new frames go straight. Those under way still come to the NIC, which must run
