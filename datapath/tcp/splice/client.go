@@ -158,14 +158,15 @@ func (e *Engine) clientData(n int32, c *conn, x *exchange, s *segment) datapath.
 	}
 	switch {
 	case u.state != established:
-		e.early(n, s, until)
+		if e.early(n, s, until); x.raw && fin && x.phase == dialing && m.withIt() == s.end() {
+			endsWith(c, m, s)
+		}
 		return datapath.Consume
 	case from < until || x.raw && fin:
 		flags := s.flags & (wire.ACK | wire.PSH | wire.URG)
 		if x.raw && fin {
 			flags |= wire.FIN
-			m.whole, m.fin, m.next = true, true, s.end()
-			c.flags |= flagFIN
+			endsWith(c, m, s)
 		}
 		return e.toServer(&p, s, from, until, flags)
 	case x.resp.begun:
@@ -194,4 +195,10 @@ func (e *Engine) toServer(p *pair, s *segment, from, until int, flags wire.TCPFl
 	}
 	e.translate(s, c, u, &x.resp, &g.header)
 	return e.send(s, &g)
+}
+
+// endsWith notes that m, a stream of c's peer, ends with the FIN of s.
+func endsWith(c *conn, m *message, s *segment) {
+	m.whole, m.fin, m.next = true, true, s.end()
+	c.flags |= flagFIN
 }

@@ -218,11 +218,16 @@ func (e *Engine) begin(n int32) {
 	u.told = scaled(max(int(e.conn(n).window), int(u.mss)), u.rcvScale)
 	u.heldAt, u.heldNxt, u.tries = u.sndNxt, u.sndNxt, 0
 	u.sndNxt = u.heldEnd()
-	if !u.has(flagHolds) {
-		e.ack(u)
-		return
+	if u.has(flagHolds) {
+		u.deadline = e.now + e.cfg.Timeouts.Held
+		e.arm(x.up)
+		e.sendHeld(u)
 	}
-	u.deadline = e.now + e.cfg.Timeouts.Held
-	e.arm(x.up)
-	e.sendHeld(u)
+	switch {
+	case x.req.fin && u.unsent() == 0: // a stream that has ended meanwhile
+		e.own(u, wire.FIN|wire.ACK, u.sndNxt, nil)
+		u.sndNxt++
+	case !u.has(flagHolds):
+		e.ack(u)
+	}
 }
