@@ -91,7 +91,7 @@ func idOf(b []byte) ID {
 		return Other
 	}
 	for _, n := range byLength[len(b)] {
-		if EqualFold(b, n.s) {
+		if last := len(b) - 1; lower[b[last]] == n.s[last] && EqualFold(b, n.s) {
 			return n.id
 		}
 	}

@@ -213,7 +213,7 @@ func (e *Engine) stamp(c *conn, h *header) {
 // sent if that is ahead: to the peer it never goes back (RFC 7323 §5.4). While
 // the peer gets another's timestamps it stands still: that one's may run slower.
 func (e *Engine) clockFor(c *conn) uint32 {
-	now := uint32(e.ms(e.now)) + uint32(e.secret)
+	now := uint32(e.msNow) + uint32(e.secret)
 	switch {
 	case c.state == synReceived || c.state == synSent:
 		return now

@@ -21,6 +21,7 @@ type Engine struct {
 	heads   heads
 
 	now    sim.Cycle
+	msNow  uint64 // the same in ms
 	perMS  uint64 // cycles
 	secret uint64
 	halves int // handshakes of clients under way
@@ -105,7 +106,7 @@ func (e *Engine) Idle(ep Endpoint) int { return int(e.ends[ep].idles) }
 // SetNeighbour says where frames for endpoint ep go. Connections that were waiting
 // for it are opened; what they send is in Out.
 func (e *Engine) SetNeighbour(now sim.Cycle, ep Endpoint, n Neighbour) {
-	e.now = now
+	e.at(now)
 	x := &e.ends[ep]
 	first := !x.known
 	x.next, x.known = n, true
@@ -123,6 +124,13 @@ func (e *Engine) unwait(n int32) {
 	if c := e.conn(n); c.has(flagWaits) {
 		c.flags &^= flagWaits
 		e.unlink(&e.ends[c.ep].waiting, n)
+	}
+}
+
+// at says what time it is: the same for a batch of packets.
+func (e *Engine) at(now sim.Cycle) {
+	if now != e.now {
+		e.now, e.msNow = now, e.ms(now)
 	}
 }
 
@@ -145,7 +153,7 @@ func (e *Engine) Process(now sim.Cycle, p *datapath.Packet) datapath.Verdict {
 	if !h.Has(datapath.HdrTCP) || h.Headers&(datapath.HdrVLAN|datapath.HdrFragment|datapath.HdrMoreFragments) != 0 {
 		return datapath.Continue
 	}
-	e.now = now
+	e.at(now)
 	e.work.Reads = 1
 	s := &e.seg
 	k := flowindex.Of(h)

@@ -43,7 +43,7 @@ func cookieClass(mss uint16) (class uint32) {
 	return class
 }
 
-func (e *Engine) minute() uint64 { return e.ms(e.now) / 60_000 }
+func (e *Engine) minute() uint64 { return e.msNow / 60_000 }
 
 // cookieOf returns the MSS that an acknowledged cookie stands for.
 func (e *Engine) cookieOf(remote, local *Addr, irs, iss wire.Seq) (mss uint16, ok bool) {

@@ -41,6 +41,9 @@ func (e *Engine) arm(n int32) {
 	if d == 0 {
 		return
 	}
+	if c.timer.slot != none && uint64(d) >= (e.wheel.at+wheelSlots-1)*e.perMS {
+		return // every slot comes before that
+	}
 	slot := e.slotOf(d)
 	if s := c.timer.slot; s != none {
 		// It is looked at in s, which is soon enough unless slot comes before.
@@ -86,8 +89,8 @@ func (e *Engine) disarm(n int32) {
 
 // Advance does what is due at now. What it sends is in Out.
 func (e *Engine) Advance(now sim.Cycle) {
-	e.now = now
-	ms := e.ms(now)
+	e.at(now)
+	ms := e.msNow
 	if e.wheel.count == 0 {
 		e.wheel.at = max(e.wheel.at, ms)
 		return
