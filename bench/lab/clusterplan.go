@@ -17,7 +17,9 @@ import (
 func (b *builder) routes(n int) {
 	ns := b.ns(b.node(n))
 	b.sysctl(ns, "net.ipv4.ip_forward", "1")
-	b.route(ns, "lo", serviceNet, netip.Addr{})
+	if n > 1 || !b.hasNIC() {
+		b.route(ns, "lo", serviceNet, netip.Addr{})
+	}
 }
 
 func (b *builder) route(ns, dev string, dst netip.Prefix, via netip.Addr) {

@@ -168,5 +168,6 @@ func (b *builder) nic() {
 	b.veth(netns.End{NS: node, Name: nicIf, MAC: hardware(0x06, b.gateway(1)), Index: hostIndex}, netns.End{NS: ns, Name: uplinkIf}, b.podMTU())
 	b.alias(node, nicIf, b.gateway(1))
 	b.up(node, nicIf)
+	b.route(node, nicIf, serviceNet, netip.Addr{}) // to a NIC that answers at services' addresses
 	b.up(ns, uplinkIf)
 }
