@@ -89,9 +89,10 @@ func TestKilledBenchIsCleaned(t *testing.T) {
 	dirty := 0
 	for exp, moments := range map[string][]time.Duration{
 		"hop": {30, 100, 250, 500, 900, 1500}, "curl": {400, 1100}, "link": {600, 1300}, "bookinfo": {500, 900, 2000},
+		"bookinfo --systems k8s_nic_offload,k8s_sidecar": {700, 1500},
 	} {
 		for _, ms := range moments {
-			kill9After(t, ms*time.Millisecond, exp)
+			kill9After(t, ms*time.Millisecond, strings.Fields(exp)...)
 			if hostState(t) != before {
 				dirty++
 			}
