@@ -103,9 +103,7 @@ func (o *Offload) adopt(p *prepared) {
 		if !contains(clusters, cl) {
 			cl.retired = true
 			o.replaced = append(o.replaced, cl)
-			for _, ep := range cl.ends {
-				o.drain = append(o.drain, ep)
-			}
+			o.drain = append(o.drain, cl.ends...)
 		}
 	}
 	o.clusters = clusters
