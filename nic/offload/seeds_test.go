@@ -27,6 +27,7 @@ func TestSeeds(t *testing.T) {
 		{"a client's window is less than its server can be told, and the server says nothing", "reordering", 9717491372},
 		{"the end of a handshake is lost, and the client has nothing to say", "loss of 5 %", 9717492562},
 		{"both end at once, and the acknowledgement of the end comes twice", "as drawn", 9717494858},
+		{"a request waits for one whose server is gone without a word, and its client gives up", "loss of 5 %", 9752401381},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			c := drawnWith(tt.seed, byName[tt.fault])

@@ -23,7 +23,8 @@
 // be sent again. A byte of a message
 // is acknowledged to its sender only when its receiver has it. The exceptions are
 // the segments of a head before its last, without whose acknowledgement its sender
-// might not send the rest, and requests that are answered here.
+// might not send the rest, what waits here for the exchange before it and is sent again,
+// and requests that are answered here.
 //
 // An exchange is over when the client has acknowledged the whole response and the
 // server the whole request. Only then is the next request of the client looked

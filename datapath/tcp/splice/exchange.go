@@ -217,7 +217,11 @@ func (e *Engine) settle(n int32) {
 // time.
 func (e *Engine) Resendable(f Flow) bool {
 	c, x := e.conn(int32(f)), e.exchange(int32(f))
-	return (x.keep || c.kept != nil) && c.acked.AtOrBefore(x.req.withIt())
+	told := c.acked
+	if x.req.whole {
+		told = told.Min(x.req.next) // what is behind is another request
+	}
+	return (x.keep || c.kept != nil) && told.AtOrBefore(x.req.withIt())
 }
 
 // Local is our end of the connection to the server of f's request. An App may ask in

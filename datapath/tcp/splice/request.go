@@ -34,7 +34,7 @@ func (e *Engine) collect(n int32, s *segment) datapath.Verdict {
 }
 
 // pipelined keeps bytes of the next request, as many as a head may have, while
-// the exchange before it is under way.
+// the exchange before it is under way. Who sends them again is told that they have come.
 func (e *Engine) pipelined(n int32, s *segment) {
 	c, x := e.conn(n), e.exchange(n)
 	if c.state != established {
@@ -42,10 +42,16 @@ func (e *Engine) pipelined(n int32, s *segment) {
 	}
 	at := x.req.next.Add(uint32(c.gather.len()))
 	off := s.seq.Distance(at)
-	if off < 0 || off >= len(s.payload) {
+	switch {
+	case off >= len(s.payload) && (x.phase == replied || x.phase == busy && e.conn(x.up).sndUna.AtOrAfter(x.req.end())):
+		// They are all here, and their sender, whose timer runs out, gives up in the end.
+		e.count.HeadAcked++
+		c.acked = c.acked.Max(at)
+		e.ack(c)
 		return
-	}
-	if c.gather.len() == 0 {
+	case off < 0, off >= len(s.payload):
+		return
+	case c.gather.len() == 0:
 		e.count.Waited++
 	}
 	if b := s.payload[off:]; c.gather.len()+len(b) <= e.cfg.MaxHead {

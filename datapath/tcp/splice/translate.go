@@ -8,18 +8,15 @@ func (e *Engine) translate(s *segment, from, to *conn, m *message, h *header) {
 	h.ack = to.acked
 	edge := s.ack + wire.Seq(s.window)
 	if m.begun {
-		if a := m.back(s.ack); a.After(h.ack) {
-			h.ack = a
-		}
+		a := m.back(s.ack)
 		if m.whole { // our own FIN is nothing that the other side sent
 			last := m.next
 			if m.fin {
 				last++
 			}
-			if h.ack.After(last) {
-				h.ack = last
-			}
+			a = a.Min(last)
 		}
+		h.ack = h.ack.Max(a)
 		edge = m.back(edge)
 	} else {
 		edge = h.ack + wire.Seq(max(s.window, uint32(to.mss))) // a head is taken here, whatever room there is for it
