@@ -155,7 +155,7 @@ func (r *Record) proxiedClient(conn int, p *Proxy) (answered []bool, err error) 
 		raw := c.response(conn, i)
 		at := bytes.Index(raw, []byte("\r\n\r\n")) + 4
 		if m.Target == "" && (e.Answer.Reset > 0 || p.Loose) { // the proxy's own
-			if m.End == 0 {
+			if m.End == 0 && !k.leaves() {
 				return answered, fmt.Errorf("/%d/%d: an answer of the proxy's own is cut off: %q", conn, i, head)
 			}
 			ended = bytes.Contains(head, []byte("\r\nconnection: close\r\n"))

@@ -28,6 +28,7 @@ func TestSeeds(t *testing.T) {
 		{"the end of a handshake is lost, and the client has nothing to say", "loss of 5 %", 9717492562},
 		{"both end at once, and the acknowledgement of the end comes twice", "as drawn", 9717494858},
 		{"a request waits for one whose server is gone without a word, and its client gives up", "loss of 5 %", 9752401381},
+		{"a client leaves in the middle of an answer of the proxy's own", "none", 9752405042},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			c := drawnWith(tt.seed, byName[tt.fault])
