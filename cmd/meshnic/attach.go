@@ -78,7 +78,7 @@ and its port "out" (the host), and takes it out again, without a frame lost. See
 	}
 	fl := cmd.Flags()
 	fl.StringArrayVar(&f.ports, "port", nil, "a port: NAME=INTERFACE, or NAME=INTERFACE@NETNS; two or more")
-	f.to.add(fl)
+	f.to.add(cmd)
 	fl.StringVar(&f.netns, "netns", "", "network namespace of the interfaces: a name under /run/netns, or a path")
 	fl.StringVar(&f.mode, "mode", "auto", "auto, xdp, tap or packet; auto is xdp where this host can, else packet")
 	fl.StringVar(&f.threaded, "threaded-receive", "auto", "of mode xdp: whether veth peers receive in kernel threads: auto (on one core, while frames come many at a time), on or off")

@@ -6,7 +6,7 @@ import (
 	"net/netip"
 	"time"
 
-	"github.com/spf13/pflag"
+	"github.com/spf13/cobra"
 
 	"github.com/meshnic/meshnic/hostif/attach"
 	"github.com/meshnic/meshnic/hostif/container"
@@ -27,7 +27,8 @@ type targetFlags struct {
 	selector  container.Selector
 }
 
-func (t *targetFlags) add(fl *pflag.FlagSet) {
+func (t *targetFlags) add(cmd *cobra.Command) {
+	fl := cmd.Flags()
 	fl.StringVar(&t.container, "container", "", "put the NIC in the way of this running container: its name or ID")
 	fl.StringVar(&t.pod, "pod", "", "put the NIC in the way of this pod of this node: NAMESPACE/NAME")
 	fl.StringVar(&t.label, "pod-label", "", "put a NIC each in the way of all pods of this node with these labels, as they come and go: KEY=VALUE,...")
