@@ -56,16 +56,23 @@ func (f *frames) Offer() {
 		f.out.Put(false, sim.Beat{})
 		return
 	}
+	f.out.Put(true, f.beat())
+}
+
+// beat is the next beat of the oldest frame.
+func (f *frames) beat() sim.Beat {
 	x := f.nth(0)
 	b := sim.BeatAt(sim.Frame{ID: x.id, Bytes: x.bytes, Dest: x.dest, Bad: x.bad}, f.sent, f.out.Width)
 	b.Off += x.off
-	f.out.Put(true, b)
+	return b
 }
 
 // pop moves on behind the beat that left, and returns the frame if it was the
 // last of it.
-func (f *frames) pop() *frame {
-	if f.sent += int(f.out.Beat.Bytes); !f.out.Beat.Last {
+func (f *frames) pop() *frame { return f.behind(&f.out.Beat) }
+
+func (f *frames) behind(b *sim.Beat) *frame {
+	if f.sent += int(b.Bytes); !b.Last {
 		return nil
 	}
 	x := f.nth(0)

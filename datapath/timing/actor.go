@@ -9,16 +9,31 @@ import (
 
 // actor gives a stage the decisions that were made beforehand.
 type actor struct {
-	c      *Card
-	place  int
-	module string
+	c     *Card
+	place int
+	does  does
 }
+
+// does is what of a frame's Work a stage asks for.
+type does uint8
+
+const (
+	nothing does = iota
+	scans
+	accesses
+	looksUp
+)
+
+var doneBy = map[string]does{"l7_scanner": scans, "flow_state": accesses, "route_table": looksUp}
 
 // Head is as far as a scanner has to see a frame of which that was said.
 func (a *actor) Head(id uint32) int {
+	if a.does != scans {
+		return 0
+	}
 	w := &a.c.flight.of(id).work
 	switch {
-	case !w.Told || a.module != "l7_scanner":
+	case !w.Told:
 		return 0
 	case w.Head == 0:
 		return -1
@@ -34,10 +49,10 @@ func (a *actor) Decide(s card.Seen) (v card.Verdict) {
 	if !x.work.Told {
 		return v
 	}
-	switch a.module {
-	case "flow_state":
+	switch a.does {
+	case accesses:
 		v.Reads = some(x.work.Reads)
-	case "route_table":
+	case looksUp:
 		v.Reads = some(x.work.Lookups)
 	}
 	return v

@@ -218,10 +218,10 @@ func (c *Card) act() {
 		for _, i := range st.Parts {
 			switch s := c.built.Net.Stages[i].(type) {
 			case *card.Pipe:
-				s.Act(&actor{c, len(names), st.Module.Name})
+				s.Act(&actor{c, len(names), doneBy[st.Module.Name]})
 				names = append(names, st.Module.Name)
 			case *card.Rewriter:
-				s.Author(&author{actor: actor{c, len(names), st.Module.Name}})
+				s.Author(&author{actor: actor{c: c, place: len(names)}})
 				names = append(names, st.Module.Name)
 				c.flight.writes = true
 			case *axis.Broadcast:

@@ -133,26 +133,39 @@ func TestOwnPort(t *testing.T) {
 	require.ErrorContains(t, err, "want 1 to 15")
 }
 
-// BenchmarkLiveOffload is a request's frames on the card: request, response, acknowledgement.
+// BenchmarkLiveOffload is a NIC's use of the pipelines of a proxy: acknowledgements, full
+// frames of a body behind their head, and a request's frames (request, response, acknowledgement).
 func BenchmarkLiveOffload(b *testing.B) {
-	l := &nobody{}
-	c, err := timing.New(load(b, "offload-100g"), timing.Options{Ports: 2}, l)
-	require.NoError(b, err)
 	told := func(w datapath.Work) datapath.Work { w.Told = true; return w }
 	frames := []arrival{
 		{in: 0, bytes: 296, d: timing.Decision{To: 2, Grow: 110, Work: told(datapath.Work{Reads: 2, Lookups: 4, Head: 296, Written: 340})}},
 		{in: 1, bytes: 460, d: timing.Decision{To: 1, Grow: 40, Work: told(datapath.Work{Reads: 2, Head: 260, Written: 234})}},
 		{in: 0, bytes: 66, d: timing.Decision{Drop: "offload", Own: []timing.Own{{Bytes: 66, To: 1}}, Work: told(datapath.Work{Reads: 2})}},
 	}
-	b.ReportAllocs()
-	b.ResetTimer()
-	for i := range b.N {
-		x := &frames[i%3]
-		at := sim.Picos(i+1) * 5_000_000
-		c.Arrive(uint32(i+1), x.in, at, x.bytes, x.d)
-		c.Advance(at + 1)
+	plain := func(bytes int) []arrival {
+		return []arrival{{in: 0, bytes: bytes, d: timing.Decision{To: 2, Work: told(datapath.Work{Reads: 2})}}}
 	}
-	c.Finish(1 << 62)
-	require.Equal(b, b.N, l.crossed)
-	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N), "ns/frame")
+	for _, pipeline := range []string{"offload-100g", "offload-10g", "offload-host"} {
+		for _, tt := range []struct {
+			name   string
+			frames []arrival
+		}{{"request", frames}, {"bytes=64", plain(64)}, {"bytes=1518", plain(1518)}} {
+			b.Run(pipeline+"/"+tt.name, func(b *testing.B) {
+				l := &nobody{}
+				c, err := timing.New(load(b, pipeline), timing.Options{Ports: 2}, l)
+				require.NoError(b, err)
+				b.ReportAllocs()
+				b.ResetTimer()
+				for i := range b.N {
+					x := &tt.frames[i%len(tt.frames)]
+					at := sim.Picos(i+1) * 5_000_000
+					c.Arrive(uint32(i+1), x.in, at, x.bytes, x.d)
+					c.Advance(at + 1)
+				}
+				c.Finish(1 << 62)
+				require.Equal(b, b.N, l.crossed)
+				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N), "ns/frame")
+			})
+		}
+	}
 }
