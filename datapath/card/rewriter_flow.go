@@ -39,7 +39,7 @@ func (f *rewriteFlow) Highest() int { return f.highest(f.out.Sent()) }
 func (f *rewriteFlow) Run() bool {
 	moved := false
 	f.collect(f.out.Sent())
-	for f.pass() || f.take() {
+	for f.stream() || f.pass() || f.take() {
 		moved = true
 	}
 	return moved
@@ -82,6 +82,64 @@ func (f *rewriteFlow) pass() bool {
 	n := f.fill(put, from, false)
 	f.out.Fill(n)
 	return n > 0
+}
+
+// stream passes on what comes behind the head of a frame that stays as long as it is: each
+// beat at the edge at which it is accepted.
+func (f *rewriteFlow) stream() bool {
+	if !f.open || f.done || f.writesOwn() || f.text.Grow != 0 || f.sent == 0 || f.sent != f.Rewriter.got || f.inHead() {
+		return false
+	}
+	from, after, beat := f.in.Waiting(0)
+	when, put := f.out.Open()
+	promised := len(put) > 0
+	if !promised {
+		when, put = f.out.Blank()
+	}
+	k, taken, last := f.out.Sent(), f.out.Taken(), f.out.Done(f.out.Sent()-1)
+	n, most := 0, min(len(beat), len(put))
+	for ; n < most && f.open; n++ {
+		b := &beat[n]
+		if int(b.Left) != f.frame.Bytes-f.sent || b.Last != (b.Bytes == b.Left) || !b.Last && int(b.Bytes) != f.out.Wire.Width || b.Bad && !b.Last {
+			break // a frame that is not what its first beat says
+		}
+		if promised {
+			taken = k
+		}
+		free, known := f.place(k, taken)
+		if !known {
+			break
+		}
+		at := max(f.next, f.got+1, free, from[n])
+		after[n] = at + 1
+		if when[n] = at + f.latency; promised {
+			last = max(when[n], last) + 1
+			when[n] = last
+		}
+		put[n] = *b
+		put[n].Dest, put[n].Off = f.frame.Dest, f.off+int32(f.sent)
+		f.add(k, at)
+		k++
+		f.sent += int(b.Bytes)
+		f.got, f.next = at, at+1
+		if b.Last {
+			f.ended = true
+			f.close()
+			f.idle, f.sent = f.next, 0
+		}
+	}
+	if n == 0 {
+		return false
+	}
+	f.Rewriter.got = f.sent
+	f.in.Take(uint64(n))
+	if promised {
+		f.out.Flush(uint64(n))
+		f.collect(f.out.Sent())
+	} else {
+		f.out.Fill(uint64(n))
+	}
+	return true
 }
 
 // fill makes beats, as many as can be passed on.
