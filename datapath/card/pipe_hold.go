@@ -126,9 +126,11 @@ func (f *holdFlow) take(at sim.Cycle) {
 	after, beat := [1]sim.Cycle{at + 1}, [1]sim.Beat{*b}
 	switch {
 	case !f.decided:
-		f.hold(after[:], beat[:])
+		if f.hold(after[:], beat[:]); f.decided && !f.drop && f.push == 0 {
+			f.pass(after[:], beat[:])
+		}
 	case f.drop && at < f.judged:
-		f.withdrawn(b, at+1)
+		f.withdraw(after[:], beat[:])
 	case f.drop:
 	case f.push != 0:
 		f.got, f.bad = f.got+int(b.Bytes), b.Bad
@@ -200,7 +202,11 @@ func (f *holdFlow) train() bool {
 		m = f.hold(after[:n], beat[:n])
 	}
 	if f.decided && !f.drop {
-		m += f.send(after[m:n], beat[m:n])
+		k := f.send(after[:n], beat[:n])
+		if k < m {
+			f.pass(after[k:m], beat[k:m])
+		}
+		m = max(m, k)
 	}
 	if from != nil {
 		f.in.Take(uint64(m))
@@ -213,8 +219,9 @@ func (f *holdFlow) train() bool {
 	return m > 0
 }
 
-// hold keeps beats of the head, as many as it has, and decides when it is all there.
-// Each came in the cycle before after.
+// hold looks at beats of the head, as many as it has, and decides when it is all there;
+// until then they are kept, and then they are passed on by the caller if the verdict is
+// good. Each came in the cycle before after.
 func (f *holdFlow) hold(after []sim.Cycle, beat []sim.Beat) (n int) {
 	for n < len(beat) && (n == 0 || f.got < f.need) {
 		b := &beat[n]
@@ -226,18 +233,15 @@ func (f *holdFlow) hold(after []sim.Cycle, beat []sim.Beat) (n int) {
 		f.scan(after[n])
 		n++
 	}
-	at, after, beat := after[n-1]-1, after[:n], beat[:n]
-	if f.got < f.need || len(f.heads) > 0 {
-		f.heads, f.came, f.beats = append(f.heads, beat...), append(f.came, after...), f.beats+uint64(n)
-		if f.got < f.need {
-			return n
-		}
-		after, beat = f.came, f.heads
+	if f.got < f.need {
+		f.heads, f.came, f.beats = append(f.heads, beat[:n]...), append(f.came, after[:n]...), f.beats+uint64(n)
+		return n
 	}
+	at := after[n-1] - 1
 	if left := f.need - f.seen; left > 0 {
 		at += sim.Cycle((left + f.cfg.Rate - 1) / f.cfg.Rate)
 	}
-	f.decide(at, after, beat)
+	f.decide(at, after[:n], beat[:n])
 	f.heads, f.came = f.heads[:0], f.came[:0]
 	return n
 }
@@ -253,8 +257,8 @@ func (f *holdFlow) scan(cycle sim.Cycle) {
 	f.looked = cycle
 }
 
-// decide lets what was held, which came in the cycles before after, go by the verdict, or
-// not.
+// decide lets what was held go by the verdict, or not. The head's last beats came in the
+// cycles before after.
 func (f *holdFlow) decide(at sim.Cycle, after []sim.Cycle, beat []sim.Beat) {
 	f.judged, f.beats = at+1, 0
 	why := f.verdict(at)
@@ -264,11 +268,10 @@ func (f *holdFlow) decide(at sim.Cycle, after []sim.Cycle, beat []sim.Beat) {
 		f.from = from + f.latency + sim.Cycle(f.reads*f.cfg.Read)
 	}
 	if why == sim.LossNone && f.push == 0 {
-		f.pass(after, beat)
+		f.pass(f.came, f.heads)
 	} else {
-		for i := range beat {
-			f.withdrawn(&beat[i], after[i])
-		}
+		f.withdraw(f.came, f.heads)
+		f.withdraw(after, beat)
 	}
 	switch {
 	case why != sim.LossNone:
@@ -280,12 +283,14 @@ func (f *holdFlow) decide(at sim.Cycle, after []sim.Cycle, beat []sim.Beat) {
 	}
 }
 
-// withdrawn notes that a beat was held until the verdict and then was not there.
-func (f *holdFlow) withdrawn(b *sim.Beat, after sim.Cycle) {
-	f.beats++
-	f.bytes += int(b.Bytes)
-	if after < f.judged {
-		f.back.note(f.pushed, after, f.bytes)
+// withdraw notes that beats were held until the verdict and then were not there.
+func (f *holdFlow) withdraw(after []sim.Cycle, beat []sim.Beat) {
+	for i, cycle := range after {
+		f.beats++
+		f.bytes += int(beat[i].Bytes)
+		if cycle < f.judged {
+			f.back.note(f.pushed, cycle, f.bytes)
+		}
 	}
 }
 
