@@ -114,7 +114,7 @@ func TestBenchCurlThroughTheNICsProxy(t *testing.T) {
 // A page of Bookinfo is whole behind every system that is ours.
 func TestBenchBookinfoContract(t *testing.T) {
 	hostiftest.NeedNet(t, netns.Probe)
-	raw, doc := benchJSON(t, "bookinfo", "--work", "native", "--systems", "without_envoy_balanced,sidecar_inbound,sidecar,nic_passthrough,nic_offload,k8s_sidecar,k8s_nic_offload", "-c", "2")
+	raw, doc := benchJSON(t, "bookinfo", "--work", "native", "--systems", "without_envoy_balanced,sidecar_inbound,sidecar,nic_passthrough,nic_offload,k8s_sidecar,k8s_nic_offload", "-c", "2", "--duration", "400ms")
 	require.Equal(t, "native", raw["work"])
 	require.Equal(t, "without_envoy", doc.Systems[0].Name)
 	measured := 0

@@ -26,7 +26,7 @@ import (
 const patience = 2 * time.Second
 
 const (
-	quiet   = 20 * time.Millisecond // after which who has said nothing wants a Snapshot
+	quiet   = 200 * time.Millisecond // after which who has said nothing wants a Snapshot
 	maxLine = 128
 )
 
@@ -124,7 +124,8 @@ func dial(ctx context.Context, path, line string) (net.Conn, error) {
 	}
 	deadline, _ := ctx.Deadline()
 	conn.SetDeadline(deadline)
-	if _, err := fmt.Fprintln(conn, line); err != nil {
+	// It may have been too quiet for too long: then the answer is there already.
+	if _, err := fmt.Fprintln(conn, line); err != nil && !errors.Is(err, syscall.EPIPE) {
 		conn.Close()
 		return nil, fmt.Errorf("control: %w", err)
 	}
