@@ -103,7 +103,11 @@ func TestView(t *testing.T) {
 
 // Random conversations also pass the check that a splicing card is held to.
 func TestSplicedCheckOfAnHonestCard(t *testing.T) {
-	for seed := range uint64(150) {
+	n := uint64(150)
+	if testing.Short() {
+		n = 20
+	}
+	for seed := range n {
 		r, err := nictest.Run(nictest.Random(seed), nictest.Setup{Card: aSwitch})
 		require.NoError(t, err)
 		require.NoError(t, r.Check(nictest.View{Spliced: true}), "seed %d", seed)
