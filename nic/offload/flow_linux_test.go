@@ -17,9 +17,10 @@ import (
 // there is not.
 func TestFlowOfAClient(t *testing.T) {
 	b, start := newBench(t)
-	o := start(offload.Config{Mesh: standing(serverIP + ":9")})
+	start(offload.Config{Mesh: standing(serverIP + ":9")})
 	none := netip.MustParseAddrPort("10.0.0.1:1")
-	_, ok := o.Flow(none)
+	_, ok, err := b.nic.Flow(t.Context(), none)
+	require.NoError(t, err)
 	require.False(t, ok)
 	c, err := b.dial(t, proxyIP+":80")
 	require.NoError(t, err)
