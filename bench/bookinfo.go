@@ -160,7 +160,7 @@ func (r *Run) clients() []int {
 	case r.Quick:
 		return r.connections(1, 2, 8)
 	case r.Work == "native":
-		return r.connections(1, 8, 16)
+		return r.connections(1, 16)
 	}
 	return r.connections(1, 2, 4, 8, 16)
 }
