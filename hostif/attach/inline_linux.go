@@ -170,16 +170,8 @@ func (in *Inline) keepNAPI(journal *netns.Journal, veth string) error {
 	if err != nil {
 		return err
 	}
-	plan, err := ethtool.Plan(ethtool.Peer{NetNS: ns, Name: veth, Index: in.near}, true, "rx-gro")
-	for _, c := range plan {
-		if err := (recorder{journal}).Record(c); err != nil {
-			return err
-		}
-		if err := ethtool.Apply(c); err != nil {
-			return err
-		}
-	}
-	return err
+	_, err, unrecorded := ethtool.Turn(ethtool.Peer{NetNS: ns, Name: veth, Index: in.near}, true, recorder{journal}.Record, "rx-gro")
+	return errors.Join(err, unrecorded)
 }
 
 // Divert has frames of both directions go through the NIC, which begins to run: until

@@ -61,6 +61,23 @@ type Recorder interface {
 	Record(c Change) error
 }
 
+// Turn turns features of an interface on or off where they are not so already, each
+// written down by record before. made are those that were changed, also if one could not
+// be. unrecorded is that one could not be written down: then it was not changed.
+func Turn(p Peer, on bool, record func(Change) error, features ...string) (made []Change, err, unrecorded error) {
+	plan, err := Plan(p, on, features...)
+	for _, c := range plan {
+		if err := record(c); err != nil {
+			return made, nil, err
+		}
+		if err = Apply(c); err != nil {
+			break
+		}
+		made = append(made, c)
+	}
+	return made, err, nil
+}
+
 // Peer is the other end of a veth.
 type Peer struct {
 	NetNS NetNS

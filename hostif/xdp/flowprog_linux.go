@@ -2,10 +2,8 @@ package xdp
 
 import (
 	"encoding/binary"
-
 	"unsafe"
 
-	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
 	"golang.org/x/sys/unix"
 
@@ -14,7 +12,7 @@ import (
 
 // flowEntry is a place in the flow table as the program reads it: what a frame
 // must have to be carried, and where to. A place is told by a hash, so that there
-// is room for one flow in each: what a second one has to do with it, see learn.
+// is room for one flow in each: what a second one has to do for it, see Learn.
 type flowEntry struct {
 	MACs  [12]byte // destination, source
 	In    uint8    // the port
@@ -86,8 +84,7 @@ const (
 )
 
 // carry is the part of a port's program that carries the frames of known flows.
-// Whatever else comes goes on behind it.
-// R6 keeps the context.
+// Whatever else comes goes on behind it. R6 keeps the context.
 func (t *flowTable) carry(in int) asm.Instructions {
 	if t == nil {
 		return nil
@@ -228,19 +225,4 @@ func network16(v uint16) int32 {
 	var b [2]byte
 	binary.BigEndian.PutUint16(b[:], v)
 	return int32(binary.NativeEndian.Uint16(b[:]))
-}
-
-// newFlowMaps makes what the programs of a group share.
-func newFlowMaps(ports int) (flows, to, ring *ebpf.Map, err error) {
-	made := []**ebpf.Map{&flows, &to, &ring}
-	for i, spec := range []ebpf.MapSpec{
-		{Name: "meshnic_flows", Type: ebpf.Array, KeySize: 4, ValueSize: uint32(unsafe.Sizeof(flowEntry{})), MaxEntries: flowPlaces + 1, Flags: unix.BPF_F_MMAPABLE},
-		{Name: "meshnic_ports", Type: ebpf.DevMap, KeySize: 4, ValueSize: 4, MaxEntries: uint32(ports)},
-		{Name: "meshnic_copies", Type: ebpf.RingBuf, MaxEntries: ringBytes},
-	} {
-		if *made[i], err = ebpf.NewMap(&spec); err != nil {
-			return nil, nil, nil, err
-		}
-	}
-	return flows, to, ring, nil
 }

@@ -2,6 +2,7 @@ package xdp
 
 import (
 	"encoding/binary"
+	"sync/atomic"
 	"time"
 	"unsafe"
 
@@ -11,7 +12,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/meshnic/meshnic/hostif"
-	"github.com/meshnic/meshnic/hostif/ethtool"
 )
 
 // flowTable is a group's hostif.FlowTable: the program on each port looks frames
@@ -25,9 +25,8 @@ type flowTable struct {
 	memory *ebpf.Memory // of flows
 	reader *ringbuf.Reader
 	rec    ringbuf.Record
-	frame  []byte // a copy, with zeros for what it has not
-	from   []bool // by port: whether what comes there can be carried
-	to     []bool // by port: whether it can be carried there
+	frame  []byte        // a copy, with zeros for what it has not
+	open   []atomic.Bool // by port: whether frames can be carried from there, and there
 	device []device
 	closed bool
 
@@ -70,14 +69,8 @@ func (g *Group) openFlows(multi bool) {
 		return
 	}
 	ports := len(g.cfg.Ifaces)
-	t := &flowTable{g: g, frame: make([]byte, 1<<16), from: make([]bool, ports), to: make([]bool, ports), device: make([]device, ports)}
-	var err error
-	if t.flows, t.ports, t.ring, err = newFlowMaps(ports); err == nil {
-		if t.memory, err = t.flows.Memory(); err == nil {
-			t.reader, err = ringbuf.NewReader(t.ring)
-		}
-	}
-	if err != nil {
+	t := &flowTable{g: g, frame: make([]byte, 1<<16), open: make([]atomic.Bool, ports), device: make([]device, ports)}
+	if err := t.make(ports); err != nil {
 		t.close()
 		without(err)
 		return
@@ -89,53 +82,70 @@ func (g *Group) openFlows(multi bool) {
 // settle prepares a port: what is redirected to a veth goes through its peer's
 // NAPI, which it has with GRO. It runs in the port's namespace.
 func (t *flowTable) settle(l *Link, p *port) error {
-	if l.finish {
-		t.g.cfg.logf("xdp: %s: its frames are not carried by the host: their checksums are finished here", l.iface.Name)
+	without := func(why any) error {
+		t.g.cfg.logf("xdp: %s: frames to it are not carried by the host: %v", l.iface.Name, why)
 		return nil
 	}
-	if p.kind == "veth" {
-		if !p.hasPeer {
-			t.g.cfg.logf("xdp: %s: frames to it are not carried by the host: its peer is out of reach", l.iface.Name)
-			return nil
-		}
-		plan, err := ethtool.Plan(p.peer, true, "rx-gro")
-		for _, c := range plan {
-			if err := l.record(c); err != nil {
-				return err
-			}
-			if err = ethtool.Apply(c); err == nil {
-				l.changes = append(l.changes, c)
-			}
+	switch {
+	case l.finish:
+		t.g.cfg.logf("xdp: %s: its frames are not carried by the host: their checksums are finished here", l.iface.Name)
+		return nil
+	case p.kind != "veth":
+	case !p.hasPeer:
+		return without("its peer is out of reach")
+	default:
+		n, err, unrecorded := l.turn(p.peer, true, "rx-gro")
+		if unrecorded != nil {
+			return unrecorded
 		}
 		if err != nil {
-			t.g.cfg.logf("xdp: %s: frames to it are not carried by the host: %v", l.iface.Name, err)
-			return nil
+			return without(err)
 		}
-		if len(plan) > 0 {
+		if n > 0 {
 			t.g.cfg.logf("xdp: %s: GRO of its peer %s is on while attached: the host carries frames of known flows", l.iface.Name, p.peer.Name)
 		}
 	}
 	if err := t.ports.Put(uint32(l.port), uint32(l.index)); err != nil {
-		t.g.cfg.logf("xdp: %s: frames to it are not carried by the host: %v", l.iface.Name, err)
-		return nil
+		return without(err)
 	}
 	if h, err := netlink.NewHandle(); err == nil {
 		d := &t.device[l.port]
 		d.Handle, d.index = h, l.index
 		d.was = d.dropped()
 	}
-	t.from[l.port], t.to[l.port] = true, true
+	t.open[l.port].Store(true)
 	return nil
 }
 
-// leave ends a port's part in the table.
+// leave ends a port's part in the table. It has the group's lock.
 func (t *flowTable) leave(l *Link) {
-	t.from[l.port], t.to[l.port] = false, false
+	t.open[l.port].Store(false)
 	_ = t.ports.Delete(uint32(l.port))
 	if d := &t.device[l.port]; d.Handle != nil {
 		d.Close()
 		d.Handle = nil
 	}
+}
+
+// make makes what the programs share, and our side of it; what there is after an error is
+// for close.
+func (t *flowTable) make(ports int) (err error) {
+	for _, m := range []struct {
+		to   **ebpf.Map
+		spec ebpf.MapSpec
+	}{
+		{&t.flows, ebpf.MapSpec{Name: "meshnic_flows", Type: ebpf.Array, KeySize: 4, ValueSize: uint32(entrySize), MaxEntries: flowPlaces + 1, Flags: unix.BPF_F_MMAPABLE}},
+		{&t.ports, ebpf.MapSpec{Name: "meshnic_ports", Type: ebpf.DevMap, KeySize: 4, ValueSize: 4, MaxEntries: uint32(ports)}},
+		{&t.ring, ebpf.MapSpec{Name: "meshnic_copies", Type: ebpf.RingBuf, MaxEntries: ringBytes}},
+	} {
+		if *m.to, err = ebpf.NewMap(&m.spec); err != nil {
+			return err
+		}
+	}
+	if t.memory, err = t.flows.Memory(); err == nil {
+		t.reader, err = ringbuf.NewReader(t.ring)
+	}
+	return err
 }
 
 func (t *flowTable) close() {
@@ -195,7 +205,7 @@ func (e *flowEntry) same(o *flowEntry) bool {
 // frame since it was last asked to leave (the clock algorithm).
 func (t *flowTable) Learn(in, out int, frame []byte) bool {
 	e, ok := flowOf(in, frame)
-	if !ok || !t.from[in] || !t.to[out] || t.g.Links[out].mtu < len(frame)-ethHeaderLen {
+	if !ok || !t.open[in].Load() || !t.open[out].Load() || t.g.Links[out].mtu < len(frame)-ethHeaderLen {
 		return false
 	}
 	e.Out = uint32(out) + 1
@@ -221,7 +231,8 @@ func (t *flowTable) Learn(in, out int, frame []byte) bool {
 // Forget frees the place of frame's flow.
 func (t *flowTable) Forget(in int, frame []byte) {
 	if e, ok := flowOf(in, frame); ok {
-		if old, at := t.look(flowPlace(frame)), flowPlace(frame); old.Out != 0 && old.same(&e) {
+		at := flowPlace(frame)
+		if old := t.look(at); old.Out != 0 && old.same(&e) {
 			t.write(at, flowEntry{})
 			t.forgotten++
 		}
@@ -253,7 +264,7 @@ func (t *flowTable) Carried(limit int, visit func(hostif.CarriedFrame)) (n int) 
 		in, out := &t.g.Links[h.In].st, &t.g.Links[h.Out].st
 		in.RxFrames++
 		in.RxBytes += uint64(h.Len)
-		if t.to[h.Out] {
+		if t.open[h.Out].Load() {
 			out.TxFrames++
 			out.TxBytes += uint64(h.Len)
 		} else { // to a closed link
@@ -281,6 +292,8 @@ func monotonic() uint64 {
 // Count adds the table's counters. flow_table.lost are frames that a port's device
 // dropped after the program had sent them there.
 func (t *flowTable) Count(c map[string]uint64) {
+	t.g.mu.Lock()
+	defer t.g.mu.Unlock()
 	c["flow_table.learned"] += t.learned
 	c["flow_table.replaced"] += t.replaced
 	c["flow_table.refused"] += t.refused

@@ -33,25 +33,27 @@ func (l *Link) settlePeer(p *port) error {
 		cfg.logf("xdp: %s: unfinished checksums are finished on receive: %v", l.iface.Name, err)
 		return nil
 	}
-	plan, err := ethtool.Plan(peer, false, txChecksum...)
-	for _, c := range plan {
-		if err := l.record(c); err != nil {
-			return err
-		}
-		if err = ethtool.Apply(c); err != nil {
-			break
-		}
-		l.changes = append(l.changes, c)
+	n, err, unrecorded := l.turn(peer, false, txChecksum...)
+	if unrecorded != nil {
+		return unrecorded
 	}
 	if err != nil {
 		l.finish = true
 		cfg.logf("xdp: %s: unfinished checksums are finished on receive: %v", l.iface.Name, err)
 		return l.restorePeer()
 	}
-	if len(plan) > 0 {
+	if n > 0 {
 		cfg.logf("xdp: %s: transmit checksum offload of its peer %s is off while attached", l.iface.Name, peer.Name)
 	}
 	return nil
+}
+
+// turn is ethtool.Turn, undone when the link is closed; n is how many features were
+// changed.
+func (l *Link) turn(p ethtool.Peer, on bool, features ...string) (n int, err, unrecorded error) {
+	made, err, unrecorded := ethtool.Turn(p, on, l.record, features...)
+	l.changes = append(l.changes, made...)
+	return len(made), err, unrecorded
 }
 
 // record writes a change down before it is made.

@@ -88,19 +88,14 @@ func (l *Link) settleThreads(p *port) error {
 		return err
 	}
 	for _, f := range []string{"rx-gro", ethtool.ThreadedNAPI} {
-		plan, err := ethtool.Plan(p.peer, true, f)
-		for _, c := range plan {
-			if err := l.record(c); err != nil {
-				return undo(err)
-			}
-			if err = ethtool.Apply(c); err == nil {
-				l.changes = append(l.changes, c)
-			}
+		n, err, unrecorded := l.turn(p.peer, true, f)
+		if unrecorded != nil {
+			return undo(unrecorded)
 		}
 		if err != nil {
 			return without(undo(err))
 		}
-		t.ours = f == ethtool.ThreadedNAPI && len(plan) > 0
+		t.ours = f == ethtool.ThreadedNAPI && n > 0
 	}
 	pids, err := t.refresh()
 	if err != nil {
