@@ -23,24 +23,13 @@ func (n *NIC) learn(in datapath.Port, f *hostif.Frame, o *Outcome, alone bool) {
 }
 
 // carried has the program see what the host has carried by itself since the last
-// time. A flow that the program would not send where it went is forgotten.
+// time.
 func (n *NIC) carried(now sim.Cycle) {
 	if n.cfg.FlowTable == nil {
 		return
 	}
-	got := n.cfg.FlowTable.Carried(batch, func(c hostif.CarriedFrame) {
-		n.latest = max(n.latest, now-min(now, cycleAt(c.Age)))
-		n.seen = n.latest
-		in, size := datapath.Port(c.In), len(c.Data)
-		o := n.Process(n.seen, in, c.Data, hostif.Offload{CsumPartial: true}) // the payload is not here
-		if n.model != nil {
-			n.model.arrive(n.seen, in, size, 0, n.Logic, &o)
-		}
-		if o.To != datapath.PortSet(0).Add(datapath.Port(c.Out)) {
-			n.strayed++
-			n.cfg.FlowTable.Forget(c.In, c.Data)
-		}
-	})
+	n.cycle = now
+	got := n.cfg.FlowTable.Carried(batch, n.see)
 	if u := n.cfg.FlowTable.Unseen(); u > n.unseen {
 		if n.model != nil {
 			n.model.miss(u - n.unseen)
@@ -49,6 +38,22 @@ func (n *NIC) carried(now sim.Cycle) {
 	}
 	if n.waiting = got == batch; !n.waiting {
 		n.latest = now
+	}
+}
+
+// carriedOne has the program see a frame that the host has carried. A flow that the
+// program would not send where it went is forgotten.
+func (n *NIC) carriedOne(c hostif.CarriedFrame) {
+	n.latest = max(n.latest, n.cycle-min(n.cycle, cycleAt(c.Age)))
+	n.seen = n.latest
+	in, size := datapath.Port(c.In), len(c.Data)
+	o := n.Process(n.seen, in, c.Data, hostif.Offload{CsumPartial: true}) // the payload is not here
+	if n.model != nil {
+		n.model.arrive(n.seen, in, size, 0, n.Logic, &o)
+	}
+	if o.To != datapath.PortSet(0).Add(datapath.Port(c.Out)) {
+		n.strayed++
+		n.cfg.FlowTable.Forget(c.In, c.Data)
 	}
 }
 

@@ -112,23 +112,25 @@ type NIC struct {
 	model *model // nil in program null, and where no pipeline is configured
 	hints []tcp.Hint
 
-	cycle     sim.Cycle // of the last Step
-	housekept sim.Cycle // when
-	ended     int       // ports that will bring no more frames
-	linkDown  uint64    // times a port's interface was found down
-	captured  int       // frames
-	seen      sim.Cycle // when the last frame came that the host has carried
-	latest    sim.Cycle // before which no frame can come any more: the model may have been there
-	waiting   bool      // there may be more that the host has carried
-	unseen    uint64    // frames that it has carried without a copy
-	strayed   uint64    // frames of learned flows that the program would have sent elsewhere
-	first     sim.Cycle // the time in the capture counts from
+	cycle     sim.Cycle                 // of the last Step
+	housekept sim.Cycle                 // when
+	ended     int                       // ports that will bring no more frames
+	linkDown  uint64                    // times a port's interface was found down
+	captured  int                       // frames
+	see       func(hostif.CarriedFrame) // carriedOne, made once
+	seen      sim.Cycle                 // when the last frame came that the host has carried
+	latest    sim.Cycle                 // before which no frame can come any more: the model may have been there
+	waiting   bool                      // there may be more that the host has carried
+	unseen    uint64                    // frames that it has carried without a copy
+	strayed   uint64                    // frames of learned flows that the program would have sent elsewhere
+	first     sim.Cycle                 // the time in the capture counts from
 	snap      snapshots
 }
 
 // New builds a NIC from cfg with one port a link.
 func New(cfg Config, ports []Port) (*NIC, error) {
 	n := &NIC{cfg: cfg, snap: newSnapshots()}
+	n.see = n.carriedOne
 	maxFrame := 0
 	var names []string
 	for _, p := range ports {
