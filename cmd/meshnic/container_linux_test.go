@@ -280,9 +280,10 @@ func tcpTimeouts(t *testing.T) int {
 	return 0
 }
 
-// A NIC comes and goes, again and again, in the way of a container under load: nothing
-// fails, whatever ties the container to the host, and the host is as it was.
-func TestContainerUnderLoad(t *testing.T) {
+// comesAndGoes has cycle put a NIC in the way of a container and take it out, again and
+// again, under load, whatever ties the container to the host: nothing fails, and the host is
+// as it was.
+func comesAndGoes(t *testing.T, cycle func(b *box, runtime string, i int)) {
 	newBridge(t)
 	for n, routed := range []bool{false, true} {
 		b := newBox(t, map[bool]string{false: "web", true: "routed"}[routed], n, routed)
@@ -290,14 +291,22 @@ func TestContainerUnderLoad(t *testing.T) {
 		before := settled(t)
 		b.under(t, b.null(), func() {
 			for i := range *cycles {
-				cmd, said := b.attach(t, runtime)
-				inFront(t, b, said)
-				time.Sleep(200 * time.Millisecond)
-				b.leave(t, cmd, said, i)
+				cycle(b, runtime, i)
 			}
 		})
 		require.Eventually(t, func() bool { return hostState(t) == before }, 5*time.Second, 50*time.Millisecond, "%s\n%s", before, hostState(t))
 	}
+}
+
+// A NIC comes and goes, again and again, in the way of a container under load: nothing
+// fails, whatever ties the container to the host, and the host is as it was.
+func TestContainerUnderLoad(t *testing.T) {
+	comesAndGoes(t, func(b *box, runtime string, i int) {
+		cmd, said := b.attach(t, runtime)
+		inFront(t, b, said)
+		time.Sleep(200 * time.Millisecond)
+		b.leave(t, cmd, said, i)
+	})
 }
 
 // kill -9 at any moment: the container is never cut off, also before clean, which
@@ -362,29 +371,20 @@ static_resources:
 // that were there pass, new ones are the proxy's, and when it leaves those end after the
 // response that they carry, and the next are the container's own.
 func TestContainerOffloadUnderLoad(t *testing.T) {
-	newBridge(t)
 	file := filepath.Join(t.TempDir(), "envoy.yaml")
 	require.NoError(t, os.WriteFile(file, []byte(inPod), 0o644))
-	for n, routed := range []bool{false, true} {
-		b := newBox(t, map[bool]string{false: "web", true: "routed"}[routed], n, routed)
-		runtime := fakeDocker(t, b)
-		before := settled(t)
-		b.under(t, b.null(), func() {
-			for i := range *cycles {
-				cmd := meshnic(t, "attach", "--container", b.name, "--runtime", runtime, "--program", "offload", "--config", file, "-o", "json")
-				said, out := new(speech), new(speech)
-				cmd.Stderr, cmd.Stdout = said, out
-				require.NoError(t, cmd.Start())
-				inFront(t, b, said)
-				time.Sleep(300 * time.Millisecond)
-				b.leave(t, cmd, said, i)
-				require.NotContains(t, said.String(), "were not done")
-				var counted struct{ Counters map[string]uint64 }
-				require.NoError(t, json.Unmarshal([]byte(out.String()), &counted), out.String())
-				require.NotZero(t, counted.Counters["proxy.http.inbound.downstream_rq_2xx"], "%v", counted.Counters)
-				require.Zero(t, counted.Counters["proxy.http.inbound.downstream_rq_5xx"])
-			}
-		})
-		require.Eventually(t, func() bool { return hostState(t) == before }, 5*time.Second, 50*time.Millisecond, "%s\n%s", before, hostState(t))
-	}
+	comesAndGoes(t, func(b *box, runtime string, i int) {
+		cmd := meshnic(t, "attach", "--container", b.name, "--runtime", runtime, "--program", "offload", "--config", file, "-o", "json")
+		said, out := new(speech), new(speech)
+		cmd.Stderr, cmd.Stdout = said, out
+		require.NoError(t, cmd.Start())
+		inFront(t, b, said)
+		time.Sleep(300 * time.Millisecond)
+		b.leave(t, cmd, said, i)
+		require.NotContains(t, said.String(), "were not done")
+		var counted struct{ Counters map[string]uint64 }
+		require.NoError(t, json.Unmarshal([]byte(out.String()), &counted), out.String())
+		require.NotZero(t, counted.Counters["proxy.http.inbound.downstream_rq_2xx"], "%v", counted.Counters)
+		require.Zero(t, counted.Counters["proxy.http.inbound.downstream_rq_5xx"])
+	})
 }

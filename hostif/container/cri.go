@@ -28,7 +28,7 @@ func (r cri) ping(ctx context.Context) error {
 	return err
 }
 
-// criStates are those of PodSandboxState and ContainerState that don't run.
+// The values of PodSandboxState and ContainerState of what does not run.
 var (
 	sandboxStates   = map[uint64]string{1: "not ready"}
 	containerStates = map[uint64]string{0: "created", 2: "exited", 3: "in an unknown state"}

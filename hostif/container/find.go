@@ -128,7 +128,7 @@ func noSocket() error {
 
 // each calls f with the runtime of every socket that answers, until f says that it
 // is done. The error is that of the first socket that does not, if none does.
-func each(ctx context.Context, socket string, f func(path string, r any) (done bool, err error)) error {
+func each(ctx context.Context, socket string, f func(r any) (done bool, err error)) error {
 	paths := candidates(socket)
 	if len(paths) == 0 {
 		return noSocket()
@@ -141,7 +141,7 @@ func each(ctx context.Context, socket string, f func(path string, r any) (done b
 		done := false
 		if err == nil {
 			asked++
-			done, err = f(p, r)
+			done, err = f(r)
 		}
 		cancel()
 		if done {
@@ -157,11 +157,29 @@ func each(ctx context.Context, socket string, f func(path string, r any) (done b
 	return nil
 }
 
+// eachCRI is each of the runtimes that know pods. That there is none is a failure of what
+// it is for.
+func eachCRI(ctx context.Context, socket, what string, f func(r pods) (done bool, err error)) error {
+	asked := false
+	err := each(ctx, socket, func(x any) (bool, error) {
+		r, ok := x.(pods)
+		if !ok {
+			return false, nil
+		}
+		asked = true
+		return f(r)
+	})
+	if err == nil && !asked {
+		return failure.New(failure.Usage, what, "no runtime here serves CRI", "name its socket: --runtime unix:///run/containerd/containerd.sock")
+	}
+	return err
+}
+
 // Find finds the running container that ref means: a name, an ID or the beginning of
 // one.
 func Find(ctx context.Context, socket, ref string) (found Container, err error) {
 	var seen, matched []Container
-	err = each(ctx, socket, func(_ string, x any) (bool, error) {
+	err = each(ctx, socket, func(x any) (bool, error) {
 		r, ok := x.(runtime)
 		if !ok {
 			return false, nil
@@ -191,13 +209,7 @@ func Pod(ctx context.Context, socket, ref string) (found Container, err error) {
 		return found, failure.Usagef("--pod %q: want NAMESPACE/NAME, for example default/web-0", ref)
 	}
 	var seen, matched []Container
-	asked := false
-	err = each(ctx, socket, func(_ string, x any) (bool, error) {
-		r, ok := x.(pods)
-		if !ok {
-			return false, nil
-		}
-		asked = true
+	err = eachCRI(ctx, socket, "find pod "+ref, func(r pods) (bool, error) {
 		all, err := r.sandboxes(ctx)
 		if err != nil {
 			return false, err
@@ -218,9 +230,6 @@ func Pod(ctx context.Context, socket, ref string) (found Container, err error) {
 	})
 	if err != nil && len(matched) == 0 {
 		return found, err
-	}
-	if !asked {
-		return found, failure.New(failure.Usage, "find pod "+ref, "no runtime here serves CRI", "name its socket: --runtime unix:///run/containerd/containerd.sock")
 	}
 	return one("pod", ref, seen, matched)
 }

@@ -42,13 +42,7 @@ func (s Selector) has(c *Container) bool {
 // Pods returns the sandboxes that s chooses and that are ready, without those of the
 // host's network, which have no interface of their own.
 func Pods(ctx context.Context, socket string, s Selector) (found []Container, err error) {
-	asked := false
-	err = each(ctx, socket, func(_ string, x any) (bool, error) {
-		r, ok := x.(pods)
-		if !ok {
-			return false, nil
-		}
-		asked = true
+	err = eachCRI(ctx, socket, "find pods", func(r pods) (bool, error) {
 		all, err := r.sandboxes(ctx)
 		if err != nil {
 			return true, err
@@ -66,8 +60,5 @@ func Pods(ctx context.Context, socket string, s Selector) (found []Container, er
 		}
 		return true, nil
 	})
-	if err == nil && !asked {
-		return nil, failure.New(failure.Usage, "find pods", "no runtime here serves CRI", "name its socket: --runtime unix:///run/containerd/containerd.sock")
-	}
 	return found, err
 }
