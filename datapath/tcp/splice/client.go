@@ -180,19 +180,7 @@ func (e *Engine) toServer(p *pair, s *segment, from, until int, flags wire.TCPFl
 	c, u, x := p.c, p.u, p.x
 	g := pass{to: u, from: from, until: until}
 	g.flags = flags
-	switch {
-	case from < until || flags.Has(wire.FIN):
-		g.seq = x.req.forward(s.seq.Add(uint32(from)))
-		end := g.seq.Add(uint32(until - from))
-		if flags.Has(wire.FIN) {
-			end++
-		}
-		u.sndNxt = u.sndNxt.Max(end)
-	case s.asks(c):
-		g.seq = u.sndUna - 1
-	default:
-		g.seq = u.sndNxt
-	}
+	g.onward(s, c, &x.req)
 	e.translate(s, c, u, &x.resp, &g.header)
 	return e.send(s, &g)
 }

@@ -14,6 +14,26 @@ type pass struct {
 	header
 }
 
+// onward numbers what goes on of s, from c, as m's receiver has it, and returns where its
+// bytes, a FIN included, end; ok is false where it has none.
+func (g *pass) onward(s *segment, c *conn, m *message) (end wire.Seq, ok bool) {
+	switch fin := g.flags.Has(wire.FIN); {
+	case g.from < g.until || fin:
+		g.seq = m.forward(s.seq.Add(uint32(g.from)))
+		end = g.seq.Add(uint32(g.until - g.from))
+		if fin {
+			end++
+		}
+		g.to.sndNxt = g.to.sndNxt.Max(end)
+		return end, true
+	case s.asks(c):
+		g.seq = g.to.sndUna - 1
+	default:
+		g.seq = g.to.sndNxt
+	}
+	return 0, false
+}
+
 // maxPacket is the longest IP packet, as a superframe too.
 const maxPacket = 65535
 

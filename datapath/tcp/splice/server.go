@@ -111,19 +111,8 @@ func (e *Engine) toClient(p *pair, s *segment, from, until int, flags wire.TCPFl
 	c, u, d, x := p.n, p.u, p.c, p.x
 	g := pass{to: d, from: from, until: until}
 	g.flags = flags
-	switch {
-	case from < until || flags.Has(wire.FIN):
-		g.seq = x.resp.forward(s.seq.Add(uint32(from)))
-		end := g.seq.Add(uint32(until - from))
-		if flags.Has(wire.FIN) {
-			end++
-		}
-		d.sndNxt = d.sndNxt.Max(end)
+	if end, ok := g.onward(s, u, &x.resp); ok {
 		e.endWith(p, &g.header, end)
-	case s.asks(u):
-		g.seq = d.sndUna - 1
-	default:
-		g.seq = d.sndNxt
 	}
 	e.work.Answer = e.work.Answer || from < until
 	e.translate(s, u, d, &x.req, &g.header)
