@@ -88,12 +88,13 @@ func (v *view) ratioTo(r, b *row) float64 {
 // say puts what was measured of each cause into sentences.
 func (c *Cause) say(works []string, views []*view) (out []string) {
 	out = append(out, c.serviceTime(works))
-	v := views[len(views)-1] // of the works that were measured the one with the longest pages
+	last := len(views) - 1
+	v := views[last] // of the works that were measured the one with the longest pages
 	r, b := v.at(c.System, 1, -1), v.at(c.Over, 1, -1)
 	if r == nil || b == nil {
 		return out
 	}
-	adds, page := (r.WallUS.P90-b.WallUS.P90)/1e3, b.WallUS.P90/1e3
+	adds, page := c.AddsMS[last], c.BaseMS[last]
 	out = append(out, fmt.Sprintf("What is left at %s ms a page (%s work): the proxies add %s ms here and %s in the paper, %s times as much",
 		fmtUS(page), v.Work, fmtUS(adds), fmtUS(c.PaperAddsMS), fmtRatio(c.PaperAddsMS/adds, 1)))
 	if r.CPU != nil && b.CPU != nil {
