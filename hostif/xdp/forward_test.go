@@ -127,16 +127,19 @@ func tcpCounter(t testing.TB, ns int, name string) int {
 	return value
 }
 
-// bulk sends for a time and returns Gbit/s of payload.
-func (tb *testbed) bulk(t testing.TB, d time.Duration) float64 {
+// bulk sends for a time and returns what the receiver had of it.
+func (tb *testbed) bulk(t testing.TB, d time.Duration) peerResult {
 	t.Helper()
 	sink := startPeer(t, tb.server, peerJob{Role: "sink", Addr: serverAddr + ":5201", CPU: -1})
 	source := startPeer(t, tb.client, peerJob{Role: "source", Addr: serverAddr + ":5201", CPU: -1, For: d})
 	source()
 	res := sink()
 	require.NotZero(t, res.Bytes)
-	return float64(res.Bytes) * 8 / float64(res.Elapsed.Nanoseconds())
+	return res
 }
+
+// gbit returns Gbit/s of payload.
+func (r peerResult) gbit() float64 { return float64(r.Bytes) * 8 / float64(r.Elapsed.Nanoseconds()) }
 
 // pingPong returns the round trip times of one byte over TCP, all on one
 // processor.
@@ -165,7 +168,7 @@ func TestForwardTCP(t *testing.T) {
 			tb := newTestbed(t, tt.mtu, &tt.cfg)
 			tb.forward(t, -1)
 			rtt := tb.pingPong(t, 200, -1)
-			gbit := tb.bulk(t, 300*time.Millisecond)
+			gbit := tb.bulk(t, 300*time.Millisecond).gbit()
 			t.Logf("round trip p50 %v, bulk %.2f Gbit/s", rtt.P50, gbit)
 			require.Greater(t, gbit, 0.05, "bulk TCP collapsed")
 			for _, ns := range []int{tb.client, tb.server} {
@@ -212,7 +215,7 @@ func BenchmarkBulk(b *testing.B) {
 			var gbit []float64
 			for b.Loop() {
 				for range 3 {
-					gbit = append(gbit, via.bulk(b, time.Second))
+					gbit = append(gbit, via.bulk(b, time.Second).gbit())
 				}
 			}
 			b.ReportMetric(median(gbit), "Gbit/s")
