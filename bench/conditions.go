@@ -15,7 +15,7 @@ const meshWork = "HTTP/1.1 routed by host and path, ROUND_ROBIN, Envoy's headers
 var usual = map[string]string{
 	"linux_bridge":             "the kernel's bridge; nothing of TCP or HTTP",
 	"nic_null":                 "frames are copied from port to port",
-	"nic_passthrough":          "learning switch and TCP tracker; nothing of HTTP, nothing rewritten; frames of known flows are carried by the kernel, the NIC sees their headers",
+	"nic_passthrough":          "learning switch and TCP tracker; nothing of HTTP, nothing rewritten; TCP between known addresses is carried by the kernel, the NIC sees headers",
 	"nic_passthrough_xdp":      "as nic_passthrough, over AF_XDP",
 	"nic_passthrough_slowpath": "as nic_passthrough_xdp, but each frame goes through user space, its TCP checksum is verified too",
 	"nic_passthrough_tap":      "as nic_passthrough_slowpath, over TAP",
@@ -51,6 +51,6 @@ var special = map[[2]string]string{
 	{"bookinfo", "envoy_inbound"}:          "at the callee, reviews behind one in front of its versions: " + meshWork + "; two workers each",
 	{"bookinfo", "sidecar"}:                "at caller and callee: " + meshWork + "; two workers each",
 	{"bookinfo", "envoy"}:                  "at caller and callee: " + meshWork + "; two workers each",
-	{"bookinfo", "nic_passthrough"}:        "learning switch and TCP tracker; frames of known flows are carried by the kernel, the NIC sees their headers; nothing of HTTP; nftables balances reviews as in without_envoy_balanced",
+	{"bookinfo", "nic_passthrough"}:        "learning switch and TCP tracker; TCP between known addresses is carried by the kernel, the NIC sees headers; nothing of HTTP; nftables balances reviews as in without_envoy_balanced",
 	{"bookinfo", "nic_offload"}:            "one NIC has caller's and callee's listeners of all pods, by the sidecar's configuration: " + meshWork + ". Bodies and acknowledgements go end to end",
 }

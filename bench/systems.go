@@ -69,6 +69,7 @@ type rigs struct {
 	all   []*rig
 	run   *Run
 	check *checked // whose model is checked, or nil
+	finer int      // of each repeat that was asked for, how many are made; 0 is 1
 }
 
 // down takes all labs away.
@@ -107,7 +108,7 @@ func (s *rigs) finish(ctx context.Context, file string, d Document, cells []cell
 	if err := s.await(); err != nil {
 		return d, errors.Join(err, s.down())
 	}
-	systems, err := runCells(ctx, cells, r.Repeats, func(done, total int) { r.Progress(file, done, total) })
+	systems, err := runCells(ctx, cells, r.Repeats*max(s.finer, 1), func(done, total int) { r.Progress(file, done, total) })
 	d.Warnings = append(d.Warnings, s.ownLosses(ctx)...)
 	if err == nil && s.check != nil {
 		d.ModelCheck, err = s.check.check(ctx, file+"-nic.pcapng")

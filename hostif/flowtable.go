@@ -2,15 +2,17 @@ package hostif
 
 import "time"
 
-// FlowTable is what a set of links may have besides: flows that the host carries
-// from port to port by itself, as a card's hardware does with flows that its
-// software has decided about. Its user sees their frames later, as copies.
+// FlowTable is what a set of links may have besides: TCP that the host carries
+// from port to port by itself, as a card's hardware does with what its software has
+// decided about. An entry is as wide as the decision behind it: it holds for all
+// flows between two addresses of Ethernet, as a megaflow of Open vSwitch does. Its
+// user sees their frames later, as copies.
 //
 // It is used by the goroutine that uses the links. Ports are places among them.
 type FlowTable interface {
-	// Learn has the host carry what comes in at a port and has the addresses and
-	// ports of frame, which came in there and leaves by out as it came. It may
-	// refuse: then all stays as it was.
+	// Learn has the host carry the TCP segments over IPv4 that come in at a port with
+	// the Ethernet addresses of frame, which came in there and leaves by out as it
+	// came. It may refuse: then all stays as it was.
 	Learn(in, out int, frame []byte) bool
 	// Forget ends that. Frames on their way may still be carried.
 	Forget(in int, frame []byte)

@@ -5,21 +5,18 @@ import (
 
 	"github.com/meshnic/meshnic/datapath"
 	"github.com/meshnic/meshnic/datapath/sim"
-	"github.com/meshnic/meshnic/datapath/wire"
 	"github.com/meshnic/meshnic/hostif"
 )
 
-// learn has the host carry the rest of a flow whose frame has just been decided
-// about: one that begins it, or one that came alone, as frames that wait behind it
-// would be overtaken. Program passthrough changes no frame, so that a way is all
-// there is to know.
+// learn has the host carry what goes where a frame has just gone. The frame came
+// alone: those that wait behind it would be overtaken. Program passthrough changes
+// no frame and looks at nothing but the Ethernet addresses to send it, so that they
+// and the way are all there is to know.
 func (n *NIC) learn(in datapath.Port, f *hostif.Frame, o *Outcome, alone bool) {
-	if n.cfg.FlowTable == nil || o.Verdict != datapath.Forward || bits.OnesCount64(uint64(o.To)) != 1 || f.Offload != (hostif.Offload{}) {
+	if n.cfg.FlowTable == nil || !alone || o.Verdict != datapath.Forward || bits.OnesCount64(uint64(o.To)) != 1 || f.Offload != (hostif.Offload{}) {
 		return
 	}
-	if h := &n.pkt.PHV; alone || h.TCPFlags.Has(wire.SYN) {
-		n.cfg.FlowTable.Learn(int(in), bits.TrailingZeros64(uint64(o.To)), f.Data)
-	}
+	n.cfg.FlowTable.Learn(int(in), bits.TrailingZeros64(uint64(o.To)), f.Data)
 }
 
 // carried has the program see what the host has carried by itself since the last
@@ -41,8 +38,8 @@ func (n *NIC) carried(now sim.Cycle) {
 	}
 }
 
-// carriedOne has the program see a frame that the host has carried. A flow that the
-// program would not send where it went is forgotten.
+// carriedOne has the program see a frame that the host has carried. What it would not
+// have sent where it went is forgotten.
 func (n *NIC) carriedOne(c hostif.CarriedFrame) {
 	n.latest = max(n.latest, n.cycle-min(n.cycle, cycleAt(c.Age)))
 	n.seen = n.latest

@@ -54,8 +54,8 @@ type Config struct {
 	// Capture, if set, is given every frame as it arrives, finished: what a host
 	// left to its device is done. A replay of the capture has the live figures.
 	Capture Capture
-	// FlowTable, if set, is where flows are put about which the program has decided. Their
-	// frames go through the program, and the model, when they have already left.
+	// FlowTable, if set, is where the program's decisions are put. What the host carries
+	// by them goes through the program, and the model, when it has already left.
 	FlowTable hostif.FlowTable
 }
 

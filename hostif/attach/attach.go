@@ -77,7 +77,7 @@ func namespaceFile(ns string) string {
 type Options struct {
 	Mode      Mode
 	Threaded  xdp.Threaded // of mode xdp
-	FlowTable bool         // of mode xdp: have the host carry the frames of known flows, where it can
+	FlowTable bool         // of mode xdp: have the host carry TCP between known addresses, where it can
 	Fault     string       // faults injected on every port, as hostif/fault parses it; empty: none
 	Seed      uint64       // of the faults
 	Log       hostif.Logf

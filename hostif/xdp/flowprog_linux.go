@@ -6,21 +6,18 @@ import (
 
 	"github.com/cilium/ebpf/asm"
 	"golang.org/x/sys/unix"
-
-	"github.com/meshnic/meshnic/datapath/wire"
 )
 
 // flowEntry is a place in the flow table as the program reads it: what a frame
 // must have to be carried, and where to. A place is told by a hash, so that there
-// is room for one flow in each: what a second one has to do for it, see Learn.
+// is room for one entry in each: what a second one has to do for it, see Learn.
 type flowEntry struct {
-	MACs  [12]byte // destination, source
-	In    uint8    // the port
-	Used  uint8    // the program sets it with each frame
-	_     [2]byte
-	IPs   [8]byte // source, destination
-	Ports [4]byte
-	Out   uint32 // the port, from 1; 0: nothing is carried
+	MACs [12]byte // destination, source
+	In   uint8    // the port
+	Used uint8    // the program sets it with each frame
+	_    [2]byte
+	Out  uint32 // the port, from 1; 0: nothing is carried
+	_    [4]byte
 }
 
 // The fields' offsets in an Ethernet frame with an IPv4 header without options.
@@ -29,31 +26,28 @@ const (
 	offIP    = 14
 	offFrag  = offIP + 6
 	offProto = offIP + 9
-	offIPs   = offIP + 12
 	offPorts = offIP + 20
-	offFlags = offPorts + 13
 	offTCP   = offPorts + 20 // where a TCP header without options ends
 )
 
-// flowPlaces is the number of places: 2 MiB. Behind them is the number of unseen
+// flowPlaces is the number of places: 384 KiB. Behind them is the number of unseen
 // frames, 8 bytes.
 const (
-	flowBits   = 16
+	flowBits   = 14
 	flowPlaces = 1 << flowBits
 )
 
 // Multipliers of the hash: the fractional bits of the golden ratio, and two more
 // odd numbers as irregular (of splitmix64).
-const (
-	hashSrc   = 0x9e3779b97f4a7c15
-	hashDst   = 0xbf58476d1ce4e5b9
-	hashPorts = 0x94d049bb133111eb
-)
+var hashFactors = [3]uint64{0x9e3779b97f4a7c15, 0xbf58476d1ce4e5b9, 0x94d049bb133111eb}
 
-// flowPlace is where the flow of a frame is, which has as many bytes as offTCP.
+// flowPlace is where the entry for a frame is, by its Ethernet addresses.
 func flowPlace(frame []byte) uint32 {
-	word := func(off int) uint64 { return uint64(binary.NativeEndian.Uint32(frame[off:])) }
-	return uint32((word(offIPs)*hashSrc + word(offIPs+4)*hashDst + word(offPorts)*hashPorts) >> (64 - flowBits))
+	var sum uint64
+	for i, factor := range hashFactors {
+		sum += uint64(binary.NativeEndian.Uint32(frame[4*i:])) * factor
+	}
+	return uint32(sum >> (64 - flowBits))
 }
 
 // carriedHeader stands in front of each copy in the ring.
@@ -83,7 +77,7 @@ const (
 	rbAvailData   = 0
 )
 
-// carry is the part of a port's program that carries the frames of known flows.
+// carry is the part of a port's program that carries what is in the flow table.
 // Whatever else comes goes on behind it. R6 keeps the context.
 func (t *flowTable) carry(in int) asm.Instructions {
 	if t == nil {
@@ -124,13 +118,11 @@ func (t *flowTable) carry(in int) asm.Instructions {
 		asm.JNE.Imm(asm.R3, 0, slow),
 		field(offProto, asm.Byte),
 		asm.JNE.Imm(asm.R3, unix.IPPROTO_TCP, slow),
-		field(offFlags, asm.Byte),
-		asm.JSet.Imm(asm.R3, int32(wire.SYN), slow), // what begins a flow is for the NIC
 		asm.Mov.Imm(asm.R5, 0),
 	}
-	p = append(p, fold(offIPs, hashSrc)...)
-	p = append(p, fold(offIPs+4, hashDst)...)
-	p = append(p, fold(offPorts, hashPorts)...)
+	for i, factor := range hashFactors {
+		p = append(p, fold(int16(4*i), factor)...)
+	}
 	p = append(p,
 		asm.RSh.Imm(asm.R5, 64-flowBits),
 		asm.StoreMem(asm.RFP, -4, asm.R5, asm.Word),
@@ -143,8 +135,6 @@ func (t *flowTable) carry(in int) asm.Instructions {
 	)
 	p = append(p, same(0, at(unsafe.Offsetof(e.MACs)), asm.DWord)...)
 	p = append(p, same(8, at(unsafe.Offsetof(e.MACs))+8, asm.Word)...)
-	p = append(p, same(offIPs, at(unsafe.Offsetof(e.IPs)), asm.DWord)...)
-	p = append(p, same(offPorts, at(unsafe.Offsetof(e.Ports)), asm.Word)...)
 	p = append(p,
 		asm.LoadMem(asm.R3, asm.R8, at(unsafe.Offsetof(e.In)), asm.Byte),
 		asm.JNE.Imm(asm.R3, int32(in), slow),

@@ -102,7 +102,7 @@ func (t *flowTable) settle(l *Link, p *port) error {
 			return without(err)
 		}
 		if n > 0 {
-			t.g.cfg.logf("xdp: %s: GRO of its peer %s is on while attached: the host carries frames of known flows", l.iface.Name, p.peer.Name)
+			t.g.cfg.logf("xdp: %s: GRO of its peer %s is on while attached: the host carries TCP between known addresses", l.iface.Name, p.peer.Name)
 		}
 	}
 	if err := t.ports.Put(uint32(l.port), uint32(l.index)); err != nil {
@@ -169,8 +169,6 @@ func flowOf(in int, frame []byte) (e flowEntry, ok bool) {
 	}
 	e.In = uint8(in)
 	copy(e.MACs[:], frame)
-	copy(e.IPs[:], frame[offIPs:])
-	copy(e.Ports[:], frame[offPorts:])
 	return e, true
 }
 
@@ -196,13 +194,11 @@ func (t *flowTable) write(place uint32, e flowEntry) {
 	_, _ = t.memory.WriteAt(b[outAt:], at+outAt)
 }
 
-// same reports whether two entries are of one flow.
-func (e *flowEntry) same(o *flowEntry) bool {
-	return e.MACs == o.MACs && e.In == o.In && e.IPs == o.IPs && e.Ports == o.Ports
-}
+// same reports whether two entries are for the same frames.
+func (e *flowEntry) same(o *flowEntry) bool { return e.MACs == o.MACs && e.In == o.In }
 
-// Learn takes a place for the flow of frame, unless another one is there that had a
-// frame since it was last asked to leave (the clock algorithm).
+// Learn takes a place for the addresses of frame, unless others are there that had
+// a frame since they were last asked to leave (the clock algorithm).
 func (t *flowTable) Learn(in, out int, frame []byte) bool {
 	e, ok := flowOf(in, frame)
 	if !ok || !t.open[in].Load() || !t.open[out].Load() || t.g.Links[out].mtu < len(frame)-ethHeaderLen {
@@ -228,7 +224,7 @@ func (t *flowTable) Learn(in, out int, frame []byte) bool {
 	return true
 }
 
-// Forget frees the place of frame's flow.
+// Forget frees the place of frame's addresses.
 func (t *flowTable) Forget(in int, frame []byte) {
 	if e, ok := flowOf(in, frame); ok {
 		at := flowPlace(frame)

@@ -75,8 +75,8 @@ type Config struct {
 	// Later leaves what arrives to the kernel until Link.Divert: attaching changes no
 	// frame's way.
 	Later bool
-	// FlowTable has the host carry the frames of flows it is told of (Group.FlowTable),
-	// where it can. Peers do not receive in threads then.
+	// FlowTable has the host carry the frames it is told of (Group.FlowTable), where it
+	// can. Peers do not receive in threads then.
 	FlowTable bool
 	// Recorder is told of each setting before it is changed; nil records nothing.
 	Recorder ethtool.Recorder
