@@ -59,17 +59,21 @@ func checkDescription(t *testing.T, tx, _ *end) {
 
 func checkIdle(t *testing.T, tx, rx *end) {
 	for _, e := range []*end{tx, rx} {
-		start := time.Now()
-		for range 100 {
-			e.poll(8)
+		best := time.Hour
+		for range 10 { // a link that blocks does so always, a machine that is busy does not
+			start := time.Now()
+			for range 10 {
+				e.poll(8)
+			}
+			n, err := e.l.Recv(nil)
+			require.NoError(t, err)
+			require.Zero(t, n)
+			n, err = e.l.Send(nil)
+			require.NoError(t, err)
+			require.Zero(t, n)
+			best = min(best, time.Since(start))
 		}
-		n, err := e.l.Recv(nil)
-		require.NoError(t, err)
-		require.Zero(t, n)
-		n, err = e.l.Send(nil)
-		require.NoError(t, err)
-		require.Zero(t, n)
-		require.Less(t, time.Since(start), time.Second, "%s: an idle link blocks", e.l.Name())
+		require.Less(t, best, 100*time.Millisecond, "%s: an idle link blocks", e.l.Name())
 	}
 }
 
@@ -117,7 +121,14 @@ func checkBurst(t *testing.T, tx, rx *end) {
 		}
 		took += tx.send(batch...)
 	}
-	got := rx.drain(200 * time.Millisecond)
+	var got [][]byte
+	missing := func() bool {
+		st, rt := tx.l.Stats(), rx.l.Stats()
+		return st.TxDropFull+st.TxDropError+st.TxDropSize+rt.RxDropFull+rt.RxDropBad < uint64(total-len(got))
+	}
+	for end := time.Now().Add(patience); missing() && time.Now().Before(end); {
+		got = append(got, rx.drain(200*time.Millisecond)...)
+	}
 	require.NotEmpty(t, got)
 	last := int64(-1)
 	for _, g := range got {
@@ -253,21 +264,21 @@ func checkOffloads(t *testing.T, tx, rx *end) {
 
 func checkFd(t *testing.T, tx, rx *end) {
 	for seq := range uint32(200) {
-		require.Eventually(t, func() bool { rx.poll(8); return !Readable(rx.l.Fd(), 0) }, 2*time.Second, time.Millisecond,
+		require.Eventually(t, func() bool { rx.poll(8); return !Readable(rx.l.Fd(), 0) }, patience, time.Millisecond,
 			"the descriptor stays readable on an idle link: a loop on it would spin")
 		require.Equal(t, 1, tx.send(Frame(seq, 100)))
-		require.True(t, Readable(rx.l.Fd(), 2*time.Second), "no wake-up for frame %d", seq)
+		require.True(t, Readable(rx.l.Fd(), patience), "no wake-up for frame %d", seq)
 		require.Equal(t, seq, Seq(rx.recv(1)[0]))
 	}
 }
 
 func checkClose(t *testing.T, tx, _ *end) {
 	fd := tx.l.Fd()
-	require.Eventually(t, func() bool { tx.poll(8); return !Readable(fd, 0) }, 2*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { tx.poll(8); return !Readable(fd, 0) }, patience, time.Millisecond)
 	woken := make(chan bool, 1)
 	go func() {
-		for start := time.Now(); time.Since(start) < 3*time.Second; {
-			if !Readable(fd, 3*time.Second) {
+		for start := time.Now(); time.Since(start) < patience; {
+			if !Readable(fd, patience) {
 				break
 			}
 			n, err := tx.l.Recv(make([]*hostif.Frame, 8))

@@ -13,7 +13,7 @@ import (
 )
 
 // patience is how long a frame may take on a busy machine before it is lost.
-const patience = 5 * time.Second
+const patience = 30 * time.Second
 
 // end is one link of a pair and what has passed through it.
 type end struct {

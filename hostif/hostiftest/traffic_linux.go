@@ -147,6 +147,11 @@ func Snmp(t testing.TB, ns int, proto, name string) (n int) {
 	return 0
 }
 
+// Collapsed is above the Gbit/s of a TCP that loses so much that it waits for its
+// timer (200 ms with Linux) with each window of ten segments, and far below those of
+// a slow machine that forwards.
+const Collapsed = 0.001
+
 // Iperf runs iperf3 for the given seconds from the namespace client to addr in
 // the namespace server and returns Gbit/s as the receiver saw them. It skips the
 // test where iperf3 is not installed.

@@ -49,7 +49,7 @@ func TestEOF(t *testing.T) {
 	require.NoError(t, err, "what is on the wire arrives before the end")
 	require.Equal(t, 1, n)
 	for range 2 {
-		require.True(t, hostiftest.Readable(b.Fd(), time.Second))
+		require.True(t, hostiftest.Readable(b.Fd(), 20*time.Second))
 		_, err = b.Recv(frames)
 		require.ErrorIs(t, err, io.EOF)
 	}

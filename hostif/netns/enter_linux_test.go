@@ -94,7 +94,7 @@ func TestEnterKilled(t *testing.T) {
 	_, err := io.ReadAll(out) // ends when the last of them is gone
 	require.NoError(t, err)
 	cmd.Wait()
-	require.Eventually(t, func() bool { return len(processes(t)) == len(before) }, 2*time.Second, 5*time.Millisecond)
+	require.Eventually(t, func() bool { return len(processes(t)) == len(before) }, 20*time.Second, 5*time.Millisecond)
 }
 
 func processes(t *testing.T) (alive []int) {

@@ -98,10 +98,10 @@ func TestTwoHostsOverABridge(t *testing.T) {
 	}
 	began := time.Now()
 	for i, ns := range []string{a, b} {
-		require.NoError(t, WaitUp(ns, "eth0", time.Second))
-		require.NoError(t, WaitUp(sw, "p"+itoa(i), time.Second))
+		require.NoError(t, WaitUp(ns, "eth0", 20*time.Second))
+		require.NoError(t, WaitUp(sw, "p"+itoa(i), 20*time.Second))
 	}
-	require.NoError(t, WaitUp(sw, "br0", time.Second))
+	require.NoError(t, WaitUp(sw, "br0", 20*time.Second))
 	t.Log("packets pass after", time.Since(began))
 	require.NoError(t, AddNeigh(a, "eth0", netip.MustParseAddr("10.77.0.2"), "02:00:00:00:00:02"))
 	require.NoError(t, AddNeigh(b, "eth0", netip.MustParseAddr("10.77.0.1"), "02:00:00:00:00:01"))
@@ -127,7 +127,7 @@ func TestTwoHostsOverABridge(t *testing.T) {
 	for _, addr := range []string{"10.77.0.2:80", "10.9.1.1:80"} {
 		var got bytes.Buffer
 		require.NoError(t, Do(a, func() error {
-			c, err := net.DialTimeout("tcp4", addr, 2*time.Second)
+			c, err := net.DialTimeout("tcp4", addr, 20*time.Second)
 			if err != nil {
 				return err
 			}
@@ -158,7 +158,7 @@ func TestWaitUp(t *testing.T) {
 		time.Sleep(20 * time.Millisecond)
 		SetUp(ns, "y")
 	}()
-	require.NoError(t, WaitUp(ns, "x", 3*time.Second))
+	require.NoError(t, WaitUp(ns, "x", 20*time.Second))
 	require.ErrorContains(t, WaitUp(ns, "z", time.Second), "wait for z in "+ns)
 }
 

@@ -219,7 +219,7 @@ func TestConflictNamesTheOwner(t *testing.T) {
 	require.NoError(t, err)
 
 	require.NoError(t, cmd.Process.Kill())
-	require.Eventually(t, func() bool { st, err := Load("t"); return err == nil && !st.Alive }, time.Second, time.Millisecond, "a zombie owns nothing")
+	require.Eventually(t, func() bool { st, err := Load("t"); return err == nil && !st.Alive }, 20*time.Second, time.Millisecond, "a zombie owns nothing")
 	_, err = Create("t", nil)
 	require.Equal(t, failure.Conflict, failure.KindOf(err))
 	require.ErrorContains(t, err, "left behind")

@@ -50,7 +50,7 @@ func read(t testing.TB, l *Link) (frames [][]byte, times []time.Time, end error)
 	t.Helper()
 	in := make([]*hostif.Frame, 7)
 	for {
-		require.True(t, hostiftest.Readable(l.Fd(), time.Second))
+		require.True(t, hostiftest.Readable(l.Fd(), 20*time.Second))
 		n, err := l.Recv(in)
 		if err != nil {
 			require.Zero(t, n)
@@ -265,7 +265,7 @@ func TestSendAndClose(t *testing.T) {
 	require.EqualValues(t, 2, st.TxDropError)
 	require.NoError(t, l.Close())
 	require.NoError(t, l.Close())
-	require.True(t, hostiftest.Readable(l.Fd(), time.Second))
+	require.True(t, hostiftest.Readable(l.Fd(), 20*time.Second))
 	_, err = l.Recv(nil)
 	require.ErrorIs(t, err, net.ErrClosed)
 	_, err = l.Send(nil)

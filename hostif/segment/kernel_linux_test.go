@@ -34,7 +34,7 @@ func TestAgainstKernel(t *testing.T) {
 			require.Equal(t, 1, n, "%+v", host.Stats())
 			var got [][]byte
 			frames := make([]*hostif.Frame, 64)
-			for deadline := time.Now().Add(3 * time.Second); len(got) < len(want) && time.Now().Before(deadline); {
+			for deadline := time.Now().Add(30 * time.Second); len(got) < len(want) && time.Now().Before(deadline); {
 				hostiftest.Readable(dev.Fd(), 100*time.Millisecond)
 				n, err := dev.Recv(frames)
 				require.NoError(t, err)

@@ -119,7 +119,7 @@ func TestDeletedUnderneath(t *testing.T) {
 		require.NoError(t, err)
 		require.NoError(t, h.LinkDel(nl))
 	})
-	require.True(t, hostiftest.Readable(l.Fd(), 2e9))
+	require.True(t, hostiftest.Readable(l.Fd(), 20e9))
 	_, err := l.Recv(make([]*hostif.Frame, 4))
 	require.ErrorIs(t, err, unix.EBADFD)
 	_, err = l.Send([]*hostif.Frame{hostiftest.Frame(1, 60)})

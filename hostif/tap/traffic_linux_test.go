@@ -98,27 +98,28 @@ func TestTCPThroughFaults(t *testing.T) {
 		"no receiver noticed the corruption")
 }
 
-// TestIperf measures; it fails below a floor that a loaded machine holds too.
-// MESHNIC_PERF=1 asks for the project's target.
+// TestIperf measures; how much that is says whether TCP works, not how quick the
+// machine is. MESHNIC_PERF=1 asks for the project's target.
 func TestIperf(t *testing.T) {
 	if testing.Short() {
 		t.Skip("2 s a pair")
 	}
-	const target = 8 // Gbit/s
-	run := func(name string, floor float64, a, b func(t *testing.T, addr string) host) {
+	run := func(name string, target float64, a, b func(t *testing.T, addr string) host) {
 		t.Run(name, func(t *testing.T) {
 			ha, hb := a(t, client+"/24"), b(t, server+"/24")
 			hostiftest.Forward(t, ha.link, hb.link, segment.Finish)
 			g := hostiftest.Iperf(t, ha.ns, hb.ns, server, 2)
 			t.Logf("%.1f Gbit/s; client side %+v", g, ha.link.Stats())
 			t.Logf("server side %+v", hb.link.Stats())
-			require.Greater(t, g, floor)
+			require.Greater(t, g, hostiftest.Collapsed)
+			if os.Getenv("MESHNIC_PERF") == "1" {
+				require.Greater(t, g, target)
+			}
+			if s := ha.link.Stats(); ha.link.Offloads() { // a quick machine is not what TSO is known by
+				require.Greater(t, s.RxBytes, s.RxFrames*5*1514, "the sender's segments come unsegmented")
+			}
 			require.Zero(t, hostiftest.Snmp(t, hb.ns, "Tcp", "InCsumErrors"))
 		})
-	}
-	floor := 1.0
-	if os.Getenv("MESHNIC_PERF") == "1" {
-		floor = target
 	}
 	onT := func(cfg tap.Config) func(*testing.T, string) host {
 		return func(t *testing.T, a string) host { return onTAP(t, a, cfg) }
@@ -126,7 +127,7 @@ func TestIperf(t *testing.T) {
 	onP := func(cfg packet.Config) func(*testing.T, string) host {
 		return func(t *testing.T, a string) host { return onVeth(t, a, cfg) }
 	}
-	run("tap", floor, onT(tap.Config{}), onT(tap.Config{}))
+	run("tap", 8, onT(tap.Config{}), onT(tap.Config{}))
 	run("packet", .5, onP(packet.Config{}), onP(packet.Config{}))
 	// What net.core.rmem_max of a stock kernel leaves to an unprivileged user.
 	stock := packet.Config{RecvBuffer: 2 * 212992}

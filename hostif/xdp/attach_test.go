@@ -241,7 +241,7 @@ func TestInterfaceVanishes(t *testing.T) {
 	require.Eventually(t, func() bool {
 		_, err := g.Links[0].Recv(frames)
 		return errors.Is(err, hostif.ErrNoInterface)
-	}, 5*time.Second, 100*time.Microsecond)
+	}, 20*time.Second, 100*time.Microsecond)
 }
 
 // While the interface is down, frames are lost and counted, not kept for later.

@@ -37,29 +37,39 @@ func TestDivert(t *testing.T) {
 		_, err := here.WriteTo([]byte("x"), to)
 		require.NoError(t, err)
 	}
-	arrives := func() bool {
-		require.NoError(t, there.SetReadDeadline(time.Now().Add(50*time.Millisecond)))
+	wait := func(comes bool) time.Time {
+		if comes {
+			return time.Now().Add(10 * time.Second)
+		}
+		return time.Now().Add(50 * time.Millisecond)
+	}
+	arrives := func(want bool) bool {
+		require.NoError(t, there.SetReadDeadline(wait(want)))
 		_, _, err := there.ReadFrom(make([]byte, 10))
 		return err == nil
 	}
 	send()
-	require.True(t, arrives(), "neighbours are known, too")
+	require.True(t, arrives(true), "neighbours are known, too")
 
 	g := open(t, Config{Ifaces: []Iface{{"p0", near}}, Frames: 64, Later: true})
 	l := g.Links[0]
-	comes := func() bool {
-		n, err := l.Recv(make([]*hostif.Frame, 8))
-		require.NoError(t, err)
-		return n > 0
+	comes := func(want bool) bool {
+		for end := wait(want); ; time.Sleep(time.Millisecond) {
+			n, err := l.Recv(make([]*hostif.Frame, 8))
+			require.NoError(t, err)
+			if n > 0 || time.Now().After(end) {
+				return n > 0
+			}
+		}
 	}
 	for _, on := range []bool{false, true, false, true} {
 		require.NoError(t, l.Divert(on))
 		send()
-		require.Equal(t, !on, arrives(), "diverted: %t", on)
-		require.Equal(t, on, comes(), "diverted: %t", on)
+		require.Equal(t, !on, arrives(!on), "diverted: %t", on)
+		require.Equal(t, on, comes(on), "diverted: %t", on)
 	}
 	require.NoError(t, g.Close())
 	require.ErrorIs(t, l.Divert(true), net.ErrClosed)
 	send()
-	require.True(t, arrives())
+	require.True(t, arrives(true))
 }

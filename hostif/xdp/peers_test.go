@@ -32,7 +32,8 @@ type peerJob struct {
 	Addr   string        // to listen on or connect to
 	CPU    int           // to run on, -1 for any
 	Rounds int           // ping: how many, after a tenth for warm-up
-	For    time.Duration // source: how long
+	For    time.Duration // source: how long, or
+	Bytes  int           // source: how much
 }
 
 // peerResult is what a peer prints at its end.
@@ -79,7 +80,7 @@ func startPeer(t testing.TB, ns int, job peerJob) func() peerResult {
 	}
 	return func() (res peerResult) {
 		t.Helper()
-		patience := time.AfterFunc(30*time.Second+job.For, func() { _ = c.Process.Kill() })
+		patience := time.AfterFunc(time.Minute+job.For, func() { _ = c.Process.Kill() })
 		defer patience.Stop()
 		require.NoError(t, json.NewDecoder(r).Decode(&res), "peer %+v", job)
 		return res
@@ -171,10 +172,12 @@ func (job peerJob) run(fd int) (res peerResult, err error) {
 			res.Bytes += n
 		}
 	case "source":
-		for time.Since(start) < job.For {
-			if _, err := rawWrite(fd, b); err != nil {
+		for sent := 0; sent < job.Bytes || time.Since(start) < job.For; {
+			n, err := rawWrite(fd, b)
+			if err != nil {
 				return res, err
 			}
+			sent += n
 		}
 		return res, unix.Close(fd)
 	}

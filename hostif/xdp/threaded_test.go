@@ -172,7 +172,7 @@ func TestNothingIsLostAcrossSwitches(t *testing.T) {
 			read()
 		}
 	}
-	for end := time.Now().Add(10 * time.Second); arrived < total && time.Now().Before(end); {
+	for end := time.Now().Add(30 * time.Second); arrived < total && time.Now().Before(end); {
 		read()
 		time.Sleep(time.Millisecond)
 	}
@@ -204,16 +204,16 @@ func TestThreadedFollowsTheLoad(t *testing.T) {
 		require.NoError(t, err)
 	}
 	require.True(t, tso())
-	require.Eventually(t, func() bool { send(64); return !tso() }, 10*time.Second, 100*time.Microsecond, "bulk")
+	require.Eventually(t, func() bool { send(64); return !tso() }, 30*time.Second, 100*time.Microsecond, "bulk")
 	require.EqualValues(t, 1, counts(l)["xdp.threaded.on"])
-	require.Eventually(t, func() bool { send(1); return tso() }, 10*time.Second, 100*time.Microsecond, "lone frames")
-	require.Eventually(t, func() bool { send(64); return !tso() }, 10*time.Second, 100*time.Microsecond, "bulk again")
+	require.Eventually(t, func() bool { send(1); return tso() }, 30*time.Second, 100*time.Microsecond, "lone frames")
+	require.Eventually(t, func() bool { send(64); return !tso() }, 30*time.Second, 100*time.Microsecond, "bulk again")
 	frames := make([]*hostif.Frame, 8)
 	require.Eventually(t, func() bool {
 		_, err := l.Recv(frames)
 		require.NoError(t, err)
 		return tso()
-	}, 10*time.Second, time.Millisecond, "nothing to send")
+	}, 30*time.Second, time.Millisecond, "nothing to send")
 	c := counts(l)
 	require.EqualValues(t, 4, c["xdp.threaded.switches"], c)
 	require.Zero(t, c["xdp.threaded.on"])
