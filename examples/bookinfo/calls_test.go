@@ -123,9 +123,16 @@ func TestReviewsPool(t *testing.T) {
 
 const hung = ""
 
+// patience is how long to wait for an answer, which is short where none comes.
+func patience(answer string) time.Duration {
+	if answer == hung {
+		return 50 * time.Millisecond
+	}
+	return time.Minute
+}
+
 // What a failing dependency does to the API and to the page.
 func TestDependencyFailures(t *testing.T) {
-	const wait = 50 * time.Millisecond
 	status := func(s string) string { return "HTTP/1.1 " + s + "\r\nContent-Length: 0\r\n\r\n" }
 	for _, tt := range []struct {
 		name, kind, answer string
@@ -145,6 +152,7 @@ func TestDependencyFailures(t *testing.T) {
 			t.Parallel()
 			r := record(t, always(tt.answer))
 			e := vars{}.with(tt.kind, r.address)
+			wait := patience(tt.answer)
 			a := start(t, Options{Service: "productpage", Getenv: e.get}, func(s *Server) {
 				p := s.httpd.svc.(*productpage)
 				p.details.timeout, p.reviews.timeout, p.ratings.timeout = wait, wait, wait
@@ -234,7 +242,7 @@ func TestStars(t *testing.T) {
 			t.Parallel()
 			r := record(t, always(tt.answer))
 			a := start(t, Options{Service: "reviews-v2", Getenv: vars{}.with("ratings", r.address).get}, func(s *Server) {
-				s.httpd.svc.(*reviews).ratings.timeout = 50 * time.Millisecond
+				s.httpd.svc.(*reviews).ratings.timeout = patience(tt.answer)
 			})
 			head, body := headBody(t, get(t, a, "/reviews/0"))
 			require.Contains(t, head, "200 OK")
@@ -272,6 +280,9 @@ func TestTimeoutsOfTheOriginals(t *testing.T) {
 
 // The timeout bounds silence, not the call: a body that trickles in is read.
 func TestTimeoutIsPerRead(t *testing.T) {
+	t.Parallel()
+	const limit = time.Second
+	answer := []byte(ok(`{"a":1}`))
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	defer ln.Close()
@@ -281,13 +292,13 @@ func TestTimeoutIsPerRead(t *testing.T) {
 			return
 		}
 		defer c.Close()
-		for _, b := range []byte(ok(`{"a":1}`)) {
+		for _, b := range answer {
 			c.Write([]byte{b})
-			time.Sleep(2 * time.Millisecond)
+			time.Sleep(3 * limit / 2 / time.Duration(len(answer)))
 		}
 	}()
 	a := start(t, Options{Service: "productpage", Getenv: vars{}.with("details", ln.Addr().String()).get}, func(s *Server) {
-		s.httpd.svc.(*productpage).details.timeout = 80 * time.Millisecond // less than the whole takes
+		s.httpd.svc.(*productpage).details.timeout = limit // less than the whole takes
 	})
 	_, body := headBody(t, get(t, a, "/api/v1/products/0"))
 	require.Equal(t, `{"a": 1}`, body)

@@ -144,8 +144,8 @@ func TestHangingMethods(t *testing.T) {
 			defer h.mu.Unlock()
 			return len(h.conns)
 		}
-		require.Eventually(t, func() bool { return open() == 1 }, time.Second, time.Millisecond)
+		require.Eventually(t, func() bool { return open() == 1 }, 20*time.Second, time.Millisecond)
 		c.Close()
-		require.Eventually(t, func() bool { return open() == 0 }, time.Second, time.Millisecond)
+		require.Eventually(t, func() bool { return open() == 0 }, 20*time.Second, time.Millisecond)
 	})
 }

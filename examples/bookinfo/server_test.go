@@ -169,7 +169,7 @@ func TestStop(t *testing.T) {
 func TestIdleConnectionsClose(t *testing.T) {
 	svc := newDetails(env{vars{}.get, nil}, func(time.Duration) {}, nil)
 	st := webrick()
-	st.idle = 30 * time.Millisecond
+	st.idle = 500 * time.Millisecond
 	h := newHTTPD(st, svc)
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
