@@ -53,7 +53,7 @@ func child(verb string) int {
 	case "dial": // connect to arg, arg2 times, and print each answer
 		n, _ := strconv.Atoi(os.Getenv(childArg2))
 		for range n {
-			c, err := net.DialTimeout("tcp", arg, 2*time.Second)
+			c, err := net.DialTimeout("tcp", arg, 20*time.Second)
 			if err != nil {
 				fmt.Fprintln(os.Stderr, err)
 				return 1

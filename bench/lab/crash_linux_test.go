@@ -111,7 +111,7 @@ func clean(t *testing.T, before string, alive int, when string) {
 	_, err := Clean(false, Undoers{"test": func([]byte) error { return nil }})
 	require.NoError(t, err, when)
 	require.Equal(t, before, snapshot(t), when)
-	require.Eventually(t, func() bool { return others(t) == alive }, 2*time.Second, time.Millisecond, "%s: processes remain", when)
+	require.Eventually(t, func() bool { return others(t) == alive }, 20*time.Second, time.Millisecond, "%s: processes remain", when)
 }
 
 // others counts the processes of this host that run.
@@ -179,10 +179,10 @@ func TestProgramsEndWithTheirOwner(t *testing.T) {
 	out := &lines{}
 	cmd.Stdout = out
 	require.NoError(t, cmd.Start())
-	require.Eventually(t, func() bool { return strings.Count(out.String(), "\n") == 2 }, 5*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return strings.Count(out.String(), "\n") == 2 }, 30*time.Second, time.Millisecond)
 	require.Equal(t, alive+2, others(t))
 	require.NoError(t, cmd.Process.Kill())
 	cmd.Wait()
-	require.Eventually(t, func() bool { return others(t) == alive }, time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return others(t) == alive }, 20*time.Second, time.Millisecond)
 	clean(t, before, alive, "owner killed")
 }

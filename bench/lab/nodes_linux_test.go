@@ -66,7 +66,7 @@ func TestTwoNodes(t *testing.T) {
 	defer near.Close()
 	_, err = near.Write(make([]byte, 1450-28))
 	require.NoError(t, err)
-	far.SetReadDeadline(time.Now().Add(5 * time.Second))
+	far.SetReadDeadline(time.Now().Add(20 * time.Second))
 	n, _, err := far.ReadFrom(make([]byte, 2000))
 	require.NoError(t, err)
 	require.Equal(t, 1450-28, n)
@@ -76,7 +76,7 @@ func TestTwoNodes(t *testing.T) {
 	// What is refused, on both nodes, and endpoints that change on both.
 	try := func(from, addr string) (err error) {
 		return l.Do(from, func() error {
-			c, err := net.DialTimeout("tcp", addr, 2*time.Second)
+			c, err := net.DialTimeout("tcp", addr, 20*time.Second)
 			if err == nil {
 				c.Close()
 			}
