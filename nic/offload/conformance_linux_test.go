@@ -122,21 +122,9 @@ func (b *bench) stats(t testing.TB) map[string]uint64 {
 // files, with the reason.
 func TestConformance(t *testing.T) {
 	all := conformance.Load(t, filepath.Join("..", "..", "proxy", "conformance", "testdata"))
-	seen := hold(t, all)
-	if !conformance.Updating() { // some cases wait for less than a machine that is busy takes
-		var again []conformance.Case
-		var which []int
-		for i := range all {
-			if !all[i].Agrees(conformance.NIC, seen[i]) {
-				again, which = append(again, all[i]), append(which, i)
-			}
-		}
-		if len(again) > 0 && len(again) < 10 {
-			for j, s := range hold(t, again) {
-				seen[which[j]] = s
-			}
-		}
-	}
+	seen := conformance.Again(all, func(some []conformance.Case) [][]string { return hold(t, some) }, func(c conformance.Case, seen []string) bool {
+		return conformance.Updating() || c.Agrees(conformance.NIC, seen)
+	})
 	for i := range all {
 		c := &all[i]
 		t.Run(c.Name, func(t *testing.T) {

@@ -8,4 +8,5 @@
 //	peer.go     what a client or a server does
 //	server.go   the servers of a case
 //	outcome.go  counters and access logs
+//	again.go    what is shown once more on a busy machine
 package conformance

@@ -6,8 +6,10 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -22,16 +24,17 @@ import (
 // again, and when all is over, against the real Envoy's.
 func TestBreakerGaugesWithEnvoy(t *testing.T) {
 	path := envoy(t)
-	theirs := gauges(t, func(t *testing.T, cfg mesh.Config) (addr, admin string) {
-		addrs := reserve(t, 2)
-		cfg.Listeners[0].Address, cfg.Admin = addrs[0], addrs[1]
-		startEnvoy(t, path, cfg, addrs[0])
-		return addrs[0], addrs[1]
+	var ours map[string][]string
+	likewise(t, func() pair {
+		theirs := gauges(t, func(t *testing.T, cfg mesh.Config) (addr, admin string) {
+			addrs := reserve(t, 2)
+			cfg.Listeners[0].Address, cfg.Admin = addrs[0], addrs[1]
+			startEnvoy(t, path, cfg, addrs[0])
+			return addrs[0], addrs[1]
+		})
+		ours = gauges(t, startOurs)
+		return pair{inTurn(theirs), inTurn(ours)}
 	})
-	ours := gauges(t, startOurs)
-	for when := range theirs {
-		require.Equal(t, theirs[when], ours[when], when)
-	}
 	for _, want := range []string{
 		"one.circuit_breakers.default.cx_open=1", "one.circuit_breakers.default.rq_pending_open=1", "few.circuit_breakers.default.rq_open=1", "many.circuit_breakers.default.rq_open=1",
 		"again.circuit_breakers.default.rq_retry_open=1", "again.circuit_breakers.default.remaining_retries=0", "few.circuit_breakers.default.remaining_rq=0", "zero.circuit_breakers.default.cx_open=1",
@@ -39,6 +42,14 @@ func TestBreakerGaugesWithEnvoy(t *testing.T) {
 		require.Contains(t, ours["at once"], want)
 	}
 	require.NotContains(t, ours["over"], "few.circuit_breakers.default.rq_open=1")
+}
+
+// inTurn are gauges, those of one moment after the other.
+func inTurn(all map[string][]string) (out string) {
+	for _, when := range slices.Sorted(maps.Keys(all)) {
+		out += when + ":\n" + strings.Join(all[when], "\n") + "\n"
+	}
+	return out
 }
 
 func startOurs(t *testing.T, cfg mesh.Config) (addr, admin string) {

@@ -97,7 +97,7 @@ func TestNamesFollowTheirAnswers(t *testing.T) {
 		z.set(step.err, step.addrs...)
 		eventually(t, s, "cluster.app.membership_total", step.total)
 		if step.err != nil && step.err != noHost {
-			require.Eventually(t, func() bool { return stat(t, s, "cluster.app.update_failure") > failed+2 }, 5*time.Second, time.Millisecond)
+			require.Eventually(t, func() bool { return stat(t, s, "cluster.app.update_failure") > failed+2 }, 30*time.Second, time.Millisecond)
 		}
 		require.Eventually(t, func() bool {
 			status, body := ask(t, kept, r, get)
@@ -105,17 +105,19 @@ func TestNamesFollowTheirAnswers(t *testing.T) {
 				return status == 503 && body == "no healthy upstream"
 			}
 			return status == 200 && strings.Contains(step.body, body)
-		}, 5*time.Second, time.Millisecond, "%+v", step)
+		}, 30*time.Second, time.Millisecond, "%+v", step)
 	}
 	require.EqualValues(t, 6, stat(t, s, "cluster.app.membership_change"))
 	eventually(t, s, "cluster.app.upstream_cx_active", 0)
-	st := map[string]uint64{}
-	for _, x := range s.Stats() {
-		st[strings.TrimPrefix(x.Name, "cluster.app.")] = x.Value
-	}
-	require.Equal(t, st["update_success"], st["update_no_rebuild"]+st["membership_change"])
-	require.InDelta(t, st["update_attempt"], st["update_success"]+st["update_failure"], 1)
-	require.Zero(t, st["update_empty"])
+	require.Zero(t, stat(t, s, "cluster.app.update_empty"))
+	require.Eventually(t, func() bool { // they are read one after the other, and go on
+		st := map[string]uint64{}
+		for _, x := range s.Stats() {
+			st[strings.TrimPrefix(x.Name, "cluster.app.")] = x.Value
+		}
+		over := st["update_success"] + st["update_failure"]
+		return st["update_success"] == st["update_no_rebuild"]+st["membership_change"] && (st["update_attempt"] == over || st["update_attempt"] == over+1)
+	}, 30*time.Second, time.Millisecond)
 	z.mu.Lock()
 	defer z.mu.Unlock()
 	require.Equal(t, "ip4 app.example", z.hosts[0])
@@ -143,7 +145,7 @@ func TestNamesChangeUnderARequest(t *testing.T) {
 	require.NoError(t, err)
 	<-arrived
 	z.set(nil, "127.0.0.2")
-	require.Eventually(t, func() bool { return s.force.Load().table.Clusters[0].Endpoints[0].Addr().String() == "127.0.0.2" }, 5*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return s.force.Load().table.Clusters[0].Endpoints[0].Addr().String() == "127.0.0.2" }, 30*time.Second, time.Millisecond)
 	_, body := once(t, s)
 	require.Equal(t, "two", body)
 	answered()
@@ -187,7 +189,7 @@ func TestNamesMoveUnderTCP(t *testing.T) {
 		old, err := net.Dial("tcp", addr)
 		require.NoError(t, err)
 		defer old.Close()
-		old.SetDeadline(time.Now().Add(10 * time.Second))
+		old.SetDeadline(time.Now().Add(30 * time.Second))
 		say(old)
 		dns.set(p.host, two)
 		p.lookedUp()
@@ -196,16 +198,19 @@ func TestNamesMoveUnderTCP(t *testing.T) {
 		next, err := net.Dial("tcp", addr)
 		require.NoError(t, err)
 		defer next.Close()
-		next.SetDeadline(time.Now().Add(10 * time.Second))
+		next.SetDeadline(time.Now().Add(30 * time.Second))
 		say(next)
 		return said + p.clusters()
 	}
-	s := start(t, func() mesh.Config { c := cfg; c.Admin = "127.0.0.1:0"; return c }(), Options{Concurrency: 1, Resolve: dns.resolver()})
-	got := play(s.Addrs()[0].String(), s.AdminAddr().String())
-	addrs := reserve(t, 2)
-	cfg.Listeners[0].Address, cfg.Admin = addrs[0], addrs[1]
-	runEnvoy(t, path, asking(t, cfg, dns.addr), addrs[0])
-	require.Equal(t, play(addrs[0], addrs[1]), got)
+	got := likewise(t, func() pair {
+		cfg.Listeners[0].Address, cfg.Admin = "127.0.0.1:0", "127.0.0.1:0"
+		s := start(t, cfg, Options{Concurrency: 1, Resolve: dns.resolver()})
+		got := play(s.Addrs()[0].String(), s.AdminAddr().String())
+		addrs := reserve(t, 2)
+		cfg.Listeners[0].Address, cfg.Admin = addrs[0], addrs[1]
+		runEnvoy(t, path, asking(t, cfg, dns.addr), addrs[0])
+		return pair{play(addrs[0], addrs[1]), got}
+	})
 	require.Contains(t, got, "one hi\none hi\ntwo hi\n")
 }
 
@@ -223,7 +228,8 @@ func TestPlacementMovesWithEnvoy(t *testing.T) {
 			cfg := byName(triplets(t, parts))
 			cfg.Clusters[0].DNS.Refresh, cfg.Clusters[0].Policy = 50*time.Millisecond, p
 			cfg.Listeners[0].VirtualHosts[0].Routes[0].Hash = []mesh.HashPolicy{{Header: "x-user", Terminal: true}, {Header: "X-Last"}, {Header: "User-Agent"}, {Cookie: "session"}}
-			play := func(addr, admin string) (seen []string) {
+			play := func(addr, admin string) string {
+				var seen []string
 				m := &movedPlayer{t: t, dns: dns, cluster: "app", host: "app.example", admin: admin}
 				for _, addrs := range [][]netip.Addr{all, all[1:], {all[0], all[2]}, all} {
 					dns.set(m.host, addrs...)
@@ -235,14 +241,17 @@ func TestPlacementMovesWithEnvoy(t *testing.T) {
 					}
 					seen = append(seen, who)
 				}
-				return seen
+				return strings.Join(seen, "\n")
 			}
-			s := start(t, func() mesh.Config { c := cfg; c.Admin = "127.0.0.1:0"; return c }(), Options{Concurrency: 1, Resolve: dns.resolver()})
-			got := play(s.Addrs()[0].String(), s.AdminAddr().String())
-			addrs := reserve(t, 2)
-			cfg.Listeners[0].Address, cfg.Admin = addrs[0], addrs[1]
-			runEnvoy(t, path, asking(t, cfg, dns.addr), addrs[0])
-			require.Equal(t, play(addrs[0], addrs[1]), got)
+			got := strings.Split(likewise(t, func() pair {
+				cfg.Listeners[0].Address, cfg.Admin = "127.0.0.1:0", "127.0.0.1:0"
+				s := start(t, cfg, Options{Concurrency: 1, Resolve: dns.resolver()})
+				got := play(s.Addrs()[0].String(), s.AdminAddr().String())
+				addrs := reserve(t, 2)
+				cfg.Listeners[0].Address, cfg.Admin = addrs[0], addrs[1]
+				runEnvoy(t, path, asking(t, cfg, dns.addr), addrs[0])
+				return pair{play(addrs[0], addrs[1]), got}
+			}), "\n")
 			require.Equal(t, got[0], got[3], "who comes back has its own again")
 			moved := 0
 			for i := range got[0] {
@@ -318,7 +327,7 @@ func TestNamesThatNobodyAnswers(t *testing.T) {
 	idle, err := New(byName("80"), Options{Concurrency: 1, Resolve: z.resolve})
 	require.NoError(t, err)
 	z.set(nil, "127.0.0.1")
-	require.Eventually(t, func() bool { return len(idle.force.Load().table.Clusters[0].Endpoints) == 1 }, 5*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return len(idle.force.Load().table.Clusters[0].Endpoints) == 1 }, 30*time.Second, time.Millisecond)
 	require.NoError(t, idle.Close())
 }
 
@@ -345,21 +354,25 @@ func TestNamesWithEnvoy(t *testing.T) {
 	}
 	for _, all := range []map[string]uint64{theirs, ours} {
 		require.Greater(t, all["update_no_rebuild"], uint64(2))
-		require.InDelta(t, all["update_attempt"], all["update_success"], 2)
-		require.Equal(t, all["update_success"], all["update_no_rebuild"]+all["membership_change"])
+		require.True(t, addUp(all), all)
 	}
+}
+
+// addUp reports whether the counters of lookups agree, of which two are under way at most.
+func addUp(all map[string]uint64) bool {
+	return all["update_success"] == all["update_no_rebuild"]+all["membership_change"] && all["update_attempt"]-all["update_success"] <= 2
 }
 
 // resolved asks for something, waits for some lookups and returns the cluster's
 // counters.
 func resolved(t *testing.T, addr, admin string) map[string]uint64 {
 	require.NoError(t, askOnce(addr))
-	for end := time.Now().Add(10 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) {
 		all := map[string]uint64{}
 		for name, v := range scrape(t, admin) {
 			all[strings.TrimPrefix(name, "cluster.app.")] = v
 		}
-		if all["update_no_rebuild"] > 4 || time.Now().After(end) {
+		if all["update_no_rebuild"] > 4 && addUp(all) || time.Now().After(end) {
 			return all
 		}
 	}

@@ -71,7 +71,7 @@ func runEnvoy(t testing.TB, path string, file []byte, addr string, args ...strin
 		}
 		logf.Close()
 	})
-	for end := time.Now().Add(20 * time.Second); ; {
+	for end := time.Now().Add(60 * time.Second); ; {
 		c, err := net.Dial("tcp", addr)
 		if err == nil {
 			c.Close()
@@ -121,7 +121,7 @@ func start(t testing.TB, cfg mesh.Config, opt Options) *Server {
 		select {
 		case err := <-done:
 			require.NoError(t, err)
-		case <-time.After(10 * time.Second):
+		case <-time.After(60 * time.Second):
 			t.Error("Run does not end")
 		}
 	})

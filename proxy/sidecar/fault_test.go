@@ -28,7 +28,7 @@ func delayed(delay time.Duration, app string) mesh.Config {
 // answerOf reads the answer to a GET.
 func answerOf(t *testing.T, c net.Conn) (resp *http.Response, body string) {
 	t.Helper()
-	c.SetDeadline(time.Now().Add(5 * time.Second))
+	c.SetDeadline(time.Now().Add(30 * time.Second))
 	resp, err := http.ReadResponse(bufio.NewReader(c), nil)
 	require.NoError(t, err)
 	b, err := io.ReadAll(resp.Body)
@@ -41,7 +41,7 @@ func answerOf(t *testing.T, c net.Conn) (resp *http.Response, body string) {
 func TestReloadDuringDelay(t *testing.T) {
 	old, next := answer(t, ok("old")), answer(t, ok("new"))
 	limit := mesh.Filter{RateLimit: &mesh.RateLimit{StatPrefix: "l", Max: 1, Fill: 1, Interval: time.Hour, Enabled: mesh.Fraction{Numerator: 100}, Enforced: mesh.Fraction{Numerator: 100}}}
-	cfg := delayed(time.Second, old)
+	cfg := delayed(3*time.Second, old)
 	cfg.Listeners[0].Filters = append(cfg.Listeners[0].Filters, limit)
 	s := start(t, cfg, Options{Concurrency: 1})
 	addr := s.Addrs()[0].String()
@@ -107,12 +107,12 @@ func TestReloadKeepsActiveFaults(t *testing.T) {
 // up it ends it.
 func TestDrainDuringDelay(t *testing.T) {
 	for _, tt := range []struct {
-		name  string
-		drain time.Duration
-		want  bool
-	}{{"in time", 5 * time.Second, true}, {"too late", 50 * time.Millisecond, false}} {
+		name         string
+		delay, drain time.Duration
+		want         bool
+	}{{"in time", time.Second, 30 * time.Second, true}, {"too late", 30 * time.Second, 50 * time.Millisecond, false}} {
 		t.Run(tt.name, func(t *testing.T) {
-			s, err := New(delayed(time.Second, answer(t, ok("late"))), Options{Concurrency: 1, DrainTimeout: tt.drain})
+			s, err := New(delayed(tt.delay, answer(t, ok("late"))), Options{Concurrency: 1, DrainTimeout: tt.drain})
 			require.NoError(t, err)
 			ctx, drain := context.WithCancel(t.Context())
 			defer drain()
@@ -128,7 +128,7 @@ func TestDrainDuringDelay(t *testing.T) {
 				require.Equal(t, "late", body)
 				require.True(t, resp.Close)
 			} else {
-				c.SetDeadline(time.Now().Add(5 * time.Second))
+				c.SetDeadline(time.Now().Add(20 * time.Second))
 				_, err := c.Read(make([]byte, 1))
 				require.Error(t, err)
 			}
@@ -145,7 +145,7 @@ func TestIdleDuringDelay(t *testing.T) {
 		status  int
 	}{{get, 504}, {"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nab", 408}} {
 		path := filepath.Join(t.TempDir(), "log")
-		cfg := delayed(5*time.Second, answer(t, ok("late")))
+		cfg := delayed(30*time.Second, answer(t, ok("late")))
 		cfg.Listeners[0].VirtualHosts[0].Routes[0].Timeout = 50 * time.Millisecond // which has not begun
 		cfg.Listeners[0].Logs = []mesh.AccessLog{{Path: path, Text: "%RESPONSE_CODE% %RESPONSE_FLAGS% %UPSTREAM_CLUSTER%\n"}}
 		s := start(t, cfg, Options{Concurrency: 1, StreamIdle: 200 * time.Millisecond, LogFlush: time.Millisecond})
@@ -160,6 +160,6 @@ func TestIdleDuringDelay(t *testing.T) {
 		require.Eventually(t, func() bool {
 			b, _ := os.ReadFile(path)
 			return string(b) == resp.Status[:3]+" DI,SI app\n"
-		}, 5*time.Second, 10*time.Millisecond)
+		}, 30*time.Second, 10*time.Millisecond)
 	}
 }

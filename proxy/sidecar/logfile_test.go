@@ -33,7 +33,7 @@ func logged(path, text string) mesh.Config {
 func reads(t *testing.T, path, want string) {
 	t.Helper()
 	var b []byte
-	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
 		var err error
 		if b, err = os.ReadFile(path); err == nil && string(b) == want {
 			return

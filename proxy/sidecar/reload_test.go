@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -27,7 +28,7 @@ func version(n int, addr, app string) mesh.Config {
 	return cfg
 }
 
-// Reloads every 50 ms under load: endpoints change, routes change, a listener
+// Reloads under load, every 50 ms where the machine is quick: endpoints change, routes change, a listener
 // comes and goes, and no request is lost, on kept connections and on new ones.
 func TestReloadUnderLoad(t *testing.T) {
 	apps := []string{answer(t, ok("0")), answer(t, ok("1")), answer(t, ok("2"))}
@@ -50,7 +51,7 @@ func TestReloadUnderLoad(t *testing.T) {
 				})
 			}
 			reloads := 0
-			for end := time.Now().Add(2 * time.Second); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+			for began := time.Now(); time.Since(began) < time.Minute && (time.Since(began) < 2*time.Second || reloads <= 20 || requests.Load() <= 1000); time.Sleep(50 * time.Millisecond) {
 				reloads++
 				cfg := version(reloads, addr, apps[reloads%len(apps)])
 				if reloads%2 == 0 {
@@ -91,7 +92,7 @@ func askMany(addr string, n int, done *atomic.Bool, requests *atomic.Int64) erro
 		return err
 	}
 	defer c.Close()
-	c.SetDeadline(time.Now().Add(10 * time.Second))
+	c.SetDeadline(time.Now().Add(60 * time.Second))
 	r := bufio.NewReader(c)
 	for range n {
 		if done.Load() {
@@ -213,12 +214,13 @@ func TestReloadRefusedChangesNothing(t *testing.T) {
 // A listener that is gone accepts no one, serves who is there, and at the end of
 // the drain time closes.
 func TestReloadRemovesListener(t *testing.T) {
+	const drain = time.Second
 	app := answer(t, ok("x"))
 	cfg := relay(0, mesh.Endpoint{Address: app})
 	second := cfg.Listeners[0]
 	second.Name, second.StatPrefix = "second", "second"
 	cfg.Listeners = append(cfg.Listeners, second)
-	s := start(t, cfg, Options{Concurrency: 1, DrainTime: 300 * time.Millisecond})
+	s := start(t, cfg, Options{Concurrency: 1, DrainTime: drain})
 	gone := s.Addrs()[1].String()
 	active, err := net.Dial("tcp", gone)
 	require.NoError(t, err)
@@ -228,7 +230,7 @@ func TestReloadRemovesListener(t *testing.T) {
 	defer idle.Close()
 	r := bufio.NewReader(active)
 	ask(t, active, r, get)
-	idle.SetDeadline(time.Now().Add(5 * time.Second))
+	idle.SetDeadline(time.Now().Add(30 * time.Second))
 
 	cfg.Listeners = cfg.Listeners[:1]
 	began := time.Now()
@@ -248,10 +250,8 @@ func TestReloadRemovesListener(t *testing.T) {
 	require.Equal(t, uint64(1), stat(t, s, "http.second.downstream_cx_drain_close"))
 	_, err = idle.Read(make([]byte, 1))
 	require.Equal(t, io.EOF, err)
-	require.GreaterOrEqual(t, time.Since(began), 300*time.Millisecond)
-	for _, st := range s.Stats() {
-		require.NotContains(t, st.Name, "http.second.", "with its last connection its counters go")
-	}
+	require.GreaterOrEqual(t, time.Since(began), drain)
+	require.Eventually(t, func() bool { return !strings.Contains(strings.Join(statNames(s), " "), "http.second.") }, 30*time.Second, time.Millisecond, "with its last connection its counters go")
 	_, err = net.Dial("tcp", s.Addrs()[0].String())
 	require.NoError(t, err)
 }
@@ -287,7 +287,7 @@ func TestReloadLeavesNothing(t *testing.T) {
 		require.Equal(t, 200, status)
 		c.Close()
 	}
-	for end := time.Now().Add(3 * time.Second); countFDs(t) > before+4 && time.Now().Before(end); {
+	for end := time.Now().Add(30 * time.Second); countFDs(t) > before+4 && time.Now().Before(end); {
 		time.Sleep(10 * time.Millisecond)
 	}
 	require.LessOrEqual(t, countFDs(t), before+4) // a pooled connection a worker, both ends

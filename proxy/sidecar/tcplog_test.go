@@ -44,10 +44,13 @@ type logScene struct {
 
 // hello begins TLS to a server of that name.
 func (s *stage) hello(name string) {
-	ctx, cancel := context.WithTimeout(s.t.Context(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(s.t.Context(), 20*time.Second)
 	s.t.Cleanup(cancel)
 	go tls.Client(s.c, &tls.Config{ServerName: name}).HandshakeContext(ctx)
 }
+
+// pause is a long time for what happens by itself.
+const pause = 400 * time.Millisecond
 
 func logScenes() (all []logScene) {
 	at := func(listener, name string, takes time.Duration, alone bool, play func(s *stage)) {
@@ -72,11 +75,11 @@ func logScenes() (all []logScene) {
 	at("none", "no endpoint", 0, false, ends)
 	at("full", "the breaker is open", 0, false, ends)
 	at("port", "no filter chain of that port", 0, true, ends)
-	at("names", "the server's name tells", 100*time.Millisecond, false, func(s *stage) {
+	at("names", "the server's name tells", pause, false, func(s *stage) {
 		s.dial()
-		time.Sleep(100 * time.Millisecond)
+		time.Sleep(pause)
 		s.hello("A.Example")
-		s.ln.SetDeadline(time.Now().Add(5 * time.Second))
+		s.ln.SetDeadline(time.Now().Add(20 * time.Second))
 		u, err := s.ln.AcceptTCP()
 		require.NoError(s.t, err)
 		s.u = u
@@ -92,7 +95,7 @@ func logScenes() (all []logScene) {
 		time.Sleep(100 * time.Millisecond)
 	})
 	at("names", "no filter chain of clear text", 0, true, func(s *stage) { s.dial(); write(s.t, s.c, "clear"); s.hear("client", s.c, 1) })
-	at("names", "left before that is known", 100*time.Millisecond, true, func(s *stage) { s.dial(); time.Sleep(100 * time.Millisecond); s.c.Close() })
+	at("names", "left before that is known", pause, true, func(s *stage) { s.dial(); time.Sleep(pause); s.c.Close() })
 	at("tls", "over TLS", 0, false, func(s *stage) {
 		s.meet()
 		c := tls.Client(s.c, &tls.Config{InsecureSkipVerify: true, ServerName: "not asked"})
@@ -108,7 +111,7 @@ func logScenes() (all []logScene) {
 		s.dial()
 		c := tls.Client(s.c, &tls.Config{InsecureSkipVerify: true})
 		require.NoError(s.t, c.Handshake())
-		time.Sleep(20 * time.Millisecond)
+		time.Sleep(pause)
 		write(s.t, c, "GET /a HTTP/1.1\r\nHost: a\r\n\r\n")
 		s.hear("client", c, 100)
 		c.Close()
@@ -179,7 +182,7 @@ type logWatch struct {
 
 func (w *logWatch) next(of string) (line map[string]any) {
 	w.t.Helper()
-	for end := time.Now().Add(5 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(30 * time.Second); ; time.Sleep(5 * time.Millisecond) {
 		b, _ := os.ReadFile(w.path)
 		if n := bytes.IndexByte(b[min(w.from, len(b)):], '\n'); n >= 0 {
 			require.NoError(w.t, json.Unmarshal(b[w.from:w.from+n], &line))
@@ -204,7 +207,7 @@ var aUUID = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9
 func (sc *logScene) settle(t *testing.T, s *stage, began time.Time, line map[string]any) {
 	start, err := time.Parse(time.RFC3339, line["START_TIME"].(string))
 	require.NoError(t, err)
-	require.WithinDuration(t, began, start, 2*time.Second, sc.name)
+	require.WithinDuration(t, began, start, 20*time.Second, sc.name)
 	ms := line["DURATION"].(float64)
 	for k, v := range line {
 		if v, ok := v.(float64); ok && (strings.HasPrefix(k, "COMMON_DURATION") || strings.HasPrefix(k, "REQUEST_") || strings.HasPrefix(k, "RESPONSE_") && strings.HasSuffix(k, "DURATION")) {
@@ -213,23 +216,23 @@ func (sc *logScene) settle(t *testing.T, s *stage, began time.Time, line map[str
 			line[k] = "ms"
 		}
 	}
-	require.GreaterOrEqual(t, ms, float64((sc.takes - 30*time.Millisecond).Milliseconds()), sc.name)
-	require.Less(t, ms, float64((sc.takes + 3*time.Second).Milliseconds()), sc.name)
+	require.GreaterOrEqual(t, ms, float64((sc.takes / 2).Milliseconds()), sc.name)
+	require.Less(t, ms, float64((sc.takes + 30*time.Second).Milliseconds()), sc.name)
 	if ready := line["READY"]; ready != nil {
 		want := float64(0)
 		if sc.at == "hole" {
-			want = 170
+			want = float64((sc.takes / 2).Milliseconds())
 		}
 		require.GreaterOrEqual(t, ready.(float64), want, sc.name)
 		if sc.at == "names" { // it is not looked for before that is known
-			ms -= 70
+			ms -= float64((pause / 2).Milliseconds())
 		}
 		require.LessOrEqual(t, ready.(float64), ms+1, sc.name)
 		line["READY"] = "ms"
 	}
 	if shaken := line["DOWNSTREAM_HANDSHAKE_DURATION"]; shaken != nil {
 		if line["ACCESS_LOG_TYPE"] == mesh.LogRequest.String() {
-			require.Less(t, shaken.(float64), float64(-15), sc.name)
+			require.Less(t, shaken.(float64), -float64((pause / 4).Milliseconds()), sc.name)
 		} else {
 			require.GreaterOrEqual(t, shaken.(float64), float64(0), sc.name)
 			require.LessOrEqual(t, shaken.(float64), ms+1, sc.name)

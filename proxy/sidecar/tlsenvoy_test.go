@@ -33,23 +33,25 @@ import (
 func bothTLS(t *testing.T, cfg mesh.Config, alert string, f func(addr, admin string) string) {
 	t.Helper()
 	path := envoy(t)
-	theirs := reserve(t, 2)
-	cfg.Listeners[0].Address, cfg.Admin = theirs[0], theirs[1]
-	startEnvoy(t, path, cfg, theirs[0])
-	require.Eventually(t, func() bool { return tlsStats(t, theirs[1])["listener..downstream_cx_total"] == "1" }, 5*time.Second, 10*time.Millisecond) // startEnvoy has knocked
-	base := tlsStats(t, theirs[1])
-	want := f(theirs[0], theirs[1]) + tlsChange(base, tlsStats(t, theirs[1]))
+	likewise(t, func() pair {
+		theirs := reserve(t, 2)
+		cfg.Listeners[0].Address, cfg.Admin = theirs[0], theirs[1]
+		startEnvoy(t, path, cfg, theirs[0])
+		require.Eventually(t, func() bool { return tlsStats(t, theirs[1])["listener..downstream_cx_total"] == "1" }, 30*time.Second, 10*time.Millisecond) // startEnvoy has knocked
+		base := tlsStats(t, theirs[1])
+		want := f(theirs[0], theirs[1]) + tlsChange(base, tlsStats(t, theirs[1]))
 
-	ours := reserve(t, 2)
-	cfg.Listeners[0].Address, cfg.Admin = ours[0], ours[1]
-	start(t, cfg, Options{Concurrency: 1})
-	base = tlsStats(t, ours[1])
-	got := f(ours[0], ours[1]) + tlsChange(base, tlsStats(t, ours[1]))
-	if alert != "" {
-		require.Contains(t, want, alert+"\n")
-		want = strings.ReplaceAll(want, alert+"\n", "bad certificate\n")
-	}
-	require.Equal(t, want, got)
+		ours := reserve(t, 2)
+		cfg.Listeners[0].Address, cfg.Admin = ours[0], ours[1]
+		start(t, cfg, Options{Concurrency: 1})
+		base = tlsStats(t, ours[1])
+		got := f(ours[0], ours[1]) + tlsChange(base, tlsStats(t, ours[1]))
+		if alert != "" {
+			require.Contains(t, want, alert+"\n")
+			want = strings.ReplaceAll(want, alert+"\n", "bad certificate\n")
+		}
+		return pair{want, got}
+	})
 }
 
 // comparedTLS are the counters that both have.
@@ -99,7 +101,7 @@ func visit(addr string, config *tls.Config, request string) string {
 		return err.Error() + "\n"
 	}
 	defer raw.Close()
-	raw.SetDeadline(time.Now().Add(5 * time.Second))
+	raw.SetDeadline(time.Now().Add(20 * time.Second))
 	c := tls.Client(raw, config)
 	if err := c.Handshake(); err != nil {
 		return "handshake: " + tlsReason(err) + "\n"
@@ -233,7 +235,7 @@ func shout(addr, text string) string {
 		return err.Error()
 	}
 	defer c.Close()
-	c.SetDeadline(time.Now().Add(5 * time.Second))
+	c.SetDeadline(time.Now().Add(20 * time.Second))
 	io.WriteString(c, text)
 	c.(*net.TCPConn).CloseWrite()
 	_, err = io.ReadAll(c)

@@ -29,7 +29,7 @@ import (
 func TestHandshakeTimeout(t *testing.T) {
 	w := newSecureWorld(t)
 	cfg := w.mutual(answer(t, ok("x")))
-	cfg.Listeners[0].Handshake = 200 * time.Millisecond
+	cfg.Listeners[0].Handshake = time.Second
 	s := start(t, cfg, Options{Concurrency: 1})
 	slow := dial(t, s)
 	_, err := io.WriteString(slow, "\x16\x03\x01\x02\x00\x01\x00\x01\xfc")
@@ -41,7 +41,7 @@ func TestHandshakeTimeout(t *testing.T) {
 	_, err = io.ReadAll(slow)
 	require.NoError(t, err)
 	require.Greater(t, time.Since(began), 100*time.Millisecond)
-	require.Less(t, time.Since(began), 3*time.Second, "not the minutes of an idle connection")
+	require.Less(t, time.Since(began), 30*time.Second, "not the minutes of an idle connection")
 	require.Equal(t, uint64(1), stat(t, s, "listener."+addrOf(s.Addrs()[0])+".downstream_cx_transport_socket_connect_timeout"))
 }
 
@@ -54,7 +54,7 @@ func TestHandshakeTimeoutWithEnvoy(t *testing.T) {
 		c, err := net.Dial("tcp", addr)
 		require.NoError(t, err)
 		defer c.Close()
-		c.SetDeadline(time.Now().Add(5 * time.Second))
+		c.SetDeadline(time.Now().Add(20 * time.Second))
 		io.WriteString(c, "\x16\x03\x01\x02\x00")
 		_, err = io.ReadAll(c)
 		return conformance.Reason(err) + "\n"
@@ -122,7 +122,7 @@ func TestRenegotiationIsRefused(t *testing.T) {
 	var out strings.Builder
 	cmd.Stdout, cmd.Stderr = &out, &out
 	require.NoError(t, cmd.Start())
-	time.AfterFunc(10*time.Second, func() { cmd.Process.Kill() })
+	time.AfterFunc(time.Minute, func() { cmd.Process.Kill() })
 	time.Sleep(200 * time.Millisecond)
 	io.WriteString(in, "R\n") // s_client's command
 	time.Sleep(300 * time.Millisecond)
@@ -208,7 +208,7 @@ func TestFilterChainsWithEnvoy(t *testing.T) {
 			c, err := net.Dial("tcp", addr)
 			require.NoError(t, err)
 			defer c.Close()
-			c.SetDeadline(time.Now().Add(5 * time.Second))
+			c.SetDeadline(time.Now().Add(20 * time.Second))
 			status, body := ask(t, c, bufio.NewReader(c), get)
 			return out + fmt.Sprintf("clear text: %d %s\n", status, body)
 		}
