@@ -1,16 +1,24 @@
 package bench
 
+import "strings"
+
 // conditions says what the proxies or NICs of a system do with a request, so that
 // what is compared is known to be the same work, or not.
-func conditions(experiment, system string) string {
-	if c, ok := special[[2]string{experiment, system}]; ok {
-		return c
+func (r *Run) conditions(experiment, system string) string {
+	c, ok := special[[2]string{experiment, system}]
+	if !ok {
+		c = usual[system]
 	}
-	return usual[system]
+	if r.AccessLog {
+		c = strings.Replace(c, noLog, "; a line a request in an access log", 1)
+	}
+	return c
 }
 
+const noLog = "; no access log"
+
 // meshWork is what all that read an Envoy bootstrap do by it.
-const meshWork = "HTTP/1.1 routed by host and path, ROUND_ROBIN, Envoy's headers and stats, connections to endpoints kept; no access log"
+const meshWork = "HTTP/1.1 routed by host and path, ROUND_ROBIN, Envoy's headers and stats, connections to endpoints kept" + noLog
 
 var usual = map[string]string{
 	"linux_bridge":             "the kernel's bridge; nothing of TCP or HTTP",
@@ -21,11 +29,12 @@ var usual = map[string]string{
 	"nic_passthrough_tap":      "as nic_passthrough_slowpath, over TAP",
 	"nic_passthrough_packet":   "as nic_passthrough_slowpath, over AF_PACKET",
 	"nic_offload":              "on the NIC, by the sidecar's bootstrap: " + meshWork + ". Bodies and acknowledgements go end to end",
+	"nic_offload_untimed":      "as nic_offload, and the card's cycles are not counted: the proxy as a program by itself",
 	"sidecar":                  meshWork,
 	"envoy":                    meshWork,
-	"haproxy":                  "HTTP/1.1 to one server, x-forwarded-proto and x-request-id, connections kept; no log",
+	"haproxy":                  "HTTP/1.1 to one server, x-forwarded-proto and x-request-id, connections kept" + noLog,
 	"haproxy_tcp":              "bytes of a connection copied to another one",
-	"nginx":                    "HTTP/1.1 to one server, x-forwarded-proto and x-request-id, connections kept; no log",
+	"nginx":                    "HTTP/1.1 to one server, x-forwarded-proto and x-request-id, connections kept" + noLog,
 }
 
 // clusterWork is what a sidecar in a cluster does.

@@ -78,8 +78,14 @@ func hopCells(ctx context.Context, r *Run, s *rigs) ([]cell, error) {
 		}
 		cells = append(cells, group...)
 	}
-	if r.wanted("nic_offload") {
-		group, err := s.hopOffload(ctx, hosts, core, one)
+	for _, o := range []offloadHop{
+		{name: "nic_offload", short: "hopoff", two: true, unmodelled: noProxyStages},
+		{name: "nic_offload_untimed", short: "hopuntimed", attach: []string{"--pipeline", "none"}, unmodelled: "it is not counted"},
+	} {
+		if !r.wanted(o.name) {
+			continue
+		}
+		group, err := s.hopOffload(ctx, o, hosts, core, one)
 		if err != nil {
 			return nil, err
 		}
@@ -118,11 +124,18 @@ func hopCells(ctx context.Context, r *Run, s *rigs) ([]cell, error) {
 // hopBeside are the systems that what a hop adds is compared with.
 var hopBeside = []string{"envoy", "haproxy", "nginx"}
 
-// hopOffload is the NIC's proxy in front of the null server: one listener, or one
-// whose endpoint is the other's address.
-func (s *rigs) hopOffload(ctx context.Context, hosts []lab.Host, core []int, group func(g *rig, name string, hops int, target string) []cell) ([]cell, error) {
+// offloadHop is a NIC's proxy in front of the null server.
+type offloadHop struct {
+	name, short string
+	two         bool     // with a row of two hops
+	attach      []string // options of attach besides
+	unmodelled  string   // why it has no model time, if it has none
+}
+
+// hopOffload measures one listener, and one whose endpoint is the other's address.
+func (s *rigs) hopOffload(ctx context.Context, o offloadHop, hosts []lab.Host, core []int, group func(g *rig, name string, hops int, target string) []cell) ([]cell, error) {
 	var inbound, outbound string
-	g, err := s.up(ctx, func(ctx context.Context) (*rig, error) { return s.run.rig(ctx, "hopoff", lab.Ports, hosts, core) },
+	g, err := s.up(ctx, func(ctx context.Context) (*rig, error) { return s.run.rig(ctx, o.short, lab.Ports, hosts, core) },
 		func(g *rig) error {
 			inbound, outbound = g.vip(0)+":8080", g.vip(1)+":8080"
 			cfg := mesh.Config{
@@ -130,7 +143,8 @@ func (s *rigs) hopOffload(ctx context.Context, hosts []lab.Host, core []int, gro
 				Listeners: []mesh.Listener{relayAt("inbound", inbound, "inbound"), relayAt("outbound", outbound, "outbound")},
 				Clusters:  []mesh.Cluster{cluster("inbound", g.lab.IP("server")+":8080"), cluster("outbound", inbound)},
 			}
-			if err := g.startProxyNIC(ctx, "hop/nic_offload.yaml", cfg); err != nil {
+			g.log(&cfg, o.name, "nic")
+			if err := g.startProxyNIC(ctx, "hop/"+o.name+".yaml", cfg, o.attach...); err != nil {
 				return err
 			}
 			return g.nullServer("server", "0.0.0.0:8080")
@@ -138,11 +152,14 @@ func (s *rigs) hopOffload(ctx context.Context, hosts []lab.Host, core []int, gro
 	if err != nil {
 		return nil, err
 	}
-	cells := append(group(g, "nic_offload", 1, inbound), group(g, "nic_offload", 2, outbound)...)
-	for i := range cells {
-		cells[i].like, cells[i].unmodelled = "direct", noProxyStages
+	cells := group(g, o.name, 1, inbound)
+	if o.two {
+		cells = append(cells, group(g, o.name, 2, outbound)...)
 	}
-	cells[0].measure = g.withMemory("nic_offload", inbound, cells[0].measure)
+	for i := range cells {
+		cells[i].like, cells[i].unmodelled = "direct", o.unmodelled
+	}
+	cells[0].measure = g.withMemory(o.name, inbound, cells[0].measure)
 	return cells, nil
 }
 
@@ -175,17 +192,20 @@ func (g *rig) relays(name, inbound, outbound string) (absent string, err error) 
 func (g *rig) relay(name, program, host, listen, upstream string) (lab.Cmd, error) {
 	switch name {
 	case "haproxy":
-		file, err := g.run.file("hop/haproxy-"+host+".cfg", []byte(haproxyConf(listen, upstream)))
-		return lab.Cmd{Path: program, Args: []string{"-db", "-f", file}}, err
+		log := g.accessLog(name, host)
+		file, err := g.run.file("hop/haproxy-"+host+".cfg", []byte(haproxyConf(listen, upstream, log != "")))
+		return lab.Cmd{Path: program, Args: []string{"-db", "-f", file}, Stdout: log}, err
 	case "nginx":
 		dir := filepath.Join(g.lab.Journal().Dir(), "nginx-"+host)
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			return lab.Cmd{}, fmt.Errorf("bench: %w", err)
 		}
-		file, err := g.run.file("hop/nginx-"+host+".conf", []byte(nginxConf(dir, listen, upstream)))
+		file, err := g.run.file("hop/nginx-"+host+".conf", []byte(nginxConf(dir, g.accessLog(name, host), listen, upstream)))
 		return lab.Cmd{Path: program, Args: []string{"-e", "stderr", "-p", dir, "-c", file}}, err
 	}
-	yaml, err := envoyconf.Bootstrap(relay(name+"-"+host, listen, upstream))
+	cfg := relay(name+"-"+host, listen, upstream)
+	g.log(&cfg, name, host)
+	yaml, err := envoyconf.Bootstrap(cfg)
 	if err != nil {
 		return lab.Cmd{}, err
 	}
@@ -194,6 +214,25 @@ func (g *rig) relay(name, program, host, listen, upstream string) (lab.Cmd, erro
 		return lab.Cmd{}, err
 	}
 	return g.meshProxy(name, program, file, 1), nil
+}
+
+// accessLog is where a proxy writes its lines: to memory, and gone with the lab.
+// Empty: it writes none.
+func (g *rig) accessLog(name, host string) string {
+	if !g.run.AccessLog {
+		return ""
+	}
+	return filepath.Join(g.lab.Journal().Dir(), "access-"+name+"-"+host)
+}
+
+// log has the listeners of cfg write their lines, if they are to.
+func (g *rig) log(cfg *mesh.Config, name, host string) {
+	path := g.accessLog(name, host)
+	for i := range cfg.Listeners {
+		if path != "" {
+			cfg.Listeners[i].Logs = []mesh.AccessLog{{Path: path}}
+		}
+	}
 }
 
 // meshProxy starts Envoy or the sidecar on a bootstrap file.

@@ -172,6 +172,7 @@ func TestTopologiesHoldTogether(t *testing.T) {
 
 // What a proxy or a NIC does is said in every experiment that has it.
 func TestConditionsOfEverySystem(t *testing.T) {
+	conditions := (&Run{}).conditions
 	for _, top := range topologies {
 		require.NotEmpty(t, conditions("bookinfo", top.name), top.name)
 	}
@@ -186,6 +187,16 @@ func TestConditionsOfEverySystem(t *testing.T) {
 	for name := range usual {
 		require.Contains(t, systemNames, name)
 	}
+	logging := &Run{Options: Options{AccessLog: true}}
+	for _, name := range []string{"nic_offload", "sidecar", "envoy", "haproxy", "nginx"} {
+		require.Contains(t, conditions("hop", name), "no access log")
+		require.NotContains(t, logging.conditions("hop", name), "no access log")
+		require.Contains(t, logging.conditions("hop", name), "a line a request")
+	}
+	require.NotContains(t, haproxyConf("a:1", "b:1", false), "log")
+	require.Contains(t, haproxyConf("a:1", "b:1", true), "option httplog")
+	require.Contains(t, nginxConf("/d", "", "a:1", "b:1"), "access_log off;")
+	require.Contains(t, nginxConf("/d", "/d/lines", "a:1", "b:1"), "access_log /d/lines;")
 }
 
 func TestSystemNames(t *testing.T) {

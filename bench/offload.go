@@ -11,8 +11,8 @@ import (
 )
 
 // startProxyNIC puts the NIC between the lab's ports with the proxy of cfg on it,
-// whose bootstrap it leaves in the run folder as file.
-func (g *rig) startProxyNIC(ctx context.Context, file string, cfg mesh.Config) error {
+// whose bootstrap it leaves in the run folder as file. args are options of attach besides.
+func (g *rig) startProxyNIC(ctx context.Context, file string, cfg mesh.Config, args ...string) error {
 	yaml, err := envoyconf.Bootstrap(cfg)
 	if err != nil {
 		return err
@@ -21,7 +21,7 @@ func (g *rig) startProxyNIC(ctx context.Context, file string, cfg mesh.Config) e
 	if err != nil {
 		return err
 	}
-	return g.startNIC(ctx, g.run.nicMode(), nic.Offload, "--config", path)
+	return g.startNIC(ctx, g.run.nicMode(), nic.Offload, append(args, "--config", path)...)
 }
 
 // vip is an address for a service: of the lab's network, so that hosts ask for it

@@ -36,14 +36,18 @@ func cluster(name string, endpoints ...string) mesh.Cluster {
 }
 
 // haproxyConf is relay for haproxy: one thread, keep-alive on both sides, the
-// headers Envoy adds, no log.
-func haproxyConf(listen, upstream string) string {
+// headers Envoy adds; with log a line a request on its stdout.
+func haproxyConf(listen, upstream string, log bool) string {
+	global, each := "", ""
+	if log {
+		global, each = "    log stdout format raw local0\n", "    log global\n    option httplog\n"
+	}
 	return fmt.Sprintf(`global
     nbthread 1
     maxconn 4096
-defaults
+%sdefaults
     mode http
-    timeout connect 5s
+%s    timeout connect 5s
     timeout client 1h
     timeout server 1h
     option http-keep-alive
@@ -56,7 +60,7 @@ frontend in
     default_backend upstream
 backend upstream
     server one %s
-`, listen, upstream)
+`, global, each, listen, upstream)
 }
 
 // haproxyTCPConf is a haproxy that copies bytes.
@@ -76,16 +80,19 @@ listen relay
 }
 
 // nginxConf is relay for nginx: one worker and no master beside it, keep-alive on both sides, the
-// headers Envoy adds, no log. dir is where it may write.
-func nginxConf(dir, listen, upstream string) string {
-	return strings.NewReplacer("DIR", dir, "LISTEN", listen, "UPSTREAM", upstream).Replace(`daemon off;
+// headers Envoy adds. dir is where it may write, log where its lines go, if any.
+func nginxConf(dir, log, listen, upstream string) string {
+	if log == "" {
+		log = "off"
+	}
+	return strings.NewReplacer("DIR", dir, "LOG", log, "LISTEN", listen, "UPSTREAM", upstream).Replace(`daemon off;
 master_process off;
 user root;
 pid DIR/nginx.pid;
 error_log DIR/nginx.err error;
 events { worker_connections 4096; }
 http {
-    access_log off;
+    access_log LOG;
     client_body_temp_path DIR/body;
     proxy_temp_path DIR/proxy;
     fastcgi_temp_path DIR/fastcgi;

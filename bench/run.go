@@ -30,6 +30,7 @@ type Options struct {
 	Rate         float64       // requests a second in an open loop; 0: closed loop
 	Duration     time.Duration // of one repeat; 0: the experiment's own
 	Work         string        // bookinfo: "polyglot", "native", "paper"
+	AccessLog    bool          // hop: every proxy writes a line a request
 	Fault        string        // on the NIC's ports, as hostif/fault parses it
 	Placement    string        // "one": everything on one core; "any": the kernel's choice; "": the experiment's own
 	Unprivileged bool          // inside a user namespace: AF_PACKET only

@@ -16,7 +16,7 @@ var systemNames = []string{
 	"nic_null", "nic_passthrough", "nic_passthrough_xdp", "nic_passthrough_slowpath", "nic_passthrough_tap", "nic_passthrough_packet",
 	"sidecar", "sidecar_inbound", "envoy", "envoy_inbound", "haproxy", "haproxy_tcp", "nginx",
 	"without_envoy", "without_envoy_balanced",
-	"k8s_without_istio", "k8s_sidecar", "k8s_with_istio", "k8s_nic_offload", "nic_offload",
+	"k8s_without_istio", "k8s_sidecar", "k8s_with_istio", "k8s_nic_offload", "nic_offload", "nic_offload_untimed",
 	"without_envoy_one_core", "envoy_one_core", "envoy_one_worker", "envoy_no_reuse",
 }
 
@@ -117,7 +117,7 @@ func (s *rigs) finish(ctx context.Context, file string, d Document, cells []cell
 		return d, err
 	}
 	for i, x := range systems {
-		systems[i].Conditions = conditions(d.Experiment, x.Name)
+		systems[i].Conditions = r.conditions(d.Experiment, x.Name)
 	}
 	d.Systems = systems
 	return r.document(file, d)

@@ -53,6 +53,8 @@ func styleOf(system string) style {
 		return style{"olive", hexagon, false}
 	case "nic_offload":
 		return style{"rose", star, false}
+	case "nic_offload_untimed":
+		return style{"rose", star, true}
 	case "haproxy", "haproxy_tcp":
 		return style{"magenta", pentagon, false}
 	case "nginx":

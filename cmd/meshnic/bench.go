@@ -31,6 +31,7 @@ type benchFlags struct {
 	rate        float64
 	duration    time.Duration
 	work        string
+	accessLog   bool
 	fault       string
 	placement   string
 	envoy       string
@@ -83,6 +84,7 @@ Without root it does the same inside a user and network namespace, over AF_PACKE
 	fl.Float64Var(&f.rate, "rate", 0, "requests a second in an open loop (default: closed loop)")
 	fl.DurationVar(&f.duration, "duration", 0, "length of one repeat of a cell, instead of the experiment's own")
 	fl.StringVar(&f.work, "work", "", "bookinfo: polyglot (CPU as measured on the original), native (none) or paper (16.51 ms; the paper's systems at 1 connection, if not told otherwise)")
+	fl.BoolVar(&f.accessLog, "access-log", false, "hop: every proxy writes a line a request, in Envoy's default format or its own")
 	fl.StringVar(&f.fault, "fault", "", "faults on the NIC's ports: loss=1%,dup=1%,reorder=1%,corrupt=0.1%,delay=2ms")
 	fl.StringVar(&f.placement, "placement", "", "one (everything on one core) or any (the kernel's choice); default: the experiment's own")
 	fl.StringVar(&f.envoy, "envoy", os.Getenv("MESHNIC_ENVOY"), "the Envoy to compare with ($MESHNIC_ENVOY; default: the checkout's, then PATH)")
@@ -104,6 +106,9 @@ func (f benchFlags) check(args []string) error {
 		if err := oneOf("work", f.work, "polyglot", "native", "paper"); err != nil {
 			return err
 		}
+	}
+	if f.accessLog && (len(args) != 1 || args[0] != "hop") {
+		return failure.Usagef("--access-log is for the hop experiment: meshnic bench hop --access-log")
 	}
 	if f.repeats < 0 || f.rate < 0 || f.duration < 0 {
 		return failure.Usagef("--repeats, --rate and --duration must not be negative")
@@ -175,7 +180,7 @@ func (f benchFlags) options(cmd *cobra.Command, dir string) (bench.Options, erro
 	return bench.Options{
 		Exe: exe, Envoy: f.envoy, Dir: dir, Command: os.Args, Version: version, Seed: f.seed, Quick: f.quick,
 		Repeats: f.repeats, Connections: f.connections, Systems: f.systems, Rate: f.rate, Duration: f.duration,
-		Work: f.work, Fault: f.fault, Placement: f.placement, Unprivileged: netns.Entered() == "unprivileged",
+		Work: f.work, AccessLog: f.accessLog, Fault: f.fault, Placement: f.placement, Unprivileged: netns.Entered() == "unprivileged",
 		Log:      func(format string, a ...any) { fmt.Fprintf(cmd.ErrOrStderr(), format+"\n", a...) },
 		Progress: progress(cmd.ErrOrStderr()),
 	}, err

@@ -92,6 +92,20 @@ func TestBenchHopContract(t *testing.T) {
 	require.NotEmpty(t, doc.Manifest.Files["hop/nic_offload.yaml"])
 }
 
+// With --access-log every proxy has one, and says so.
+func TestBenchHopAccessLogs(t *testing.T) {
+	hostiftest.NeedNet(t, netns.Probe)
+	_, doc := benchJSON(t, "hop", "--access-log", "--systems", "sidecar,nic_offload,nic_offload_untimed,haproxy,nginx", "-c", "1")
+	for _, s := range doc.Systems {
+		if s.Hops > 0 && s.Absent == nil {
+			require.NotZero(t, s.N, s.Name)
+			require.Zero(t, s.Errors, s.Name)
+			require.NotContains(t, s.Conditions, "no access log", s.Name)
+		}
+		require.Equal(t, s.Name == "nic_offload_untimed", s.Unmodelled == "it is not counted", s.Name)
+	}
+}
+
 // curl through the NIC's proxy has the same file as from the server.
 func TestBenchCurlThroughTheNICsProxy(t *testing.T) {
 	hostiftest.NeedNet(t, netns.Probe)
