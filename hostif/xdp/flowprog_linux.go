@@ -15,8 +15,8 @@ type flowEntry struct {
 	MACs [12]byte // destination, source
 	In   uint8    // the port
 	Used uint8    // the program sets it with each frame
-	_    [2]byte
-	Out  uint32 // the port, from 1; 0: nothing is carried
+	Max  uint16   // bytes that the port takes
+	Out  uint32   // the port, from 1; 0: nothing is carried
 	_    [4]byte
 }
 
@@ -143,9 +143,11 @@ func (t *flowTable) carry(in int) asm.Instructions {
 		asm.Sub.Imm(asm.R7, 1),
 		asm.Mov.Imm(asm.R3, 1),
 		asm.StoreMem(asm.R8, at(unsafe.Offsetof(e.Used)), asm.R3, asm.Byte),
+		asm.LoadMem(asm.R9, asm.R8, at(unsafe.Offsetof(e.Max)), asm.Half),
 		asm.Mov.Reg(asm.R1, asm.R6),
 		asm.FnXdpGetBuffLen.Call(),
 		asm.Mov.Reg(asm.R8, asm.R0),
+		asm.JGT.Reg(asm.R8, asm.R9, slow), // the NIC counts it
 	)
 	p = append(p, t.copyOut(in)...)
 	return append(p,

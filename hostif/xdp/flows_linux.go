@@ -201,10 +201,11 @@ func (e *flowEntry) same(o *flowEntry) bool { return e.MACs == o.MACs && e.In ==
 // a frame since they were last asked to leave (the clock algorithm).
 func (t *flowTable) Learn(in, out int, frame []byte) bool {
 	e, ok := flowOf(in, frame)
-	if !ok || !t.open[in].Load() || !t.open[out].Load() || t.g.Links[out].mtu < len(frame)-ethHeaderLen {
+	most := t.g.Links[out].mtu + ethHeaderLen
+	if !ok || !t.open[in].Load() || !t.open[out].Load() || most < len(frame) {
 		return false
 	}
-	e.Out = uint32(out) + 1
+	e.Out, e.Max = uint32(out)+1, uint16(most)
 	at := flowPlace(frame)
 	old := t.look(at)
 	switch {
