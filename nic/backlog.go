@@ -1,6 +1,8 @@
 package nic
 
 import (
+	"unsafe"
+
 	"github.com/meshnic/meshnic/datapath"
 	"github.com/meshnic/meshnic/datapath/sim"
 	"github.com/meshnic/meshnic/datapath/tcp/splice"
@@ -99,6 +101,9 @@ func (b *backlog) grow() {
 	}
 	b.ring = ring
 }
+
+// size is how many bytes those that wait may take.
+func (b *backlog) size() uint64 { return uint64(len(b.ring)) * uint64(unsafe.Sizeof(arrival{})) }
 
 // pop takes the oldest of those that wait. It is good until the next push.
 func (b *backlog) pop() *arrival {

@@ -283,7 +283,7 @@ func (m *model) times() *ModelTime {
 	if m.all.frames+behind+m.untimed == 0 {
 		return nil
 	}
-	s := &ModelTime{Pipeline: m.name, Frames: m.all.frames, Lost: m.lost, Behind: behind, Untimed: m.untimed, Times: m.all.times()}
+	s := &ModelTime{Pipeline: m.name, Frames: m.all.frames, Lost: m.lost, Behind: behind, Untimed: m.untimed, Backlog: m.size(), Times: m.all.times()}
 	if m.asked.done.frames > 0 {
 		s.Requests = &RequestTime{m.asked.done.frames, m.asked.done.times()}
 	}

@@ -31,6 +31,7 @@ type ModelTime struct {
 	// will be: they came faster than the model counts, for too long.
 	Behind  uint64 `json:"behind"`
 	Untimed uint64 `json:"untimed"`
+	Backlog uint64 `json:"backlog_bytes"` // of memory for the former; it stays as large as it ever was
 	Times
 	Requests  *RequestTime   `json:"requests,omitempty"` // nil if none is over
 	Crossings []CrossingTime `json:"crossings"`          // by port, those that there were
