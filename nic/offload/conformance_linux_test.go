@@ -122,7 +122,7 @@ func (b *bench) stats(t testing.TB) map[string]uint64 {
 // files, with the reason.
 func TestConformance(t *testing.T) {
 	all := conformance.Load(t, filepath.Join("..", "..", "proxy", "conformance", "testdata"))
-	seen := conformance.Again(all, func(some []conformance.Case) [][]string { return hold(t, some) }, func(c conformance.Case, seen []string) bool {
+	seen := conformance.Again(all, func(some []conformance.Case, _ time.Duration) [][]string { return hold(t, some) }, func(c conformance.Case, seen []string) bool {
 		return conformance.Updating() || c.Agrees(conformance.NIC, seen)
 	})
 	for i := range all {

@@ -34,7 +34,7 @@ func TestConformance(t *testing.T) {
 		Hole:   blackhole(t), Dead: "127.0.0.1",
 	}
 	type seen = map[conformance.Proxy][]string
-	both := func(some []conformance.Case) []seen {
+	both := func(some []conformance.Case, _ time.Duration) []seen {
 		out := make([]seen, len(some))
 		ours, known := withOurs(t, some, n)
 		for i := range some {

@@ -126,13 +126,13 @@ const whenAllKnow = 3 * beat
 // same.
 func TestNamesMoveWithEnvoy(t *testing.T) {
 	path, all := envoy(t), movedStories()
-	for i, p := range alike(all, func(some []moved) []pair { return movedWith(t, path, some) }) {
+	for i, p := range alike(all, func(some []moved, longer time.Duration) []pair { return movedWith(t, path, some, longer) }) {
 		t.Run(all[i].name, func(t *testing.T) { require.Equal(t, p.envoy, p.ours) })
 	}
 }
 
 // movedWith tells stories to both.
-func movedWith(t *testing.T, path string, all []moved) []pair {
+func movedWith(t *testing.T, path string, all []moved, longer time.Duration) []pair {
 	dns := serveNames(t)
 	run := func(side string, begin func(cfg mesh.Config) (addr func(i int) string, admin string)) (seen []string) {
 		cfg := mesh.Config{Node: "moved"}
@@ -159,7 +159,7 @@ func movedWith(t *testing.T, path string, all []moved) []pair {
 		seen = make([]string, len(all))
 		for i, s := range all {
 			wg.Go(func() {
-				p := &movedPlayer{t: t, dns: dns, cluster: fmt.Sprint("c", i), host: fmt.Sprint("c", i, ".", side, ".example"), addr: addr(i), admin: admin, parts: parts[i]}
+				p := &movedPlayer{t: t, whenAllKnow: whenAllKnow * longer, dns: dns, cluster: fmt.Sprint("c", i), host: fmt.Sprint("c", i, ".", side, ".example"), addr: addr(i), admin: admin, parts: parts[i]}
 				seen[i] = p.play(s.steps)
 			})
 		}
@@ -231,6 +231,7 @@ func asking(t *testing.T, cfg mesh.Config, addr string) []byte {
 }
 
 type movedPlayer struct {
+	whenAllKnow                time.Duration
 	t                          *testing.T
 	dns                        *nameserver
 	cluster, host, addr, admin string
@@ -245,7 +246,7 @@ func (p *movedPlayer) play(steps string) string {
 		p.step(strings.Fields(step))
 		p.said.WriteByte('\n')
 	}
-	time.Sleep(whenAllKnow)
+	time.Sleep(p.whenAllKnow)
 	var lines []string
 	for name, v := range scrape(p.t, p.admin) {
 		for _, c := range movedStats {
@@ -274,7 +275,7 @@ func (p *movedPlayer) step(f []string) {
 		}
 		p.dns.set(p.host, addrs...)
 		p.lookedUp()
-		time.Sleep(whenAllKnow)
+		time.Sleep(p.whenAllKnow)
 	case "ask":
 		n, _ := strconv.Atoi(f[1])
 		var who []string
@@ -286,18 +287,18 @@ func (p *movedPlayer) step(f []string) {
 		}
 		slices.Sort(who) // whose turn it is first is by chance
 		p.said.WriteString(" " + strings.Join(who, ", "))
-		time.Sleep(whenAllKnow)
+		time.Sleep(p.whenAllKnow)
 	case "hold":
 		p.held = make(chan string, 1)
 		go func() {
 			p.held <- raw(p.addr, "GET / HTTP/1.1\r\nhost: x\r\nx-hold: "+f[1]+"\r\nconnection: close\r\n\r\n")
 		}()
-		time.Sleep(whenAllKnow)
+		time.Sleep(p.whenAllKnow)
 	case "release":
 		close(p.parts[0].released[f[1]])
 		_, body, _ := strings.Cut(<-p.held, "\r\n\r\n")
 		p.said.WriteString(" " + body)
-		time.Sleep(whenAllKnow)
+		time.Sleep(p.whenAllKnow)
 	case "closed":
 		var all []string
 		for _, a := range p.parts {
@@ -321,7 +322,7 @@ func (p *movedPlayer) step(f []string) {
 			a.status = what
 		}
 		a.mu.Unlock()
-		time.Sleep(whenAllKnow)
+		time.Sleep(p.whenAllKnow)
 	}
 }
 

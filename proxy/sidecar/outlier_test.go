@@ -165,13 +165,13 @@ func obedient(who int) func(c net.Conn, r *bufio.Reader) {
 // and the cluster's counters, are the same.
 func TestOutliers(t *testing.T) {
 	path, all := envoy(t), stories()
-	for i, p := range alike(all, func(some []judged) []pair { return judge(t, path, some) }) {
+	for i, p := range alike(all, func(some []judged, longer time.Duration) []pair { return judge(t, path, some, longer) }) {
 		t.Run(all[i].name, func(t *testing.T) { require.Equal(t, p.envoy, p.ours) })
 	}
 }
 
 // judge plays stories through both.
-func judge(t *testing.T, path string, all []judged) []pair {
+func judge(t *testing.T, path string, all []judged, longer time.Duration) []pair {
 	cfg := mesh.Config{Admin: "127.0.0.1:0"}
 	for i, s := range all {
 		name := fmt.Sprint("c", i)
@@ -185,6 +185,14 @@ func judge(t *testing.T, path string, all []judged) []pair {
 		route := mesh.Route{Prefix: "/", Cluster: name, Hash: []mesh.HashPolicy{{Header: "x-user"}}}
 		if s.change != nil {
 			s.change(&c, &route)
+		}
+		o := c.Outliers
+		times := []*time.Duration{&o.Interval, &o.BaseEjection, &o.MaxEjection, &route.Timeout, c.MergeWindow}
+		if p := route.Retry; p != nil {
+			times = append(times, &p.PerTry, &p.Base)
+		}
+		for _, d := range times {
+			*d *= longer
 		}
 		cfg.Clusters = append(cfg.Clusters, c)
 		cfg.Listeners = append(cfg.Listeners, mesh.Listener{Name: name, StatPrefix: name, Address: "127.0.0.1:0",
@@ -200,7 +208,7 @@ func judge(t *testing.T, path string, all []judged) []pair {
 			slots <- struct{}{}
 			users := usersOf(t, table, i)
 			wg.Go(func() {
-				seen[i] = s.play(addr(i), users)
+				seen[i] = s.play(addr(i), users, longer)
 				<-slots
 			})
 		}
@@ -262,12 +270,12 @@ func said(addr, user, do string) string {
 }
 
 // play tells the story and returns who answered what.
-func (s *judged) play(addr string, users []string) string {
+func (s *judged) play(addr string, users []string, longer time.Duration) string {
 	var out strings.Builder
 	for _, step := range s.steps {
 		if d, ok := strings.CutPrefix(step, "wait "); ok {
 			d, _ := time.ParseDuration(d)
-			time.Sleep(d)
+			time.Sleep(d * longer)
 			continue
 		}
 		if step == "align" { // who is ejected for a moment comes back when an interval ends
@@ -299,7 +307,7 @@ func (s *judged) play(addr string, users []string) string {
 			}
 			time.Sleep(2 * time.Millisecond)
 		}
-		time.Sleep(beat)                                 // Envoy's workers hear of an ejection from its main thread
+		time.Sleep(beat * longer)                        // Envoy's workers hear of an ejection from its main thread
 		if user == "" && !strings.HasPrefix(do, "bad") { // whose turn it was at first is by chance
 			fmt.Fprint(&out, counts)
 		}

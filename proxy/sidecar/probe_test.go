@@ -205,7 +205,7 @@ func TestChecks(t *testing.T) {
 	path, w := envoy(t), newSecureWorld(t)
 	all := checkStories(w)
 	as := func(s checkedOn, p pair) bool { return p.envoy == p.ours && s.want == answerers(p.ours) }
-	for i, p := range conformance.Again(all, func(some []checkedOn) []pair { return checked(t, path, w, some) }, as) {
+	for i, p := range conformance.Again(all, func(some []checkedOn, longer time.Duration) []pair { return checked(t, path, w, some, longer) }, as) {
 		t.Run(all[i].name, func(t *testing.T) {
 			require.Equal(t, p.envoy, p.ours)
 			require.Equal(t, all[i].want, answerers(p.ours))
@@ -217,7 +217,7 @@ func TestChecks(t *testing.T) {
 func answerers(seen string) string { return strings.SplitN(seen, "\n", 2)[0] }
 
 // checked plays stories through both.
-func checked(t *testing.T, path string, w *secureWorld, all []checkedOn) []pair {
+func checked(t *testing.T, path string, w *secureWorld, all []checkedOn, longer time.Duration) []pair {
 	cfg := mesh.Config{Admin: "127.0.0.1:0"}
 	patients := make([][]*patient, len(all))
 	for i, s := range all {
@@ -233,6 +233,10 @@ func checked(t *testing.T, path string, w *secureWorld, all []checkedOn) []pair 
 		}
 		if s.change != nil {
 			s.change(c.Check, &c)
+		}
+		h := c.Check
+		for _, d := range []*time.Duration{&h.Timeout, &h.Interval, &h.NoTraffic, &h.NoTrafficHealthy, &h.Unhealthy, &h.UnhealthyEdge, &h.HealthyEdge, &h.InitialJitter, &h.Jitter} {
+			*d = min(*d, time.Minute) * longer
 		}
 		if c.TLS != nil {
 			for who, p := range patients[i] {
@@ -263,12 +267,12 @@ func checked(t *testing.T, path string, w *secureWorld, all []checkedOn) []pair 
 		}
 	}
 	play := func(addr func(i int) string) (seen []string) {
-		time.Sleep(3 * beat) // Envoy listens when all have been asked
+		time.Sleep(3 * beat * longer) // Envoy listens when all have been asked
 		var wg sync.WaitGroup
 		seen = make([]string, len(all))
 		for i, s := range all {
 			users := usersOf(t, table, i)
-			wg.Go(func() { seen[i] = s.play(addr(i), users, patients[i]) })
+			wg.Go(func() { seen[i] = s.play(addr(i), users, patients[i], longer) })
 		}
 		wg.Wait()
 		return seen
@@ -310,14 +314,14 @@ func checkStats(p string, stats map[string]uint64) (out string) {
 }
 
 // play tells the story and returns who answered, and what the first check was.
-func (s *checkedOn) play(addr string, users []string, patients []*patient) string {
+func (s *checkedOn) play(addr string, users []string, patients []*patient, longer time.Duration) string {
 	var who []string
 	for _, step := range strings.Split(s.steps, ", ") {
 		f := strings.Fields(step)
 		switch {
 		case f[0] == "wait":
 			d, _ := time.ParseDuration(f[1])
-			time.Sleep(d)
+			time.Sleep(d * longer)
 		case f[0] == "ask":
 			do := append(f, "200")[2]
 			said := said(addr, users[f[1][0]-'0'], do)

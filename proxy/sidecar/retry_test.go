@@ -165,7 +165,7 @@ func retries() []retried {
 func TestRetries(t *testing.T) {
 	path, all := envoy(t), retries()
 	as := func(c retried, p pair) bool { return (p.envoy != p.ours) == (c.differs != "") }
-	for i, p := range conformance.Again(all, func(some []retried) []pair { return tried(t, path, some) }, as) {
+	for i, p := range conformance.Again(all, func(some []retried, _ time.Duration) []pair { return tried(t, path, some) }, as) {
 		t.Run(all[i].name, func(t *testing.T) {
 			if all[i].differs != "" {
 				require.NotEqual(t, p.envoy, p.ours, "the difference is gone: drop %q", all[i].differs)
