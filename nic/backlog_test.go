@@ -148,7 +148,7 @@ func TestModelCatchesUp(t *testing.T) {
 		s, err := d.Snapshot(ctx)
 		require.NoError(t, err)
 		return s.ModelNS != nil && s.ModelNS.Behind == 0 && s.ModelNS.Frames == 3000
-	}, 10*time.Second, time.Millisecond)
+	}, 30*time.Second, time.Millisecond)
 	cancel()
 	require.NoError(t, <-ended)
 }

@@ -317,7 +317,7 @@ func carriesFramesAnswersAndEnds(t *testing.T, opt RunOptions) {
 	require.Eventually(t, func() bool {
 		s, err := d.Snapshot(ctx)
 		return err == nil && s.Counters["forwarded"] == 1
-	}, 5*time.Second, time.Millisecond)
+	}, 30*time.Second, time.Millisecond)
 	cancel()
 	require.NoError(t, <-ended)
 	_, err = d.Snapshot(ctx)
@@ -372,7 +372,7 @@ func TestAPortAtItsEndDoesNotKeepTheOthersFromWaiting(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- d.Run(ctx, RunOptions{}) }()
-	require.Eventually(t, func() bool { _, err := d.Snapshot(ctx); return err == nil }, 5*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { _, err := d.Snapshot(ctx); return err == nil }, 30*time.Second, time.Millisecond)
 	var before, after unix.Rusage
 	require.NoError(t, unix.Getrusage(unix.RUSAGE_SELF, &before))
 	time.Sleep(300 * time.Millisecond)

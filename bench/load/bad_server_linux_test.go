@@ -145,7 +145,7 @@ func TestErrorsAreToldApart(t *testing.T) {
 			s := newBadServer(t, every(tt.bad))
 			for _, conns := range []int{1, 5} {
 				s.asked.Store(0)
-				r, err := Run(t.Context(), Config{Target: s.at, Connections: conns, MaxRequests: 30, Timeout: 5 * time.Second,
+				r, err := Run(t.Context(), Config{Target: s.at, Connections: conns, MaxRequests: 30, Timeout: 30 * time.Second,
 					Check: Check{Body: goodBody}})
 				require.NoError(t, err)
 				require.Equal(t, tt.want, r.Errors, r.Examples)
@@ -232,10 +232,7 @@ func TestIdleCloseIsNoError(t *testing.T) {
 }
 
 func TestRefusedConnections(t *testing.T) {
-	ln, err := net.Listen("tcp", loopback.String())
-	require.NoError(t, err)
-	at := netip.MustParseAddrPort(ln.Addr().String())
-	ln.Close()
+	at := netip.MustParseAddrPort("127.0.0.1:1")
 	begin := time.Now()
 	r, err := Run(t.Context(), Config{Target: at, Connections: 2, Duration: 300 * time.Millisecond})
 	require.NoError(t, err)
@@ -244,7 +241,7 @@ func TestRefusedConnections(t *testing.T) {
 	require.Contains(t, r.Examples["connect"], "refused")
 	require.Positive(t, r.Errors.Connect)
 	require.Less(t, r.Errors.Connect, uint64(40), "no back-off")
-	require.Less(t, time.Since(begin), 10*time.Second)
+	require.Less(t, time.Since(begin), 30*time.Second)
 
 	r, err = Run(t.Context(), Config{Target: at, Connections: 2, Rate: 200, Duration: 300 * time.Millisecond, Timeout: 100 * time.Millisecond})
 	require.NoError(t, err)

@@ -2,7 +2,6 @@ package load
 
 import (
 	"errors"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -48,11 +47,6 @@ func TestCurl(t *testing.T) {
 		w.Write([]byte("hello"))
 	}))
 	defer srv.Close()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	dead := "http://" + ln.Addr().String()
-	ln.Close()
-
 	five, six := int64(5), int64(6)
 	for _, tt := range []struct {
 		name string
@@ -67,7 +61,7 @@ func TestCurl(t *testing.T) {
 		{"cut", CurlConfig{URL: srv.URL + "/cut"}, Errors{Reset: 3}},
 		{"missing", CurlConfig{URL: srv.URL + "/nothing"}, Errors{Missing: 3}},
 		{"timeout", CurlConfig{URL: srv.URL + "/hang", Timeout: 100 * time.Millisecond}, Errors{Timeout: 3}},
-		{"refused", CurlConfig{URL: dead}, Errors{Connect: 3}},
+		{"refused", CurlConfig{URL: "http://127.0.0.1:1"}, Errors{Connect: 3}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			tt.cfg.N, tt.cfg.Warmup = 3, 1
@@ -91,7 +85,7 @@ func TestCurl(t *testing.T) {
 		})
 	}
 
-	_, err = Curl(t.Context(), CurlConfig{URL: srv.URL, N: 1, Command: []string{"no-such-curl"}})
+	_, err := Curl(t.Context(), CurlConfig{URL: srv.URL, N: 1, Command: []string{"no-such-curl"}})
 	require.Equal(t, failure.Unsupported, failure.KindOf(err))
 	require.True(t, errors.Is(err, exec.ErrNotFound))
 	_, err = Curl(t.Context(), CurlConfig{URL: "file:///etc/passwd", N: 1})

@@ -157,7 +157,7 @@ func TestChildProcesses(t *testing.T) {
 		var res Result
 		begin := time.Now()
 		run.end(t, &res)
-		require.Less(t, time.Since(begin), 5*time.Second)
+		require.Less(t, time.Since(begin), 30*time.Second)
 		require.Positive(t, res.N)
 		require.Less(t, res.Elapsed, 30.0)
 	})
@@ -212,7 +212,7 @@ func TestEndsWithItsParent(t *testing.T) {
 	select {
 	case res := <-ended:
 		require.Equal(t, "serve", res.Mode, "it ended in order")
-	case <-time.After(10 * time.Second):
+	case <-time.After(30 * time.Second):
 		t.Fatal("the server outlives its parent")
 	}
 	_ = cmd.Wait()

@@ -59,7 +59,7 @@ func TestPingPongErrors(t *testing.T) {
 	r, err = PingPong(t.Context(), PingPongConfig{Target: silent, Rounds: 10, Timeout: 50 * time.Millisecond})
 	require.NoError(t, err)
 	require.Equal(t, Errors{Timeout: 1}, r.Errors, r.Examples)
-	require.Less(t, time.Since(begin), 10*time.Second)
+	require.Less(t, time.Since(begin), 30*time.Second)
 
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
@@ -114,5 +114,5 @@ func TestBulkBelievesTheSink(t *testing.T) {
 	begin := time.Now()
 	_, err := Bulk(t.Context(), BulkConfig{Target: at, Duration: 20 * time.Millisecond, Timeout: 80 * time.Millisecond})
 	require.Error(t, err)
-	require.Less(t, time.Since(begin), 10*time.Second)
+	require.Less(t, time.Since(begin), 30*time.Second)
 }

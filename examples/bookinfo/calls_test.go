@@ -255,10 +255,7 @@ func TestStars(t *testing.T) {
 		})
 	}
 	t.Run("refused", func(t *testing.T) {
-		ln, err := net.Listen("tcp", "127.0.0.1:0")
-		require.NoError(t, err)
-		ln.Close()
-		a := start(t, Options{Service: "reviews-v3", Getenv: vars{}.with("ratings", ln.Addr().String()).get})
+		a := start(t, Options{Service: "reviews-v3", Getenv: vars{}.with("ratings", "127.0.0.1:1").get})
 		require.Equal(t, 2, strings.Count(get(t, a, "/reviews/0"), unavailable))
 	})
 }

@@ -51,7 +51,7 @@ func TestAnswersAndRemovesItsSocket(t *testing.T) {
 	require.Eventually(t, func() bool {
 		s, err := Get(t.Context(), path)
 		return err == nil && len(s.Ports) == 2
-	}, 5*time.Second, time.Millisecond)
+	}, 30*time.Second, time.Millisecond)
 	require.NoError(t, stop())
 	require.NoFileExists(t, path)
 }
@@ -64,7 +64,7 @@ func TestASocketThatADeadProcessLeftIsReplaced(t *testing.T) {
 	require.NoError(t, l.Close())
 	require.FileExists(t, path)
 	stop := serve(t, path, running(t))
-	require.Eventually(t, func() bool { _, err := Get(t.Context(), path); return err == nil }, 5*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { _, err := Get(t.Context(), path); return err == nil }, 30*time.Second, time.Millisecond)
 	require.NoError(t, stop())
 }
 
@@ -72,7 +72,7 @@ func TestASocketInUseIsAConflict(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "nic.sock")
 	n := running(t)
 	stop := serve(t, path, n)
-	require.Eventually(t, func() bool { _, err := Get(t.Context(), path); return err == nil }, 5*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { _, err := Get(t.Context(), path); return err == nil }, 30*time.Second, time.Millisecond)
 	_, err := Listen(path)
 	require.Equal(t, failure.Conflict, failure.KindOf(err))
 	require.ErrorContains(t, err, "another meshnic answers on it")

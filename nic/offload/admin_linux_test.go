@@ -31,7 +31,7 @@ func TestAdmin(t *testing.T) {
 	}
 	o := start(offload.Config{Mesh: to(app.Addr().String())})
 	do := func(f func()) error {
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 		defer cancel()
 		return b.nic.Do(ctx, func(*nic.NIC) { f() })
 	}
@@ -52,7 +52,7 @@ func TestAdmin(t *testing.T) {
 	c, err := b.dial(t, proxyIP+":80")
 	require.NoError(t, err)
 	defer c.Close()
-	c.SetDeadline(time.Now().Add(10 * time.Second))
+	c.SetDeadline(time.Now().Add(60 * time.Second))
 	r := bufio.NewReader(c)
 	ask := func() (string, bool) {
 		fmt.Fprint(c, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")

@@ -91,7 +91,7 @@ func newBenchOf(t *testing.T, client, server side) (b *bench, start func(cfg off
 
 // dial connects from the client's namespace.
 func (b *bench) dial(t testing.TB, addr string) (c net.Conn, err error) {
-	hostiftest.In(t, b.client, func() { c, err = net.DialTimeout("tcp", addr, 5*time.Second) })
+	hostiftest.In(t, b.client, func() { c, err = net.DialTimeout("tcp", addr, 30*time.Second) })
 	return c, err
 }
 
@@ -104,7 +104,7 @@ func (b *bench) listen(t testing.TB) (ln net.Listener, err error) {
 // stats are the proxy's counters.
 func (b *bench) stats(t testing.TB) map[string]uint64 {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	s, err := b.nic.Snapshot(ctx)
 	require.NoError(t, err)

@@ -59,7 +59,7 @@ func TestEarlyBodiesOfLinux(t *testing.T) {
 		c, err := b.dial(t, proxyIP+":80")
 		require.NoError(t, err)
 		defer c.Close()
-		c.SetDeadline(time.Now().Add(10 * time.Second))
+		c.SetDeadline(time.Now().Add(60 * time.Second))
 		began := time.Now()
 		fmt.Fprintf(c, "POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: %d\r\n\r\n", len(body))
 		for i := range pieces {

@@ -90,7 +90,7 @@ func TestFallback(t *testing.T) {
 	c, err := b.dial(t, proxyIP+":80")
 	require.NoError(t, err)
 	defer c.Close()
-	c.SetDeadline(time.Now().Add(10 * time.Second))
+	c.SetDeadline(time.Now().Add(60 * time.Second))
 	r := bufio.NewReader(c)
 	ask := func(path, body string) string {
 		fmt.Fprintf(c, "POST %s HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n%s", path, len(body), body)
@@ -108,7 +108,7 @@ func TestFallback(t *testing.T) {
 	s, err := b.dial(t, proxyIP+":81")
 	require.NoError(t, err)
 	defer s.Close()
-	s.SetDeadline(time.Now().Add(10 * time.Second))
+	s.SetDeadline(time.Now().Add(60 * time.Second))
 	sr := bufio.NewReader(s)
 	line, err := sr.ReadString('\n')
 	require.NoError(t, err, "who speaks first is the server")

@@ -25,7 +25,7 @@ func TestFlowOfAClient(t *testing.T) {
 	c, err := b.dial(t, proxyIP+":80")
 	require.NoError(t, err)
 	defer c.Close()
-	c.SetDeadline(time.Now().Add(10 * time.Second))
+	c.SetDeadline(time.Now().Add(60 * time.Second))
 	fmt.Fprint(c, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
 	_, err = http.ReadResponse(bufio.NewReader(c), nil)
 	require.NoError(t, err)

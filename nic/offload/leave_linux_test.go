@@ -32,7 +32,7 @@ func (b *bench) call(t *testing.T, at net.Addr) *caller {
 	c, err := b.dial(t, at.String())
 	require.NoError(t, err)
 	t.Cleanup(func() { c.Close() })
-	require.NoError(t, c.SetDeadline(time.Now().Add(10*time.Second)))
+	require.NoError(t, c.SetDeadline(time.Now().Add(60*time.Second)))
 	return &caller{t, c, bufio.NewReader(c)}
 }
 
@@ -108,7 +108,7 @@ func TestComesAndLeaves(t *testing.T) {
 
 	busy.ask()
 	left := make(chan int, 1)
-	go func() { left <- a.Leave(t.Context(), 10*time.Second) }()
+	go func() { left <- a.Leave(t.Context(), 60*time.Second) }()
 	_, err = idle.r.ReadByte()
 	require.ErrorIs(t, err, io.EOF, "without a request, it is ended")
 	late := b.call(t, server.Addr())
@@ -139,7 +139,7 @@ func TestLeavesInTime(t *testing.T) {
 	o := start(offload.Config{Mesh: before(server.Addr()), Source: source})
 	c := b.call(t, server.Addr())
 	c.ask()
-	require.Eventually(t, func() bool { return b.stats(t)["cluster.in.upstream_rq_active"] == 1 }, 5*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return b.stats(t)["cluster.in.upstream_rq_active"] == 1 }, 30*time.Second, 10*time.Millisecond)
 	require.Equal(t, 1, b.admin(t, o).Leave(t.Context(), 50*time.Millisecond))
 }
 

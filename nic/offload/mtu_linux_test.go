@@ -76,7 +76,7 @@ func TestMTUs(t *testing.T) {
 			c, err := b.dial(t, proxyIP+":80")
 			require.NoError(t, err)
 			defer c.Close()
-			c.SetDeadline(time.Now().Add(20 * time.Second))
+			c.SetDeadline(time.Now().Add(60 * time.Second))
 			r := bufio.NewReader(c)
 			dice := rand.NewChaCha8([32]byte{1})
 			for _, size := range []int{10, 1400, 65_000, 3_000_000} {
