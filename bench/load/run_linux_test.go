@@ -103,16 +103,15 @@ func TestLittlesLaw(t *testing.T) {
 	srv := serveHere(t, ServeConfig{Listen: loopback})
 	for _, conns := range []int{1, 16} {
 		var share []float64
-		for range 10 { // a loaded machine may take the processor away between two requests
+		for range 20 { // a loaded machine may take the processor away between two requests, or at the end
 			r, err := Run(t.Context(), Config{Target: srv.at, Connections: conns, Warmup: 20 * time.Millisecond, Duration: 200 * time.Millisecond})
 			require.NoError(t, err)
 			share = append(share, r.RPS*r.Hist.h.Mean()/1e9/float64(conns))
-			require.Less(t, share[len(share)-1], 1.1, "%d connections", conns)
-			if share[len(share)-1] > 0.85 {
+			if last := share[len(share)-1]; last > 0.85 && last < 1.1 {
 				break
 			}
 		}
-		require.Greater(t, share[len(share)-1], 0.85, "%d connections: %v", conns, share)
+		require.InDelta(t, 0.975, share[len(share)-1], 0.125, "%d connections: %v", conns, share)
 	}
 }
 
@@ -151,7 +150,7 @@ func TestStallShowsInTheOpenLoop(t *testing.T) {
 	require.GreaterOrEqual(t, over(r.Hist, 150), 140)
 	require.GreaterOrEqual(t, r.WallUS.P90, 150e3)
 	require.GreaterOrEqual(t, r.Generator.Queued, uint64(250), "they were queued by the server's fault, which is not lag")
-	require.Less(t, over(r.SentHist, 150), 30, "as sent, only the stalled one is late")
+	require.Less(t, over(r.SentHist, 150), 30, "as sent, only the stalled one is late, and few that the machine held up")
 
 	cfg.Rate = 0
 	cfg.Target = stallAt(t, 200, stall).at
@@ -169,7 +168,7 @@ func TestOpenLoopBeyondCapacity(t *testing.T) {
 	begin := time.Now()
 	r, err := Run(t.Context(), Config{Target: s.at, Connections: 1, Rate: 500, Duration: 400 * time.Millisecond, Timeout: 100 * time.Millisecond})
 	require.NoError(t, err)
-	require.Less(t, time.Since(begin), 20*time.Second)
+	require.Less(t, time.Since(begin), 60*time.Second)
 	require.EqualValues(t, 200, r.N+r.Errors.Total())
 	require.Equal(t, r.Errors.Total(), r.Errors.Timeout)
 	require.Greater(t, r.Errors.Timeout, uint64(100))
@@ -315,7 +314,7 @@ func TestServeHoldsUpWhoDoesNotRead(t *testing.T) {
 	require.NoError(t, err)
 	defer c.Close()
 	get := strings.Repeat("GET / HTTP/1.1\r\n\r\n", 100)
-	c.SetWriteDeadline(time.Now().Add(time.Second))
+	c.SetWriteDeadline(time.Now().Add(2 * time.Second))
 	for err == nil {
 		_, err = io.WriteString(c, get)
 	}
