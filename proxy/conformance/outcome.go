@@ -38,12 +38,16 @@ func (w *World) Play(addr func(i int) string) [][]string {
 	return seen
 }
 
+// ofClients are the connections and requests that are under way; to listeners behind, those
+// stay in pools.
+var ofClients = regexp.MustCompile(`^http\.c\d+(\.downstream_cx_active|_.*\.downstream_rq_active)$`)
+
 // Settled returns the counters once nothing is under way.
 func Settled(t testing.TB, read func() map[string]uint64) map[string]uint64 {
 	for end := time.Now().Add(10 * time.Second); ; time.Sleep(100 * time.Millisecond) {
 		stats, busy := read(), ""
 		for name, v := range stats {
-			if v != 0 && (strings.HasSuffix(name, ".downstream_cx_active") && strings.HasPrefix(name, "http.c") || strings.HasSuffix(name, ".upstream_rq_active")) {
+			if v != 0 && (ofClients.MatchString(name) || strings.HasSuffix(name, ".upstream_rq_active")) {
 				busy += name + " "
 			}
 		}
@@ -80,6 +84,11 @@ func (w *World) fillStats(seen [][]string, counts, known map[string]uint64) {
 			whose, scope = scope, whose
 		} else if scope != "http" {
 			continue
+		} else if of, behind, ok := strings.Cut(whose, "_"); ok {
+			if parts[2] == "downstream_cx_active" || parts[2] == "downstream_cx_http1_active" { // that are in pools
+				continue
+			}
+			whose, scope = of, "http."+behind
 		}
 		key := whose + " " + scope
 		byCase[key] = append(byCase[key], fmt.Sprintf("%s=%d", parts[2], counts[name]))
@@ -105,17 +114,27 @@ func (w *World) fillLogs(t testing.TB, seen [][]string) {
 			if s.cmd != "log" {
 				continue
 			}
-			b, err := os.ReadFile(logPath(w.logs, i))
-			require.NoError(t, err)
-			for line := range strings.Lines(string(b)) {
-				line = strings.TrimSuffix(line, "\n")
-				if w.net.Hosts != nil {
-					line = w.net.Hosts.ReplaceAllString(line, "127.0.0.1")
-				}
-				seen[i][j] += logLine(line, i) + "\n"
+			c := w.cases[i].config(t)
+			for _, name := range slices.Sorted(maps.Keys(c.Behind)) {
+				seen[i][j] += w.log(t, i, prefix(i)+"_"+name, name+": ")
 			}
+			seen[i][j] += w.log(t, i, prefix(i), "")
 		}
 	}
+}
+
+// log is the access log of a listener of case i.
+func (w *World) log(t testing.TB, i int, listener, begin string) (lines string) {
+	b, err := os.ReadFile(logPath(w.logs, listener))
+	require.NoError(t, err)
+	for line := range strings.Lines(string(b)) {
+		line = strings.TrimSuffix(line, "\n")
+		if w.net.Hosts != nil {
+			line = w.net.Hosts.ReplaceAllString(line, "127.0.0.1")
+		}
+		lines += begin + logLine(line, i) + "\n"
+	}
+	return lines
 }
 
 var (

@@ -20,7 +20,8 @@ import (
 
 // caseConfig is what a case says of its configuration: parts of Envoy's file. A
 // case has one listener, on which the client comes in, and clusters whose
-// endpoints are in the test's hands.
+// endpoints are in the test's hands, or are listeners behind that one: sidecars of
+// those that it calls.
 type caseConfig struct {
 	Routes       []any          `yaml:"routes"`        // of a virtual host for all, or
 	VirtualHosts []any          `yaml:"virtual_hosts"` // all of them
@@ -34,9 +35,13 @@ type caseConfig struct {
 
 	// By name, what each has besides its endpoints. Those are "endpoints", which is
 	// not Envoy's: how many the test holds (1 if it is left out), or a list of
-	// addresses that it does not; "blackhole" is one that never answers. "hostname" is the
-	// endpoints' too. "up" is always there.
+	// addresses that it does not; "blackhole" is one that never answers, and the name of a
+	// listener behind is its. "hostname" is the endpoints' too. "up" is always there.
 	Clusters map[string]map[string]any `yaml:"clusters"`
+
+	// By name, the listeners behind: of each what there is of the case's own. The lines of
+	// their access logs begin with their names.
+	Behind map[string]*caseConfig `yaml:"behind"`
 }
 
 // config reads the case's, which is what it says over what the shared one does.
@@ -91,8 +96,8 @@ const (
 const caseLog = "%REQ(:METHOD)% %REQ(X-ENVOY-ORIGINAL-PATH?:PATH)% %PROTOCOL% %RESPONSE_CODE% %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS% " +
 	"received %BYTES_RECEIVED% sent %BYTES_SENT% route %ROUTE_NAME% cluster %UPSTREAM_CLUSTER% host %UPSTREAM_HOST%\n"
 
-// logPath is the access log of case i below dir.
-func logPath(dir string, i int) string { return filepath.Join(dir, prefix(i)+".log") }
+// logPath is the access log of a listener below dir.
+func logPath(dir, listener string) string { return filepath.Join(dir, listener+".log") }
 
 // Network is where clients and servers are.
 type Network struct {
@@ -115,19 +120,37 @@ type World struct {
 // prefix makes the names of a case's parts its own.
 func prefix(i int) string { return fmt.Sprintf("c%d", i) }
 
-// New puts the file together; case i listens on listen[i] and has its access log in
-// a directory of the test's. admin may be empty.
-func New(t testing.TB, all []Case, n *Network, listen []string, admin string) *World {
-	t.Helper()
-	w := &World{cases: all, net: n, logs: t.TempDir(), ports: make([][]port, len(all))}
-	var listeners, clusters []any
+// Behind is how many listeners of all cases are behind those that clients come in on.
+func Behind(t testing.TB, all []Case) (n int) {
 	for i := range all {
 		c := all[i].config(t)
-		for _, name := range slices.Sorted(maps.Keys(c.Clusters)) {
-			clusters = append(clusters, w.cluster(t, i, name, c.Clusters[name]))
-		}
-		listeners = append(listeners, c.listener(t, i, listen[i], w.logs))
+		n += len(c.Behind)
 	}
+	return n
+}
+
+// New puts the file together; case i listens on listen[i], the listeners behind on the
+// addresses behind, and they have their access logs in a directory of the test's. admin
+// may be empty. The listeners of the cases come first.
+func New(t testing.TB, all []Case, n *Network, listen, behind []string, admin string) *World {
+	t.Helper()
+	w := &World{cases: all, net: n, logs: t.TempDir(), ports: make([][]port, len(all))}
+	var listeners, hidden, clusters []any
+	for i := range all {
+		c := all[i].config(t)
+		at := map[string]string{}
+		for _, name := range slices.Sorted(maps.Keys(c.Behind)) {
+			at[name], behind = behind[0], behind[1:]
+			b := c.Behind[name]
+			b.Clusters = c.Clusters
+			hidden = append(hidden, b.listener(t, i, prefix(i)+"_"+name, at[name], w.logs))
+		}
+		for _, name := range slices.Sorted(maps.Keys(c.Clusters)) {
+			clusters = append(clusters, w.cluster(t, i, name, c.Clusters[name], at))
+		}
+		listeners = append(listeners, c.listener(t, i, prefix(i), listen[i], w.logs))
+	}
+	listeners = append(listeners, hidden...)
 	file := object{
 		"node":             object{"id": "conformance", "cluster": "conformance"},
 		"static_resources": object{"listeners": listeners, "clusters": clusters},
@@ -141,15 +164,15 @@ func New(t testing.TB, all []Case, n *Network, listen []string, admin string) *W
 	return w
 }
 
-func (c *caseConfig) listener(t testing.TB, i int, address, logs string) object {
+func (c *caseConfig) listener(t testing.TB, i int, called, address, logs string) object {
 	hosts := c.VirtualHosts
 	if c.Routes != nil {
 		hosts = []any{object{"name": "any", "domains": []any{"*"}, "routes": c.Routes}}
 	}
-	routes := object{"name": prefix(i), "virtual_hosts": hosts}
+	routes := object{"name": called, "virtual_hosts": hosts}
 	maps.Copy(routes, c.RouteConfig)
 	manager := object{
-		"@type": hcmType, "codec_type": "HTTP1", "stat_prefix": prefix(i), "route_config": routes,
+		"@type": hcmType, "codec_type": "HTTP1", "stat_prefix": called, "route_config": routes,
 		"http_filters": append(slices.Clone(c.Filters), object{"name": "router", "typed_config": object{"@type": rtrType}}),
 	}
 	maps.Copy(manager, c.Manager)
@@ -160,7 +183,7 @@ func (c *caseConfig) listener(t testing.TB, i int, address, logs string) object 
 	rename(manager, names)
 	for _, f := range c.Filters {
 		if config := f.(object)["typed_config"].(object); config["stat_prefix"] != nil {
-			config["stat_prefix"] = prefix(i)
+			config["stat_prefix"] = called
 		}
 	}
 	format := object{"text_format_source": object{"inline_string": caseLog}}
@@ -171,7 +194,7 @@ func (c *caseConfig) listener(t testing.TB, i int, address, logs string) object 
 		format = object{"json_format": f}
 	}
 	accessLog := func(format object) object {
-		return object{"name": "file", "typed_config": object{"@type": logType, "path": logPath(logs, i), "log_format": format}}
+		return object{"name": "file", "typed_config": object{"@type": logType, "path": logPath(logs, called), "log_format": format}}
 	}
 	manager["access_log"] = []any{accessLog(format)}
 	if c.LogFilters != nil {
@@ -184,7 +207,7 @@ func (c *caseConfig) listener(t testing.TB, i int, address, logs string) object 
 		manager["access_log"] = all
 	}
 	out := object{
-		"name":          prefix(i),
+		"name":          called,
 		"address":       socketAddress(t, address),
 		"filter_chains": []any{object{"filters": []any{object{"name": "http", "typed_config": manager}}}},
 	}
@@ -212,7 +235,8 @@ func rename(v any, names map[string]string) {
 	}
 }
 
-func (w *World) cluster(t testing.TB, i int, name string, c object) object {
+// cluster is one of case i, whose listeners behind are at addresses.
+func (w *World) cluster(t testing.TB, i int, name string, c object, at map[string]string) object {
 	var addresses []string
 	n := 1
 	switch e := c["endpoints"].(type) {
@@ -223,6 +247,9 @@ func (w *World) cluster(t testing.TB, i int, name string, c object) object {
 		for _, a := range e {
 			if a == "blackhole" {
 				a = w.net.Hole
+			} else if l := at[a.(string)]; l != "" {
+				addresses = append(addresses, l)
+				continue
 			}
 			addresses = append(addresses, strings.Replace(a.(string), "127.0.0.1", w.net.Dead, 1))
 		}

@@ -57,7 +57,7 @@ func TestConformance(t *testing.T) {
 
 // withOurs holds all cases with our sidecar. known are the counters that it has.
 func withOurs(t *testing.T, all []conformance.Case, n *conformance.Network) (seen [][]string, known map[string]uint64) {
-	w := conformance.New(t, all, n, slices.Repeat([]string{"127.0.0.1:0"}, len(all)), "127.0.0.1:0")
+	w := conformance.New(t, all, n, slices.Repeat([]string{"127.0.0.1:0"}, len(all)), reserve(t, conformance.Behind(t, all)), "127.0.0.1:0")
 	cfg, err := envoyconf.Read(w.File, "cases.yaml")
 	require.NoError(t, err)
 	s := start(t, cfg, Options{Concurrency: 1, LogFlush: 20 * time.Millisecond})
@@ -75,9 +75,9 @@ func withOurs(t *testing.T, all []conformance.Case, n *conformance.Network) (see
 
 // withEnvoy holds them with the real Envoy.
 func withEnvoy(t *testing.T, path string, all []conformance.Case, n *conformance.Network, known map[string]uint64) [][]string {
-	addrs := reserve(t, len(all)+1)
-	admin := addrs[len(all)]
-	w := conformance.New(t, all, n, addrs[:len(all)], admin)
+	addrs := reserve(t, 1+len(all)+conformance.Behind(t, all))
+	admin, addrs := addrs[0], addrs[1:]
+	w := conformance.New(t, all, n, addrs[:len(all)], addrs[len(all):], admin)
 	runEnvoy(t, path, w.File, admin, "--file-flush-interval-msec", "20")
 	ready(t, admin)
 	seen := w.Play(func(i int) string { return addrs[i] })
