@@ -107,7 +107,7 @@ func (e *explanation) print(cmd *cobra.Command, output string) error {
 		if p.Reason != "" {
 			fmt.Fprintf(tw, "%s\t%s\t%s\t%s: %s\n", p.Kind, p.Name, p.Where, p.Reason, p.Why)
 		} else {
-			fmt.Fprintf(tw, "%s\t%s\t%s\t%s\n", p.Kind, p.Name, p.Where, p.Why)
+			fmt.Fprintf(tw, "%s\t%s\t%s\t\n", p.Kind, p.Name, p.Where)
 		}
 	}
 	if e.Fallbacks != nil {

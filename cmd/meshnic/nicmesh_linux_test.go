@@ -159,9 +159,10 @@ func TestPodsBehindANIC(t *testing.T) {
 	}), "refused", "by the node, behind the NIC")
 }
 
-// A pod that is taken out of its service, as when it is about to go, and vanishes
-// under load, costs nothing; one that vanishes unannounced costs requests of its
-// own service until that is known, and no other's.
+// A pod that is taken out of its service, as when it is about to go, and whose application
+// ends under load, costs nothing. One whose application ends unannounced costs next to nothing:
+// its callers try another pod, as their sidecars would, though not always with success: of two
+// pods LEAST_REQUEST likes the one that is quick to fail, and after five more looks at it that is taken.
 func TestPodBehindANICVanishes(t *testing.T) {
 	l := newNICLab(t)
 	of := func(pod string) uint64 { return l.count("cluster.inbound|9080||" + l.IP(pod) + ".upstream_rq_200") }
@@ -203,10 +204,12 @@ func TestPodBehindANICVanishes(t *testing.T) {
 	})
 	require.Zero(t, r["b"].failed(), "%+v", r["b"])
 
-	known("b1", "b2") // and b1 is not there
+	known("b1", "b2") // and b1's application is not there
+	tried := l.count("cluster.outbound|9080||b.default.svc.cluster.local.upstream_rq_retry")
 	r = during(func() { time.Sleep(200 * time.Millisecond) })
-	require.NotZero(t, r["b"].failed())
-	require.Equal(t, r["b"].failed(), r["b"].Errors["status"], "answered, not cut off: %+v", r["b"])
+	tried = l.count("cluster.outbound|9080||b.default.svc.cluster.local.upstream_rq_retry") - tried
+	require.Greater(t, tried, uint64(100))
+	require.Less(t, 10*r["b"].failed(), tried, "%+v", r["b"])
 	known("b2")
 	require.Zero(t, during(func() {})["b"].failed())
 }

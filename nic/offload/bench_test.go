@@ -28,11 +28,11 @@ type decided struct {
 	now sim.Cycle
 }
 
-func newDecided(tb testing.TB, legs int, logs []mesh.AccessLog) *decided {
-	return newSized(tb, legs, 64, logs)
+func newDecided(tb testing.TB, legs int, logs []mesh.AccessLog, retry *mesh.RetryPolicy) *decided {
+	return newSized(tb, legs, 64, logs, retry)
 }
 
-func newSized(tb testing.TB, legs, conns int, logs []mesh.AccessLog) *decided {
+func newSized(tb testing.TB, legs, conns int, logs []mesh.AccessLog, retry *mesh.RetryPolicy) *decided {
 	cfg := mesh.Config{}
 	for i := range legs {
 		at := netip.AddrPortFrom(netip.MustParseAddr("10.0.0.200"), uint16(80+i))
@@ -42,7 +42,7 @@ func newSized(tb testing.TB, legs, conns int, logs []mesh.AccessLog) *decided {
 		}
 		name := string(rune('a' + i))
 		cfg.Listeners = append(cfg.Listeners, mesh.Listener{Name: name, Address: at.String(), StatPrefix: name, Logs: logs,
-			VirtualHosts: []mesh.VirtualHost{{Name: "any", Domains: []string{"*"}, Routes: []mesh.Route{{Prefix: "/", Cluster: name, Timeout: 15 * time.Second}}}}})
+			VirtualHosts: []mesh.VirtualHost{{Name: "any", Domains: []string{"*"}, Routes: []mesh.Route{{Prefix: "/", Cluster: name, Timeout: 15 * time.Second, Retry: retry}}}}})
 		cfg.Clusters = append(cfg.Clusters, mesh.Cluster{Name: name, Endpoints: []mesh.Endpoint{{Address: to}}})
 	}
 	o, err := New(Config{Mesh: cfg, Conns: conns, Ports: 2, Clock: sim.Clock{Hz: 250_000_000}, Epoch: time.Unix(1_700_000_000, 0)})
@@ -91,11 +91,13 @@ var text = func(dir string) []mesh.AccessLog { return []mesh.AccessLog{{Path: fi
 // listeners.
 func TestNoAllocation(t *testing.T) {
 	for _, tt := range []struct {
-		name string
-		legs int
-		logs []mesh.AccessLog
-	}{{"one listener", 1, nil}, {"two listeners", 2, nil}, {"with a log", 1, text(t.TempDir())}} {
-		d := newDecided(t, tt.legs, tt.logs)
+		name  string
+		legs  int
+		logs  []mesh.AccessLog
+		retry *mesh.RetryPolicy
+	}{{"one listener", 1, nil, nil}, {"two listeners", 2, nil, nil}, {"with a log", 1, text(t.TempDir()), nil},
+		{"two listeners that may try again", 2, nil, &mesh.RetryPolicy{On: []string{"5xx"}, Retries: 2, OtherHosts: true}}} {
+		d := newDecided(t, tt.legs, tt.logs, tt.retry)
 		for range 2000 { // buffers get their size
 			d.exchange(t)
 		}
@@ -112,7 +114,7 @@ func BenchmarkExchange(b *testing.B) {
 		logs []mesh.AccessLog
 	}{{"one", 1, nil}, {"two", 2, nil}, {"logged", 1, text(b.TempDir())}} {
 		b.Run(bb.name, func(b *testing.B) {
-			d := newDecided(b, bb.legs, bb.logs)
+			d := newDecided(b, bb.legs, bb.logs, nil)
 			b.ReportAllocs()
 			for b.Loop() {
 				d.exchange(b)

@@ -138,10 +138,26 @@ func balanced(c *nictest.Conversation) mesh.Config {
 	}
 }
 
-// heads is what package mesh makes of heads.
+// chained is balanced behind one more listener, which is a proxy that answers two of five
+// requests itself, and has the one before it try again.
+func chained(c *nictest.Conversation) mesh.Config {
+	cfg := balanced(c)
+	at := netip.AddrPortFrom(frontOf(c), 81).String()
+	in := cfg.Listeners[0]
+	in.Name, in.StatPrefix, in.Address = "in", "in", at
+	in.Filters = []mesh.Filter{{Fault: &mesh.Fault{Abort: &mesh.FaultAbort{Status: 599, Percentage: mesh.Fraction{Numerator: 40}}}}}
+	to := &cfg.Listeners[0].VirtualHosts
+	*to = []mesh.VirtualHost{{Name: "all", Domains: []string{"*"}, Routes: []mesh.Route{{Prefix: "/", Cluster: "in",
+		Retry: &mesh.RetryPolicy{On: []string{"retriable-status-codes"}, Statuses: []uint32{599}, Retries: 1000, Base: time.Millisecond}}}}}
+	cfg.Listeners = append(cfg.Listeners, in)
+	cfg.Clusters = append(cfg.Clusters, mesh.Cluster{Name: "in", Endpoints: []mesh.Endpoint{{Address: at}}})
+	return cfg
+}
+
+// heads is what package mesh makes of heads, by each of the routes that they take.
 type heads struct {
-	route *mesh.RouteEntry
-	ids   *mesh.RequestIDs
+	routes []*mesh.RouteEntry
+	ids    *mesh.RequestIDs
 }
 
 var (
@@ -165,16 +181,23 @@ func parsed(said []byte, response bool) *http1.Head {
 }
 
 func (x heads) request(said []byte) []byte {
-	return plain(mesh.AppendRequest(nil, parsed(said, false), x.route, x.ids, nil))
+	for _, r := range x.routes {
+		said = mesh.AppendRequest(nil, parsed(said, false), r, x.ids, nil)
+	}
+	return plain(said)
 }
 
 func (x heads) response(said []byte, method string) []byte {
 	h := parsed(said, true)
 	body := h.Body(method == "HEAD")
-	return plain(mesh.AppendResponse(nil, h, &mesh.ResponseInfo{
-		Route: x.route, Date: []byte("-"), ServiceTime: -1, Close: body.EndsWithStream(),
-		Chunked: body.Chunked() || method == "HEAD" && h.ContentLength < 0 && h.Status != 204 && h.Status != 304,
-	}))
+	for i := len(x.routes) - 1; i >= 0; i-- {
+		h = parsed(said, true)
+		said = mesh.AppendResponse(nil, h, &mesh.ResponseInfo{
+			Route: x.routes[i], Date: []byte("-"), ServiceTime: -1, Close: i == 0 && body.EndsWithStream(),
+			Chunked: body.Chunked() || method == "HEAD" && h.ContentLength < 0 && h.Status != 204 && h.Status != 304,
+		})
+	}
+	return plain(said)
 }
 
 // proxied makes a conversation one through a proxy: with n servers at least, each of which
@@ -216,23 +239,32 @@ func proxied(c *nictest.Conversation, n int) *nictest.Conversation {
 var errSilent = errors.New("a host does not send again what is not acknowledged")
 
 // through holds a conversation through an Offload and returns what is wrong.
-func through(c *nictest.Conversation) (err error) {
+func through(c *nictest.Conversation) (err error) { return throughBy(c, balanced(c)) }
+
+// throughBy is through an Offload of a configuration.
+func throughBy(c *nictest.Conversation, cfg mesh.Config) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			err = fmt.Errorf("panic: %v\n%s", r, debug.Stack())
 		}
 	}()
-	_, err = runThrough(c, nil)
+	_, err = runThroughBy(c, cfg, nil)
 	return err
 }
 
 func runThrough(c *nictest.Conversation, trace func(time.Duration, string, []byte, string)) (*nictest.Record, error) {
-	cfg := balanced(c)
+	return runThroughBy(c, balanced(c), trace)
+}
+
+func runThroughBy(c *nictest.Conversation, cfg mesh.Config, trace func(time.Duration, string, []byte, string)) (*nictest.Record, error) {
 	table, err := mesh.Compile(cfg)
 	if err != nil {
 		return nil, err
 	}
-	x := heads{table.Listeners[0].Route(parsed([]byte("GET / HTTP/1.1\r\nhost: a\r\n\r\n"), false)), mesh.NewRequestIDs([32]byte{})}
+	x := heads{ids: mesh.NewRequestIDs([32]byte{})}
+	for i := range table.Listeners {
+		x.routes = append(x.routes, table.Listeners[i].Route(parsed([]byte("GET / HTTP/1.1\r\nhost: a\r\n\r\n"), false)))
+	}
 	p := &nictest.Proxy{Request: x.request, Response: x.response, Plain: plain}
 	for i := range c.Connections {
 		k := &c.Connections[i]

@@ -26,7 +26,8 @@
 //	send.go       which endpoint, and whether there is room
 //	response.go   a response: back through the same listeners
 //	reply.go      answers of its own
-//	failures.go   what is said where there is no response, and tries again
+//	failures.go   what is said where there is no response
+//	tries.go      tries again, of each leg by its own policy
 //	due.go        what the time has come for
 //	fallback.go   what is not carried here, and who carries it
 //	explain.go    the same, told

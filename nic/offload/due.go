@@ -18,22 +18,33 @@ func (o *Offload) deadline(n splice.Flow) {
 		at = f.headAt + o.idle
 	case !f.active:
 		at = o.now + o.keep
-	case f.turn:
-		at = max(o.now, 1)
 	default:
-		at = o.idleEnd(n, f)
-		end, _ := f.timeout(o)
-		until := sim.Cycle(0)
-		if f.held != nil && f.held.fault != nil {
-			until = f.held.until
-		}
-		for _, t := range [...]sim.Cycle{end, until, f.tryEnd, f.againAt} {
-			if t != 0 && (at == 0 || t < at) {
-				at = t
-			}
-		}
+		at = o.nextEnd(n, f)
 	}
 	o.engine.SetDeadline(n, at)
+}
+
+// nextEnd is when something is due of the request of f, 0 for never.
+func (o *Offload) nextEnd(n splice.Flow, f *flow) sim.Cycle {
+	if f.turn {
+		return max(o.now, 1)
+	}
+	at := o.idleEnd(n, f)
+	sooner := func(t sim.Cycle) {
+		if t != 0 && (at == 0 || t < at) {
+			at = t
+		}
+	}
+	end, _ := f.timeout(o)
+	sooner(end)
+	sooner(f.againAt)
+	if f.held != nil && f.held.fault != nil {
+		sooner(f.held.until)
+	}
+	for i := range f.n {
+		sooner(f.legs[i].tries.end)
+	}
+	return at
 }
 
 // touch is deadline where something has happened.
@@ -62,12 +73,12 @@ func (o *Offload) idleEnd(n splice.Flow, f *flow) sim.Cycle {
 
 // timeout is when the timeout of a route ends, 0 for never, and which leg's.
 func (f *flow) timeout(o *Offload) (at sim.Cycle, leg int) {
-	if !f.complete || f.held != nil && f.held.fault != nil {
+	if !f.complete {
 		return 0, 0
 	}
 	for i := range f.n {
-		if r := f.legs[i].route; r != nil && f.legs[i].cl != nil && r.Timeout > 0 {
-			if end := f.doneAt + o.cycles(r.Timeout); at == 0 || end < at {
+		if r := f.legs[i].route; r != nil && f.legs[i].cl != nil && r.Timeout > 0 { // it is with the router
+			if end := f.since(&f.legs[i]) + o.cycles(r.Timeout); at == 0 || end < at {
 				at, leg = end, i
 			}
 		}
@@ -95,7 +106,7 @@ func (o *Offload) due(n splice.Flow, f *flow) splice.Decision {
 		o.giveBack(f)
 		o.begin(f)
 		c.RqIdleTimeout++
-		return o.reply(f, &mesh.ReplyStreamIdle, 0)
+		return o.reply(f, &mesh.ReplyStreamIdle)
 	case !f.active && f.leaves:
 		f.close, f.ended = true, true
 		c.CxDrainClose++
@@ -103,60 +114,60 @@ func (o *Offload) due(n splice.Flow, f *flow) splice.Decision {
 	case !f.active:
 		c.CxIdleTimeout++
 		return splice.Decision{Do: splice.Finish}
-	case f.held != nil && f.held.fault != nil && o.now >= f.held.until:
+	case f.held == nil || f.sent:
+		return o.expired(n, f)
+	}
+	if at := o.nextEnd(n, f); at != 0 && o.now >= at { // it is answered, or sent, from where it is gathered
 		return splice.Decision{Do: splice.Ask}
+	}
+	return splice.Decision{Do: splice.Nothing}
+}
+
+// expired does what is due of a request.
+func (o *Offload) expired(n splice.Flow, f *flow) splice.Decision {
+	if f.held != nil && f.held.fault != nil && o.now >= f.held.until {
+		return o.goOn(n, f)
 	}
 	if at, leg := f.timeout(o); at != 0 && o.now >= at && !f.answered {
-		return o.timedOut(f, leg)
+		return o.timedOut(n, f, leg)
 	}
-	switch {
+	switch i := o.tryDue(f); {
 	case f.answered: // the client is slow to say that it has it
 		return splice.Decision{Do: splice.Nothing}
+	case f.againAt != 0 && o.now >= f.againAt && f.held != nil:
+		return o.onceMore(n, f)
 	case f.againAt != 0 && o.now >= f.againAt:
 		return o.tryAgain(n, f)
-	case f.tryEnd != 0 && o.now >= f.tryEnd:
-		return o.tooLong(n, f)
+	case i >= 0:
+		return o.tooLong(n, f, i)
 	case f.turn && f.held != nil:
-		return splice.Decision{Do: splice.Ask}
+		return o.fromLine(n, f)
 	case f.turn:
+		o.out = append(o.out[:0], f.last().tries.kept...)
 		return o.resend(n, f)
 	}
 	if at := o.idleEnd(n, f); at == 0 || o.now < at { // it does not idle
 		return splice.Decision{Do: splice.Nothing}
 	}
-	c.RqIdleTimeout++
+	f.l.c.RqIdleTimeout++
 	r := mesh.ReplyStreamIdle
 	if f.complete {
 		r.Status = 504
 	}
-	switch {
-	case f.responded:
-		return o.late(f, &r)
-	case f.held != nil:
-		return o.answerHeld(f, &r)
+	if f.responded {
+		return o.late(n, f, &r)
 	}
 	o.cancel(f)
-	return o.reply(f, &r, f.heads[splice.Request]) // not in the stead of the cluster, which does not count it
+	return o.reply(f, &r) // not in the stead of the cluster, which does not count it
 }
 
 // timedOut ends a request whose time by the route of a leg is over.
-func (o *Offload) timedOut(f *flow, i int) splice.Decision {
-	for f.n > i+1 { // the legs behind it see their client leave
-		leg := f.last()
-		o.cancel(f)
-		leg.l.c.RqRxReset++
-		leg.l.c.CxDestroyRemoteActiveRq++
-		leg.l.c.CxDestroyActiveRq++
-		if flag, details := mesh.ClientLeft(false); leg.entry != nil {
-			leg.entry.Flag, leg.entry.Details = leg.entry.Flag.And(flag), details
-		}
-		o.endLeg(f, f.n-1)
-		f.n--
-	}
+func (o *Offload) timedOut(n splice.Flow, f *flow, i int) splice.Decision {
+	o.abandon(n, f, i)
 	leg := f.last()
+	r := mesh.ReplyTimeout.After(&leg.tries.Tries)
 	if leg.ep < 0 && !f.pending { // between two tries
-		r := mesh.ReplyTimeout.After(&f.tries)
-		return o.reply(f, &r, f.heads[splice.Request])
+		return o.answer(n, f, &r)
 	}
 	leg.cl.c.RqTimeout++
 	if leg.ep >= 0 {
@@ -165,22 +176,22 @@ func (o *Offload) timedOut(f *flow, i int) splice.Decision {
 			o.judge(leg, mesh.ReplyTimeout.Status)
 		}
 	}
-	r := mesh.ReplyTimeout.After(&f.tries)
-	return o.late(f, &r)
+	return o.late(n, f, &r)
 }
 
-// tooLong ends a try that has had its time.
-func (o *Offload) tooLong(n splice.Flow, f *flow) splice.Decision {
+// tooLong ends a try of leg i that has had its time.
+func (o *Offload) tooLong(n splice.Flow, f *flow, i int) splice.Decision {
+	o.abandon(n, f, i)
 	leg := f.last()
 	leg.cl.c.RqPerTryTimeout++
 	o.ends[f.chosen].hs.RqTimeout++
-	o.closedHere(f)
+	o.closedHere(leg)
 	o.leaveEndpoint(leg)
 	return o.lost(n, f, &mesh.ReplyPerTryTimeout)
 }
 
 // late answers by r, or cuts the response short if it has begun.
-func (o *Offload) late(f *flow, r *mesh.Reply) splice.Decision {
+func (o *Offload) late(n splice.Flow, f *flow, r *mesh.Reply) splice.Decision {
 	if f.responded {
 		o.said = *r
 		f.cause = &o.said
@@ -191,18 +202,8 @@ func (o *Offload) late(f *flow, r *mesh.Reply) splice.Decision {
 	if cl := f.last().cl; cl != nil {
 		cl.c.Count(r.Status)
 	}
-	if f.held != nil {
-		return o.answerHeld(f, r)
-	}
 	o.cancel(f)
-	return o.reply(f, r, f.heads[splice.Request])
-}
-
-// answerHeld answers a request that is held by r, as soon as it is asked.
-func (o *Offload) answerHeld(f *flow, r *mesh.Reply) splice.Decision {
-	o.said = *r
-	f.held.reply = &o.said
-	return splice.Decision{Do: splice.Ask}
+	return o.answer(n, f, r)
 }
 
 // leaving has the response that is about to begin ask for the close, if the

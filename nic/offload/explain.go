@@ -13,7 +13,7 @@ type Part struct {
 	Name   string `json:"name"`
 	Where  string `json:"where"` // nic or fallback
 	Reason Reason `json:"reason,omitempty"`
-	Why    string `json:"why,omitempty"` // without a reason: what is otherwise than with two proxies
+	Why    string `json:"why,omitempty"`
 }
 
 // Explain says of each listener, route and cluster of cfg whether the NIC carries it.
@@ -30,9 +30,8 @@ func Explain(cfg mesh.Config) ([]Part, error) {
 		}
 		parts = append(parts, p)
 	}
-	clusters, chained := map[string]Reason{}, map[string]bool{}
+	clusters := map[string]Reason{}
 	for i := range table.Clusters {
-		chained[table.Clusters[i].Name] = leads(table, i)
 		clusters[table.Clusters[i].Name] = ClusterReason(&table.Clusters[i], &cfg.Clusters[i], sourcesOf(table))
 	}
 	for i := range cfg.Listeners {
@@ -43,13 +42,10 @@ func Explain(cfg mesh.Config) ([]Part, error) {
 			for j := range v.Routes {
 				r := &v.Routes[j]
 				name := fmt.Sprintf("%s/%s/%s", l.Name, v.Name, routeName(r, j))
-				reason, cluster, note := whole, "", ""
+				reason, cluster := whole, ""
 				for _, to := range append([]mesh.WeightedCluster{{Name: r.Cluster}}, r.Clusters...) {
 					if x := clusters[to.Name]; reason == byNothing && x != byNothing {
 						reason, cluster = x, to.Name
-					}
-					if r.Retry != nil && chained[to.Name] {
-						note = onePass
 					}
 				}
 				switch {
@@ -58,7 +54,7 @@ func Explain(cfg mesh.Config) ([]Part, error) {
 				case reason != byNothing:
 					part("route", name, reason, "its listener does")
 				default:
-					part("route", name, byNothing, note)
+					part("route", name, byNothing, "")
 				}
 			}
 		}
@@ -68,22 +64,6 @@ func Explain(cfg mesh.Config) ([]Part, error) {
 		part("cluster", cfg.Clusters[i].Name, r, r.Why())
 	}
 	return parts, nil
-}
-
-// onePass is said of a route with a retry policy to endpoints that are listeners.
-const onePass = "endpoints that are listeners here are one pass with this: the retry policy of their route is followed, not this one's"
-
-// leads reports whether an endpoint of cluster i is the address of a listener that the NIC
-// carries.
-func leads(table *mesh.Table, i int) bool {
-	for _, a := range table.Clusters[i].Endpoints {
-		for j := range table.Listeners {
-			if table.Listeners[j].Address == a && ListenerReason(table, j) == byNothing {
-				return true
-			}
-		}
-	}
-	return false
 }
 
 func routeName(r *mesh.Route, i int) string {
@@ -119,7 +99,7 @@ func (o *Offload) Flow(client netip.AddrPort) (where string, ok bool) {
 		case f.inLine:
 			return at + ": on the NIC, in line for a connection to " + f.last().cl.t.Name, true
 		case f.againAt != 0:
-			return fmt.Sprintf("%s: on the NIC, waits for try %d", at, f.tries.Attempt()+1), true
+			return fmt.Sprintf("%s: on the NIC, waits for try %d", at, f.last().tries.Attempt()+1), true
 		case f.sent && !f.responded:
 			return fmt.Sprintf("%s: on the NIC, request with %v of cluster %s", at, addrPort(o.ends[f.chosen].addr), f.last().cl.t.Name), true
 		case f.sent:

@@ -53,9 +53,9 @@ func (o *Offload) failure(n splice.Flow, f *flow, why splice.Failure) splice.Dec
 	case splice.Denied:
 		return o.lost(n, f, &mesh.ReplyOverflow)
 	case splice.BadMessage: // of the request's body
-		o.closedHere(f)
+		o.closedHere(leg)
 		o.leaveEndpoint(leg)
-		return o.malformed(f, http1.ErrChunk, nil)
+		return o.malformed(n, f, http1.ErrChunk, nil)
 	}
 	c.CxDestroyRemote++
 	c.CxDestroyRemoteActiveRq++
@@ -93,55 +93,15 @@ func (o *Offload) lost(n splice.Flow, f *flow, r *mesh.Reply) splice.Decision {
 	if leg.entry != nil && !leg.entry.Reached(mesh.PoolReady) {
 		o.reach(f, mesh.PoolReady)
 	}
-	f.tryEnd = 0
+	leg.tries.end = 0
 	if r != &mesh.ReplyOverflow { // which is not the endpoint's doing
 		o.judgeEnd(f.chosen, r.Status)
 	}
 	o.keepable(n, f)
-	if f.tries.Lost(r, leg.cl, leg.cl.c) {
+	if leg.tries.Lost(r, leg.cl, leg.cl.c) {
 		return o.park(n, f)
 	}
-	return o.reply(f, o.instead(f, leg, r), f.heads[splice.Request])
-}
-
-// park has the request wait for its next try.
-func (o *Offload) park(n splice.Flow, f *flow) splice.Decision {
-	o.leaveEndpoint(f.last())
-	f.tryEnd = 0
-	f.againAt = o.now + o.cycles(f.tries.Wait(o.draw()))
-	o.deadline(n)
-	return splice.Decision{Do: splice.Park}
-}
-
-// tryAgain begins the next try of a request that is parked.
-func (o *Offload) tryAgain(n splice.Flow, f *flow) splice.Decision {
-	f.againAt, f.touched = 0, o.now
-	leg := f.last()
-	f.tries.Again(leg.cl.c)
-	if r := o.choose(f, leg); r != nil {
-		return o.reply(f, r, f.heads[splice.Request])
-	}
-	return o.resend(n, f)
-}
-
-// resend sends a request that is parked.
-func (o *Offload) resend(n splice.Flow, f *flow) splice.Decision {
-	f.turn = false
-	leg := f.last()
-	r, wait := o.room(n, f)
-	switch {
-	case wait:
-		return splice.Decision{Do: splice.Nothing}
-	case r != nil:
-		return o.lost(n, f, r)
-	}
-	elapsed := o.since(f.doneAt, o.now)
-	if !f.complete {
-		elapsed = 0
-	}
-	o.out = mesh.AppendAgain(o.out[:0], o.engine.Kept(n), leg.route, &f.tries, elapsed)
-	f.renamed = o.rehost(f) != "" || f.renamed
-	return splice.Decision{Do: splice.Send, To: f.chosen, Out: o.out}
+	return o.answer(n, f, o.instead(leg, r))
 }
 
 // Aborted ends a request before its response was complete.
@@ -188,7 +148,7 @@ func (o *Offload) cut(f *flow, why splice.Failure) {
 	leg := f.last()
 	c, r := leg.cl.c, &mesh.ReplyTerminated
 	if why == splice.BadMessage {
-		o.closedHere(f)
+		o.closedHere(leg)
 	} else {
 		c.CxDestroyRemote++
 		c.CxDestroyRemoteActiveRq++
@@ -216,10 +176,10 @@ func (o *Offload) cancel(f *flow) {
 		leg.cl.c.RqCancelled++
 	}
 	if leg.ep >= 0 {
-		o.closedHere(f)
+		o.closedHere(leg)
 	}
-	o.release(f)
-	f.againAt, f.tryEnd = 0, 0
+	o.loosen(f)
+	f.againAt, leg.tries.end = 0, 0
 }
 
 // mark notes what is out of the ordinary with a request.

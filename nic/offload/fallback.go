@@ -144,6 +144,7 @@ func (o *Offload) undo(f *flow) {
 		o.entries = append(o.entries, e)
 		f.legs[0].entry = nil
 	}
+	o.giveTries(&f.legs[0])
 	f.active, f.n = false, 0
 }
 

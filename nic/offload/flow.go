@@ -21,6 +21,7 @@ type leg struct {
 	cl     *cluster        // the same, from the router on
 	ep     splice.Endpoint // that it has a request under way to; -1 if none
 	entry  *mesh.Entry     // what is known of it, if that is of use
+	tries  *tries          // of its part of the request
 	client mesh.Client
 }
 
@@ -60,17 +61,13 @@ type flow struct {
 	headAt  sim.Cycle // when its head began
 	doneAt  sim.Cycle // when it was complete
 	touched sim.Cycle // when something was decided last
-	tryEnd  sim.Cycle // when the present try's timeout ends, 0 for never
-	againAt sim.Cycle // when the next try begins, 0 if none is to
+	againAt sim.Cycle // when the last leg's next try begins, 0 if none is to
 	chosen  splice.Endpoint
 	drained int  // of its endpoint, when it got its connection
 	pending bool // has no connection yet
 	inLine  bool // nor gets one now
 	turn    bool // but may ask again
 	held    *held
-	hash    uint64
-	hashed  bool
-	tries   mesh.Tries
 }
 
 // flowBlock is how many flows get their memory at once.
@@ -116,7 +113,7 @@ func (o *Offload) Opened(now sim.Cycle, n splice.Flow, client, local splice.Addr
 	}
 	f := o.flow(n)
 	o.accepted++
-	*f = flow{l: o.byAddr[local], client: client, local: local, number: o.accepted, tries: f.tries}
+	*f = flow{l: o.byAddr[local], client: client, local: local, number: o.accepted}
 	c := f.l.c
 	c.CxTotal++
 	c.CxActive++
@@ -143,7 +140,7 @@ func (o *Offload) Closed(now sim.Cycle, n splice.Flow) {
 		c.CxDestroyRemote++
 	}
 	o.giveBack(f)
-	*f = flow{tries: f.tries} // keeps no configuration that is over
+	*f = flow{} // keeps no configuration that is over
 }
 
 // giveBack takes f's parser off it.
@@ -220,7 +217,9 @@ func (o *Offload) completed(f *flow) {
 	o.reach(f, mesh.RequestEnds)
 	if f.n > 0 && f.last().ep >= 0 {
 		o.reach(f, mesh.UpstreamEnds)
-		o.limitTry(f)
+	}
+	for i := range f.n {
+		o.limitTry(f, &f.legs[i])
 	}
 }
 
@@ -248,19 +247,17 @@ func (o *Offload) Completed(now sim.Cycle, n splice.Flow) {
 func (o *Offload) end(n splice.Flow, f *flow) {
 	o.measure(n, f)
 	f.active = false
-	if cl := f.last().cl; cl != nil {
-		f.tries.End(cl)
-	}
 	o.release(f)
 	for i := f.n - 1; i >= 0; i-- {
-		o.endLeg(f, i)
+		o.endLeg(&f.legs[i])
 	}
 }
 
-// endLeg ends leg i of the request of f.
-func (o *Offload) endLeg(f *flow, i int) {
-	leg := &f.legs[i]
+// endLeg ends a leg of a request.
+func (o *Offload) endLeg(leg *leg) {
 	leg.l.c.RqActive--
 	o.leaveEndpoint(leg)
-	o.log(f, leg)
+	leg.tries.End(leg.cl)
+	o.log(leg)
+	o.giveTries(leg)
 }

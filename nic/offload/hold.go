@@ -15,7 +15,6 @@ type held struct {
 	size    int // bytes of its head
 	scanned int // bytes of the body that were looked at
 	body    http1.Body
-	reply   *mesh.Reply // what to answer
 
 	// By a fault.
 	fault  *mesh.CompiledFault
@@ -57,28 +56,56 @@ func (o *Offload) hold(f *flow, leg *leg, h *http1.Head, i int, fault *mesh.Comp
 	x := o.takeHeld(f)
 	x.fault, x.faults, x.c, x.at, x.until = fault, leg.l.faults, &leg.l.c.Fault, i, o.now+o.cycles(delay)
 	x.raw = h.Copy(x.head, x.raw[:0])
+	for i := range f.n - 1 {
+		o.took(f, &f.legs[i])
+	}
 	o.noteUnrouted(leg, h)
 	if leg.entry != nil {
 		leg.entry.Flag = leg.entry.Flag.And(mesh.FlagDI)
 	}
 }
 
-// release ends what holds the request of f, if anything does.
-func (o *Offload) release(f *flow) {
+// loosen ends what holds the request of f, if anything does. What has come of it, if no
+// server has got it yet, goes on being followed.
+func (o *Offload) loosen(f *flow) {
 	if f.inLine {
 		o.leaveLine(f)
 	}
 	if f.pending {
 		o.unpend(f)
 	}
-	x := f.held
-	if x == nil {
-		return
-	}
-	if f.held = nil; x.fault != nil {
+	if x := f.held; x != nil && x.fault != nil {
 		x.fault.End(x.faults, x.c)
+		x.fault = nil
 	}
-	o.drop(x)
+}
+
+// release is loosen for a request that is answered, or sent.
+func (o *Offload) release(f *flow) {
+	o.loosen(f)
+	if f.held != nil {
+		o.drop(f.held)
+		f.held = nil
+	}
+}
+
+// dealtWith is how many bytes of the request were looked at; x is what held it until now.
+func (f *flow) dealtWith(x *held) int {
+	if f.held != nil {
+		x = f.held
+	}
+	if x == nil || f.sent {
+		return f.heads[splice.Request]
+	}
+	return x.size + x.scanned
+}
+
+// wait leaves a request that is held where it is.
+func (o *Offload) wait(n splice.Flow, f *flow) splice.Decision {
+	if f.sent {
+		return splice.Decision{Do: splice.Nothing}
+	}
+	return o.more(n, f, o.rest)
 }
 
 // more looks at a request that is held, of whose body b has come since the last time.
@@ -89,55 +116,49 @@ func (o *Offload) more(n splice.Flow, f *flow, b []byte) splice.Decision {
 		x.scanned += k
 		if err != nil {
 			o.release(f)
-			return o.malformed(f, err, nil)
+			return o.malformed(n, f, err, nil)
 		}
-		if e := f.last().entry; e != nil {
-			e.Received += uint64(size)
+		for i := range f.n {
+			if e := f.legs[i].entry; e != nil {
+				e.Received += uint64(size)
+			}
 		}
 		if done {
 			o.completed(f)
 		}
 	}
-	switch {
-	case x.reply != nil:
-		return o.replyHeld(f, x.reply)
-	case x.fault != nil && o.now >= x.until:
-		return o.goOn(n, f)
-	case f.inLine && f.turn:
-		return o.fromLine(n, f)
+	d := o.expired(n, f)
+	if d.Do == splice.Nothing {
+		return splice.Decision{}
 	}
-	return splice.Decision{}
-}
-
-// replyHeld answers a request that is held.
-func (o *Offload) replyHeld(f *flow, r *mesh.Reply) splice.Decision {
-	whole := f.held.size + f.held.scanned
-	if x := f.held; x.fault != nil {
-		x.fault = nil // its end was counted
-	}
-	o.release(f)
-	d := o.reply(f, r, whole)
 	return d
 }
 
 // goOn has a held request, whose time has come, go on behind the filter that held it.
 func (o *Offload) goOn(n splice.Flow, f *flow) splice.Decision {
 	x, leg := f.held, f.last()
-	if f.complete {
-		f.doneAt = o.now // to the router
-	}
 	if r := x.fault.Go(x.head, x.faults, o.draw, x.c); r != nil {
-		x.fault.End(x.faults, x.c)
+		o.loosen(f)
 		o.turnAway(f, leg, x.head)
-		return o.replyHeld(f, r)
+		return o.answer(n, f, r)
 	}
-	f.held, o.letGo = nil, x
-	o.rest = nil // it was looked at
+	o.letGoOf(f)
 	d := o.onward(n, f, x.head, x.at+1)
+	o.drop(o.letGo)
 	o.letGo = nil
-	if f.held == nil && d.Do == splice.Reply {
-		d.Head = x.size + x.scanned
-	}
-	o.drop(x)
 	return d
+}
+
+// onceMore has a request of which no server has got anything be tried again.
+func (o *Offload) onceMore(n splice.Flow, f *flow) splice.Decision {
+	o.letGoOf(f)
+	d := o.tryAgain(n, f)
+	o.drop(o.letGo)
+	o.letGo = nil
+	return d
+}
+
+// letGoOf has the request of f go on: what has come of its body was looked at.
+func (o *Offload) letGoOf(f *flow) {
+	f.held, o.letGo, o.rest = nil, f.held, nil
 }

@@ -17,7 +17,7 @@ func TestIdleMemory(t *testing.T) {
 		return m.HeapAlloc
 	}
 	before := held()
-	d := newSized(t, 1, most, nil)
+	d := newSized(t, 1, most, nil, nil)
 	idle := held() - before
 	for port := range uint16(1000) {
 		d.connect(t, 5000+port)

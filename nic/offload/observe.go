@@ -24,32 +24,25 @@ func (o *Offload) observe(f *flow, leg *leg) {
 		e.Remote, e.Local = addrPort(splice.Addr{IP: up.from}), addrPort(up.addr)
 	}
 	e.Direct = e.Local
-	e.Begin(o.wallAt(f.headAt))
+	e.Begin(o.wallAt(leg.tries.begun))
 }
 
 // reach notes that f's request has got to p.
 func (o *Offload) reach(f *flow, p mesh.Point) {
 	for i := range f.n {
-		o.reachLeg(f, &f.legs[i], p)
+		o.reachLeg(&f.legs[i], p)
 	}
 }
 
-func (o *Offload) reachLeg(f *flow, leg *leg, p mesh.Point) {
+func (o *Offload) reachLeg(leg *leg, p mesh.Point) {
 	if leg.entry != nil {
-		leg.entry.Reach(p, int64(o.since(f.headAt, o.now)))
+		leg.entry.Reach(p, int64(o.since(leg.tries.begun, o.now)))
 	}
 }
 
 // measure counts the bytes of f's exchange, which is over.
 func (o *Offload) measure(n splice.Flow, f *flow) {
-	var came [2]uint64
-	req, resp := o.engine.Progress(n)
-	for d, b := range [2]uint32{req, resp} {
-		came[d] = uint64(b)
-		if length, ok := f.bodies[d].Left(); ok && length>>32 > 0 { // b has its lower half
-			came[d] |= length &^ (1<<32 - 1)
-		}
-	}
+	came := o.wire(n, f)
 	c := f.l.c
 	c.CxRxBytes += uint64(f.heads[splice.Request]) + came[splice.Request]
 	c.CxTxBytes += uint64(f.heads[splice.Response]) + came[splice.Response]
@@ -57,13 +50,7 @@ func (o *Offload) measure(n splice.Flow, f *flow) {
 		cl.c.CxTxBytes += uint64(f.heads[splice.Request]) + came[splice.Request]
 		cl.c.CxRxBytes += uint64(f.heads[splice.Response]) + came[splice.Response]
 	}
-	for d := range came {
-		if f.scanned[d] == 0 {
-			continue
-		}
-		missing := uint64(max(int32(f.scanned[d]-uint32(came[d])), 0)) // passed over, and not come
-		came[d] = f.sizes[d] - min(missing, f.sizes[d])
-	}
+	came = o.came(n, f)
 	for i := range f.n {
 		e := f.legs[i].entry
 		if e == nil || !f.sent {
@@ -76,13 +63,38 @@ func (o *Offload) measure(n splice.Flow, f *flow) {
 	}
 }
 
+// wire is how many bytes have come of the bodies of f's exchange.
+func (o *Offload) wire(n splice.Flow, f *flow) (came [2]uint64) {
+	req, resp := o.engine.Progress(n)
+	for d, b := range [2]uint32{req, resp} {
+		came[d] = uint64(b)
+		if length, ok := f.bodies[d].Left(); ok && length>>32 > 0 { // b has its lower half
+			came[d] |= length &^ (1<<32 - 1)
+		}
+	}
+	return came
+}
+
+// came is wire without the framing of chunks.
+func (o *Offload) came(n splice.Flow, f *flow) [2]uint64 {
+	came := o.wire(n, f)
+	for d := range came {
+		if f.scanned[d] == 0 {
+			continue
+		}
+		missing := uint64(max(int32(f.scanned[d]-uint32(came[d])), 0)) // passed over, and not come
+		came[d] = f.sizes[d] - min(missing, f.sizes[d])
+	}
+	return came
+}
+
 // log writes the lines of a leg that is over.
-func (o *Offload) log(f *flow, leg *leg) {
+func (o *Offload) log(leg *leg) {
 	e := leg.entry
 	if e == nil {
 		return
 	}
-	o.reachLeg(f, leg, mesh.RequestOver)
+	o.reachLeg(leg, mesh.RequestOver)
 	e.Now = o.wallAt(o.now)
 	e.Route = leg.route
 	o.sinks.Append(leg.l.sinks, leg.l.t.Logs, e, o.draw)

@@ -57,24 +57,25 @@ type Offload struct {
 	sidecar   *cluster   // whose endpoints are the host sidecar's listeners
 	fallbacks map[Reason]uint64
 
-	flows    []*[flowBlock]flow // in blocks that have had a connection
-	accepted uint64
-	heads    []*http1.Head // spare
-	head     *http1.Head   // of the message being parsed
-	again    *http1.Head   // of one that was written here
-	helds    []*held       // spare
-	letGo    *held         // goes on, and may be held again
-	entries  []*mesh.Entry // spare
-	out      []byte        // the head being written
-	back     []byte        // the same, of the listener before
-	scratch  []byte
-	rest     []byte     // of the request, what came behind its head
-	said     mesh.Reply // the answer being given
-	ids      *mesh.RequestIDs
-	draw     func() uint64
-	date     []byte
-	dated    int64     // the second that date is of, since 1970
-	redate   sim.Cycle // when that is over
+	flows     []*[flowBlock]flow // in blocks that have had a connection
+	accepted  uint64
+	heads     []*http1.Head // spare
+	head      *http1.Head   // of the message being parsed
+	again     *http1.Head   // of one that was written here
+	helds     []*held       // spare
+	letGo     *held         // goes on, and may be held again
+	entries   []*mesh.Entry // spare
+	idleTries []*tries      // spare
+	out       []byte        // the head being written
+	back      []byte        // the same, of the listener before
+	scratch   []byte
+	rest      []byte     // of the request, what came behind its head
+	said      mesh.Reply // the answer being given
+	ids       *mesh.RequestIDs
+	draw      func() uint64
+	date      []byte
+	dated     int64     // the second that date is of, since 1970
+	redate    sim.Cycle // when that is over
 
 	files     accesslog.Files
 	logs      accesslog.Counters

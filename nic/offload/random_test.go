@@ -132,6 +132,22 @@ func TestRandom(t *testing.T) {
 	}
 }
 
+// TestRandomChains holds conversations through two listeners one behind the other, of which
+// the first tries again until the second takes a request.
+func TestRandomChains(t *testing.T) {
+	for i := range faults {
+		f := &faults[i]
+		t.Run(f.name, func(t *testing.T) {
+			for seed := range uint64(20) {
+				c := drawnWith(seed, f)
+				if err := throughBy(c, chained(c)); failed(err) {
+					t.Fatalf("seed %d: %v\n%s", seed, err, c)
+				}
+			}
+		})
+	}
+}
+
 // TestSoak looks for conversations that no test has seen: see `make soak-splice`.
 func TestSoak(t *testing.T) {
 	if *soakFor == 0 {

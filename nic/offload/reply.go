@@ -8,83 +8,109 @@ import (
 	"github.com/meshnic/meshnic/proxy/mesh"
 )
 
-// reply answers by r, in the stead of the last leg, a request of which size bytes
-// have been dealt with.
-func (o *Offload) reply(f *flow, r *mesh.Reply, size int) splice.Decision {
-	f.tryEnd, f.againAt = 0, 0
+// answer answers the request by r in the stead of its last leg, unless a leg before that
+// would rather try again.
+func (o *Offload) answer(n splice.Flow, f *flow, r *mesh.Reply) splice.Decision {
+	return o.say(n, f, r, true)
+}
+
+// reply is answer without a try more.
+func (o *Offload) reply(f *flow, r *mesh.Reply) splice.Decision { return o.say(0, f, r, false) }
+
+func (o *Offload) say(n splice.Flow, f *flow, r *mesh.Reply, ask bool) splice.Decision {
 	o.giveBack(f) // it may have been in a response's head
 	leg := f.last()
 	o.leaveEndpoint(leg)
-	c := f.l.c
+	f.againAt, leg.tries.end = 0, 0
+	if f.n == 1 {
+		f.close = f.close || r.Status == 400 // of all statuses this one, as with Envoy
+		o.begunHere(f)
+	}
+	o.sayOf(f, leg, r)
+	for i := f.n - 2; i >= 0; i-- {
+		if o.outward(f, i, ask) {
+			return o.retry(n, f, i)
+		}
+	}
+	if f.expect && !f.sent {
+		o.back = append(append(o.back[:0], continued...), o.out...)
+		o.out, o.back = o.back, o.out
+	}
+	whole := f.dealtWith(o.letGo)
+	o.release(f)
+	f.heads[splice.Response] = len(o.out)
+	return splice.Decision{Do: splice.Reply, Head: whole, Out: o.out, Close: f.close}
+}
+
+// begunHere notes that a response of our own begins, and ends.
+func (o *Offload) begunHere(f *flow) {
 	if !f.complete {
 		f.close = true
-		c.RqResponseBeforeComplete++
-		c.RqRxReset++
-	}
-	if r.Status == 400 { // of all statuses this one, as with Envoy
-		f.close = true
+		f.l.c.RqResponseBeforeComplete++
+		f.l.c.RqRxReset++
 	}
 	o.leaving(f)
 	f.responded, f.answered = true, true
+	f.legs[0].tries.end = 0
+}
+
+// sayOf has o.out be r, said by the last leg.
+func (o *Offload) sayOf(f *flow, leg *leg, r *mesh.Reply) {
 	leg.l.c.Count(r.Status)
 	e := leg.entry
 	if e != nil {
 		e.Route, e.Flag, e.Details, e.Failure = leg.route, e.Flag.And(r.Flag), r.Details, r.Failure
 	}
-	o.out, o.back = o.back[:0], o.out
-	if f.expect && !f.sent {
-		o.out = append(o.out, continued...)
+	o.out = mesh.AppendReply(o.out[:0], r, leg.route, e, o.today(), f.isHead, f.close && f.n == 1)
+	if e == nil {
+		return
 	}
-	begin := len(o.out)
-	o.out = mesh.AppendReply(o.out, r, leg.route, e, o.today(), f.isHead, f.close && f.n == 1)
-	if e != nil {
-		e.Status = r.Status
-		if !f.isHead {
-			e.Sent = uint64(len(r.Body))
-		}
-		e.KeepResponse(o.out[begin:])
-		o.reachLeg(f, leg, mesh.DownstreamBegins)
-		o.reachLeg(f, leg, mesh.DownstreamEnds)
+	e.Status = r.Status
+	if !f.isHead {
+		e.Sent = uint64(len(r.Body))
 	}
-	for i := f.n - 2; i >= 0; i-- {
-		o.outward(f, i, begin)
-	}
-	f.heads[splice.Response] = len(o.out)
-	return splice.Decision{Do: splice.Reply, Head: size, Out: o.out, Close: f.close}
+	e.KeepResponse(o.out)
+	o.reachLeg(leg, mesh.DownstreamBegins)
+	o.reachLeg(leg, mesh.DownstreamEnds)
 }
 
-// outward takes the answer that o.out has from begin on, another leg's, through leg i.
-func (o *Offload) outward(f *flow, i, begin int) {
+// outward takes the answer in o.out, of the leg behind it, through leg i. If ask, it
+// reports whether the leg would rather try again.
+func (o *Offload) outward(f *flow, i int, ask bool) bool {
+	leg := &f.legs[i]
 	h := o.second(true)
-	k, err := h.Parse(o.out[begin:])
+	k, err := h.Parse(o.out)
 	if err != nil || k == 0 {
 		panic("offload: a response that was written cannot be read")
 	}
-	body := o.out[begin+k:]
-	o.back = append(o.back[:0], o.out[:begin]...)
-	o.back = o.passOn(f, i, h, o.back, false)
-	if e := f.legs[i].entry; e != nil {
+	if !ask {
+		o.judge(leg, h.Status)
+	} else if o.wants(f, i, h) {
+		return true
+	}
+	if i == 0 {
+		o.begunHere(f)
+	}
+	body := o.out[k:]
+	o.back = o.passOn(f, i, h, o.back[:0], false)
+	if e := leg.entry; e != nil {
 		e.Sent = uint64(len(body))
-		o.reachLeg(f, &f.legs[i], mesh.DownstreamEnds)
+		o.reachLeg(leg, mesh.DownstreamEnds)
 	}
 	o.back = append(o.back, body...)
 	o.out, o.back = o.back, o.out
+	return false
 }
 
 // passOn appends the head of the response h, as leg i passes it on, and counts it.
 func (o *Offload) passOn(f *flow, i int, h *http1.Head, dst []byte, chunked bool) []byte {
 	leg := &f.legs[i]
-	info := mesh.ResponseInfo{Route: leg.route, Entry: leg.entry, Client: &leg.client, Date: o.today(), ServiceTime: -1, Chunked: chunked, Attempt: 1}
+	info := mesh.ResponseInfo{Route: leg.route, Entry: leg.entry, Client: &leg.client, Date: o.today(), ServiceTime: -1, Chunked: chunked, Attempt: leg.tries.Attempt()}
 	if f.isHead && h.ContentLength < 0 && h.Status != 204 && h.Status != 304 {
 		info.Chunked = true
 	}
 	if f.complete {
-		info.ServiceTime = time.Duration(uint64(o.now-f.doneAt)/o.perMS) * time.Millisecond
-	}
-	if i == f.n-1 {
-		info.Attempt = f.tries.Attempt()
-	} else if leg.ep >= 0 { // the last one's endpoint was judged by what it said
-		o.judge(leg, h.Status)
+		info.ServiceTime = time.Duration(uint64(o.now-f.since(leg))/o.perMS) * time.Millisecond
 	}
 	info.Close = i == 0 && f.close
 	leg.l.c.Count(h.Status)
@@ -97,12 +123,9 @@ func (o *Offload) passOn(f *flow, i int, h *http1.Head, dst []byte, chunked bool
 		}
 	}
 	if e := leg.entry; e != nil {
-		e.Route, e.Status, e.Details = leg.route, h.Status, "via_upstream"
-		if i == f.n-1 {
-			e.Flag = e.Flag.And(f.tries.Flag())
-		}
-		o.reachLeg(f, leg, mesh.ResponseBegins)
-		o.reachLeg(f, leg, mesh.DownstreamBegins)
+		e.Route, e.Status, e.Flag, e.Details = leg.route, h.Status, e.Flag.And(leg.tries.Flag()), "via_upstream"
+		o.reachLeg(leg, mesh.ResponseBegins)
+		o.reachLeg(leg, mesh.DownstreamBegins)
 	}
 	begin := len(dst)
 	dst = mesh.AppendResponse(dst, h, &info)

@@ -52,7 +52,7 @@ func (o *Offload) Request(now sim.Cycle, n splice.Flow, b []byte) splice.Decisio
 	var d splice.Decision
 	if err != nil {
 		f.heads[splice.Request] = len(b)
-		d = o.malformed(f, err, h)
+		d = o.malformed(n, f, err, h)
 	} else {
 		f.heads[splice.Request] = size
 		o.rest = b[size:]
@@ -74,14 +74,18 @@ func (o *Offload) begin(f *flow) {
 	f.isHead, f.expect, f.close, f.complete, f.sent, f.responded, f.answered, f.interim = false, false, false, false, false, false, false, false
 	f.renamed = false
 	f.cause, f.bodies, f.sizes, f.scanned, f.heads = nil, [2]http1.Body{}, [2]uint64{}, [2]uint32{}, [2]int{}
-	f.doneAt, f.tryEnd, f.againAt = 0, 0, 0
+	f.doneAt, f.againAt = 0, 0
 	f.n = 0
 	o.start(f, f.l)
 }
 
 // start begins the part that l has in f's request.
 func (o *Offload) start(f *flow, l *listener) {
-	f.legs[f.n] = leg{l: l, ep: -1}
+	t := o.takeTries()
+	if t.begun = o.now; f.n == 0 {
+		t.begun = f.headAt
+	}
+	f.legs[f.n] = leg{l: l, ep: -1, tries: t}
 	f.n++
 	l.c.RqTotal++
 	l.c.RqActive++
@@ -90,8 +94,9 @@ func (o *Offload) start(f *flow, l *listener) {
 
 // malformed answers a request that cannot be read; h is its head, if that is where
 // it is wrong. The connection closes: where the next request would begin is
-// anybody's guess.
-func (o *Offload) malformed(f *flow, err error, h *http1.Head) splice.Decision {
+// anybody's guess. It is the first leg's to say so.
+func (o *Offload) malformed(n splice.Flow, f *flow, err error, h *http1.Head) splice.Decision {
+	o.abandon(n, f, 0)
 	c := f.l.c
 	switch err {
 	case http1.ErrNoHost, http1.ErrFragment: // to Envoy these two are well-formed, but not wanted
@@ -108,7 +113,7 @@ func (o *Offload) malformed(f *flow, err error, h *http1.Head) splice.Decision {
 	}
 	f.close = true
 	r := mesh.ReplyMalformed(err)
-	return o.reply(f, &r, f.heads[splice.Request])
+	return o.reply(f, &r)
 }
 
 // request begins the request with head h.
@@ -127,9 +132,8 @@ func (o *Offload) request(n splice.Flow, f *flow, h *http1.Head) splice.Decision
 
 // onward takes the request with head h through the listeners up to an endpoint,
 // beginning at one of the last listener's filters.
-func (o *Offload) onward(n splice.Flow, f *flow, h *http1.Head, filter int) splice.Decision {
-	size := f.heads[splice.Request]
-	for {
+func (o *Offload) onward(n splice.Flow, f *flow, h *http1.Head, filter int) (d splice.Decision) {
+	for h != nil {
 		leg := f.last()
 		r := o.through(f, leg, h, filter)
 		filter = 0
@@ -138,49 +142,65 @@ func (o *Offload) onward(n splice.Flow, f *flow, h *http1.Head, filter int) spli
 			return o.fallBack(f, f.raw)
 		}
 		if f.held != nil {
-			return o.more(n, f, o.rest)
+			return o.wait(n, f)
 		}
 		if r != nil {
-			return o.reply(f, r, size)
+			return o.answer(n, f, r)
 		}
-		f.hashed = false
 		if leg.cl.t.Hashes() {
 			leg.client.Remote, leg.client.Local = addrPort(f.client), leg.l.t.Address
-			f.hash, f.hashed = leg.route.Hash(h, &leg.client)
+			leg.tries.hash, leg.tries.hashed = leg.route.Hash(h, &leg.client)
 		}
-		f.tries.Begin(leg.route.Retry)
+		leg.tries.routed = o.now
+		leg.tries.Begin(leg.route.Retry)
 		o.out, o.back = o.back, o.out
 		o.out = mesh.AppendRequest(o.out[:0], h, leg.route, o.ids, leg.entry)
 		if leg.entry != nil {
 			leg.entry.Keep(o.out)
 		}
 		if r := o.choose(f, leg); r != nil {
-			return o.reply(f, r, size)
+			return o.answer(n, f, r)
 		}
-		l := o.ends[f.chosen].front
-		switch {
-		case l == nil, l.stands && l.t.Address == leg.l.t.Address: // it has had its turn
-			return o.first(n, f)
-		case f.n == maxLegs: // proxies that point at each other
-			leg.cl.c.Count(mesh.ReplyNoHealthy.Status)
-			return o.reply(f, &mesh.ReplyNoHealthy, size)
-		}
-		// The endpoint has a proxy of its own here: its turn.
-		if r := o.pass(f, leg); r != nil {
-			return o.reply(f, r, size)
-		}
-		if name := o.rehost(f); name != "" && leg.entry != nil {
-			leg.entry.Rehost(leg.route, name)
-		}
-		h = o.second(false)
-		if k, err := h.Parse(o.out); err != nil || k != len(o.out) {
-			panic("offload: a request that was written cannot be read")
-		}
-		o.start(f, l)
-		if f.complete {
-			o.reach(f, mesh.RequestEnds)
-		}
+		h, d = o.hop(n, f)
 	}
+	return d
+}
+
+// hop sends the request, whose head is in o.out, to the endpoint that the last leg has
+// chosen. If that has a proxy of its own here, it has its turn: a leg more, and the head
+// that it gets is returned.
+func (o *Offload) hop(n splice.Flow, f *flow) (*http1.Head, splice.Decision) {
+	leg, l := f.last(), o.ends[f.chosen].front
+	switch {
+	case l == nil, l.stands && l.t.Address == leg.l.t.Address: // it has had its turn
+		return nil, o.dispatch(n, f)
+	case f.n == maxLegs: // proxies that point at each other
+		leg.cl.c.Count(mesh.ReplyNoHealthy.Status)
+		return nil, o.answer(n, f, &mesh.ReplyNoHealthy)
+	}
+	if r := o.pass(leg); r != nil {
+		return nil, o.answer(n, f, r)
+	}
+	o.enter(f, leg)
+	if name := o.rehost(f); name != "" && leg.entry != nil {
+		leg.entry.Rehost(leg.route, name)
+	}
+	f.renamed = false
+	if leg.tries.Kept() {
+		leg.tries.kept = append(leg.tries.kept[:0], o.out...)
+	}
+	if !l.stands { // its host has to be there, too
+		o.took(f, leg)
+	}
+	h := o.second(false)
+	if k, err := h.Parse(o.out); err != nil || k != len(o.out) {
+		panic("offload: a request that was written cannot be read")
+	}
+	o.start(f, l)
+	if f.complete {
+		o.reachLeg(f.last(), mesh.RequestEnds)
+	}
+	return h, splice.Decision{}
 }
 
 // second is a parser for heads that were written here.

@@ -33,58 +33,34 @@ func (o *Offload) Response(now sim.Cycle, n splice.Flow, b []byte) splice.Decisi
 		if !f.interim {
 			f.interim = true
 			cl.c.Count(h.Status)
-			f.tries.End(cl)
+			leg.tries.End(cl)
 		}
 		return splice.Decision{Do: splice.Skip, Head: size}
 	}
-	o.judge(leg, h.Status)
 	o.keepable(n, f)
-	if f.tries.Answered(h, cl, cl.c) {
-		o.ends[leg.ep].hs.RqError++
-		body := h.Body(f.isHead)
-		left, _ := body.Left()
-		if !body.Done() || !f.complete {
-			o.closedHere(f)
-		}
-		d := o.park(n, f)
-		if d.Head, d.Body, d.Bad = size, left, h.Close || f.drained != o.ends[f.chosen].drained; body.Chunked() || body.EndsWithStream() {
-			d.Framing = splice.Scanned
-		}
-		return d
-	}
-	return o.respond(n, f, h, size)
+	return o.respond(n, f, h, b[:size], b[size:])
 }
 
-// keepable has the present try be the last, if the request cannot be sent again: it
-// is not kept as a whole here, and its client has been told that it arrived.
-func (o *Offload) keepable(n splice.Flow, f *flow) {
-	if f.tries.Kept() && !o.engine.Resendable(n) {
-		cl := f.last().cl
-		cl.c.RetryAbandoned++
-		f.tries.End(cl)
-	}
-}
-
-// respond takes the response with head h back through the listeners.
-func (o *Offload) respond(n splice.Flow, f *flow, h *http1.Head, size int) splice.Decision {
+// respond takes the response with head h back through the listeners, unless a leg would
+// rather try again. head are its bytes, and rest those that came behind it.
+func (o *Offload) respond(n splice.Flow, f *flow, h *http1.Head, head, rest []byte) splice.Decision {
 	body := h.Body(f.isHead)
-	f.bodies[splice.Response] = body
-	d := splice.Decision{Do: splice.Send, Head: size, Bad: h.Close || f.last().cl.retired || f.drained != o.ends[f.chosen].drained}
+	d := splice.Decision{Do: splice.Send, Head: len(head), Bad: h.Close || f.last().cl.retired || f.drained != o.ends[f.chosen].drained}
 	switch {
 	case body.Chunked():
 		d.Framing = splice.Scanned
 	case body.EndsWithStream():
 		d.Framing = splice.ToTheEnd
-		f.close = true
 	default:
 		d.Body, _ = body.Left()
 	}
-	if !f.complete { // the rest of it passes, and may be wanted
-		f.l.c.RqResponseBeforeComplete++
-	}
-	o.leaving(f)
-	f.responded, f.tryEnd = true, 0
 	for i := f.n - 1; i >= 0; i-- {
+		if o.wants(f, i, h) {
+			return o.refuse(n, f, i, &d, body, rest)
+		}
+		if i == 0 {
+			o.begins(f, body)
+		}
 		o.out, o.back = o.back, o.out
 		o.out = o.passOn(f, i, h, o.out[:0], body.Chunked())
 		if i > 0 {
@@ -98,6 +74,52 @@ func (o *Offload) respond(n splice.Flow, f *flow, h *http1.Head, size int) splic
 	d.Out, d.Close = o.out, f.close
 	o.touch(n)
 	return d
+}
+
+// begins notes that a response of a server begins.
+func (o *Offload) begins(f *flow, body http1.Body) {
+	f.bodies[splice.Response] = body
+	f.close = f.close || body.EndsWithStream()
+	if !f.complete { // the rest of it passes, and may be wanted
+		f.l.c.RqResponseBeforeComplete++
+	}
+	o.leaving(f)
+	f.responded = true
+	for i := range f.n {
+		f.legs[i].tries.end = 0
+	}
+}
+
+// refuse has leg i try again after a response that would be sent by d, of whose body rest
+// has come. The legs behind it have passed it on, and have done so to its end if it is
+// there: otherwise they see their client leave. d then says what the splice is to do.
+func (o *Offload) refuse(n splice.Flow, f *flow, i int, d *splice.Decision, body http1.Body, rest []byte) splice.Decision {
+	parked := *d
+	parked.Do = splice.Park
+	if i < f.n-1 {
+		k, size, done, err := advance(&body, rest)
+		for j := i + 1; j < f.n; j++ {
+			leg := &f.legs[j]
+			if leg.entry == nil {
+				continue
+			}
+			leg.entry.Sent = uint64(size)
+			if done {
+				o.reachLeg(leg, mesh.ResponseEnds)
+				o.reachLeg(leg, mesh.DownstreamEnds)
+			}
+		}
+		if done = (done || body.Done()) && f.complete && err == nil; done {
+			parked.Head, parked.Body, parked.Framing = d.Head+k, 0, splice.Length
+		} else {
+			o.abandon(n, f, i)
+		}
+	}
+	if parked.Framing == splice.ToTheEnd {
+		parked.Framing = splice.Scanned
+	}
+	o.retry(n, f, i)
+	return parked
 }
 
 // judge tells the health of the leg's endpoint of an answer of its, or of the lack
@@ -121,15 +143,15 @@ func (o *Offload) judgeEnd(ep splice.Endpoint, status int) {
 
 // unreadable ends a try whose server's words cannot be read.
 func (o *Offload) unreadable(n splice.Flow, f *flow) splice.Decision {
-	o.closedHere(f)
+	o.closedHere(f.last())
 	f.last().cl.c.CxProtocolError++
 	return o.failed(n, f, &mesh.ReplyProtocolError)
 }
 
-// closedHere counts a server's connection that is closed in the middle of an
-// exchange, for reasons of our own.
-func (o *Offload) closedHere(f *flow) {
-	c := f.last().cl.c
+// closedHere counts a connection of a leg's, to a server or to another leg, that is closed
+// in the middle of an exchange, for reasons of our own.
+func (o *Offload) closedHere(leg *leg) {
+	c := leg.cl.c
 	c.CxDestroyLocal++
 	c.CxDestroyLocalActiveRq++
 	c.CxDestroyActiveRq++

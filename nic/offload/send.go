@@ -15,12 +15,12 @@ func (o *Offload) choose(f *flow, leg *leg) *mesh.Reply {
 		leg.entry.Attempts++
 	}
 	cl.balancer.Use(cl.health.View())
-	h := cl.balancer.NextAgain(&f.tries, f.hash, f.hashed, cl.c)
+	h := cl.balancer.NextAgain(&leg.tries.Tries, leg.tries.hash, leg.tries.hashed, cl.c)
 	if h == nil {
 		cl.c.CxNoneHealthy++
-		return o.instead(f, leg, &mesh.ReplyNoHealthy)
+		return o.instead(leg, &mesh.ReplyNoHealthy)
 	}
-	f.tries.Tried(h)
+	leg.tries.Tried(h)
 	f.chosen = cl.ends[h.Place]
 	if leg.entry != nil {
 		leg.entry.Upstream = h.Addr
@@ -29,20 +29,17 @@ func (o *Offload) choose(f *flow, leg *leg) *mesh.Reply {
 }
 
 // instead is r in the stead of the leg's cluster, after tries that did not help.
-func (o *Offload) instead(f *flow, leg *leg, r *mesh.Reply) *mesh.Reply {
+func (o *Offload) instead(leg *leg, r *mesh.Reply) *mesh.Reply {
 	leg.cl.c.Count(r.Status)
-	o.said = r.After(&f.tries)
+	o.said = r.After(&leg.tries.Tries)
 	return &o.said
 }
 
-// pass has the request count as under way to the endpoint that was chosen, whose
-// proxy is the next leg.
-func (o *Offload) pass(f *flow, leg *leg) *mesh.Reply {
-	cl := leg.cl
-	if cl.requests >= int64(cl.t.Breakers.MaxRequests) {
-		return o.instead(f, leg, &mesh.ReplyOverflow)
+// pass is what is said where the circuit breaker has no room for a request to another leg.
+func (o *Offload) pass(leg *leg) *mesh.Reply {
+	if cl := leg.cl; cl.requests >= int64(cl.t.Breakers.MaxRequests) {
+		return o.instead(leg, &mesh.ReplyOverflow)
 	}
-	o.enter(f, leg)
 	return nil
 }
 
@@ -71,11 +68,14 @@ func (o *Offload) leaveEndpoint(leg *leg) {
 	e.hs.RqActive--
 }
 
-// first sends the request, whose head is in o.out, for the first time.
-func (o *Offload) first(n splice.Flow, f *flow) splice.Decision {
+// dispatch sends the request, whose head is in o.out, to the server that was chosen.
+func (o *Offload) dispatch(n splice.Flow, f *flow) splice.Decision {
+	if f.sent {
+		return o.resend(n, f)
+	}
 	if body := f.bodies[splice.Request]; body.Chunked() { // what is not to be read is not sent
 		if _, _, _, err := advance(&body, o.rest); err != nil {
-			return o.malformed(f, err, nil)
+			return o.malformed(n, f, err, nil)
 		}
 	}
 	r, wait := o.room(n, f)
@@ -83,9 +83,9 @@ func (o *Offload) first(n splice.Flow, f *flow) splice.Decision {
 	case wait:
 		x := o.takeHeld(f)
 		x.out = append(x.out[:0], o.out...)
-		return o.more(n, f, o.rest)
+		return o.wait(n, f)
 	case r != nil:
-		return o.reply(f, o.instead(f, f.last(), r), f.heads[splice.Request])
+		return o.answer(n, f, o.instead(f.last(), r))
 	}
 	return o.send(n, f)
 }
@@ -93,7 +93,7 @@ func (o *Offload) first(n splice.Flow, f *flow) splice.Decision {
 // send is the decision that sends what is in o.out.
 func (o *Offload) send(n splice.Flow, f *flow) splice.Decision {
 	f.renamed = o.rehost(f) != ""
-	d := splice.Decision{Do: splice.Send, To: f.chosen, Head: f.heads[splice.Request], Out: o.out, Keep: f.tries.Kept()}
+	d := splice.Decision{Do: splice.Send, To: f.chosen, Head: f.heads[splice.Request], Out: o.out, Keep: f.keeps()}
 	if f.expect {
 		d.Interim = continued
 	}
@@ -194,14 +194,12 @@ func (o *Offload) fromLine(n splice.Flow, f *flow) splice.Decision {
 	if wait {
 		return splice.Decision{}
 	}
-	x := f.held
-	o.out = append(o.out[:0], x.out...)
-	f.held = nil
-	o.drop(x)
 	if r != nil {
-		o.release(f)
-		return o.reply(f, o.instead(f, f.last(), r), x.size+x.scanned)
+		return o.answer(n, f, o.instead(f.last(), r))
 	}
+	o.out = append(o.out[:0], f.held.out...)
+	o.drop(f.held)
+	f.held = nil
 	return o.send(n, f)
 }
 
@@ -233,7 +231,9 @@ func (o *Offload) Joined(now sim.Cycle, n splice.Flow) bool {
 	}
 	o.enter(f, leg)
 	f.drained = o.ends[f.chosen].drained
-	f.tries.Sent()
+	for i := range f.n {
+		o.took(f, &f.legs[i])
+	}
 	if f.renamed = false; leg.entry != nil {
 		if name := o.hostname(f); name != "" {
 			leg.entry.Rehost(leg.route, name)
@@ -243,19 +243,10 @@ func (o *Offload) Joined(now sim.Cycle, n splice.Flow) bool {
 	o.reach(f, mesh.UpstreamBegins)
 	if f.complete {
 		o.reach(f, mesh.UpstreamEnds)
-		o.limitTry(f)
 	}
 	if leg.l.t.UpstreamLocal {
 		leg.entry.UpstreamLocal = addrPort(o.engine.Local(n))
 	}
 	o.touch(n)
 	return true
-}
-
-// limitTry begins the present try's timeout: it has a connection, and all of the
-// request.
-func (o *Offload) limitTry(f *flow) {
-	if d := f.last().route.PerTry; d > 0 && !f.responded {
-		f.tryEnd = o.now + o.cycles(d)
-	}
 }

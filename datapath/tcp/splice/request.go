@@ -154,7 +154,12 @@ func (e *Engine) request(n int32, b []byte, s *segment) datapath.Verdict {
 		u = e.dial(d.To)
 	}
 	if u == none {
-		e.heads.put(out)
+		if d.Keep {
+			c.kept = out
+		} else {
+			e.heads.put(out)
+		}
+		e.received(n, c, x)
 		e.fail(n, TableFull)
 		return datapath.Consume
 	}
