@@ -134,7 +134,7 @@ type Failure uint8
 // The failures.
 const (
 	Refused      Failure = iota // the server's host said no
-	Unreachable                 // no answer to our SYN in time, or no neighbour of that address
+	Unreachable                 // no answer to our SYN in time, or nobody has its address: it has got nothing that we know of
 	TableFull                   // no room for another connection
 	ServerReset                 // by RST
 	ServerClosed                // by FIN, before the response was complete
@@ -157,6 +157,7 @@ const (
 	Idle                // it went back to its pool
 	Gone
 	GoneIdle // Gone, by the server, while it was in its pool
+	Silent   // what was sent on it is not acknowledged in time, and goes out again
 )
 
 // Neighbour is where frames for an address go.

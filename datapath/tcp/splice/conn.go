@@ -29,7 +29,7 @@ const (
 	flagFIN    // the peer has sent FIN, behind what it was last acknowledged
 	flagIdle   // in its endpoint's pool
 	flagSpent  // of no further use after its exchange
-	flagWaits  // for its endpoint's neighbour
+	flagWaits  // for its endpoint: to be known, or for a word
 	flagHolds  // something: see held
 	flagV6     // it runs over IPv6
 )

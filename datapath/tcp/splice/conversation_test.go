@@ -21,6 +21,7 @@ var update = flag.Bool("update", false, "write what the conversations give now")
 //
 //	client < PA "GET /0 HTTP/1.1\r\n\r\n"     seq= ack= win= len= ts=VAL,ECR sack=L-R,...
 //	advance 200                               milliseconds
+//	nobody there                              has endpoint 0's address
 //	client isn=4294967290                     before its SYN; server: of the next connection
 //	client no ts, no sack, no scale, mss=536  in its SYN
 //	config conns=16 halfopen=1 ts             ts: hosts speak it, unless they say no

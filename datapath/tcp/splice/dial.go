@@ -28,10 +28,7 @@ func (e *Engine) dial(ep Endpoint) int32 {
 	u.sndNxt, u.sndUna = u.iss, u.iss
 	u.since = e.now
 	e.count.Dialed++
-	if !x.known {
-		e.link(&x.waiting, n)
-		u.flags |= flagWaits
-	}
+	e.wait(n)
 	e.app.Upstream(e.now, ep, Dialed)
 	e.syn(n)
 	return n
@@ -56,6 +53,9 @@ func (e *Engine) syn(n int32) {
 	}
 	u.next = x.next
 	u.sndNxt = u.iss + 1
+	if u.tries > 0 {
+		e.silent(n)
+	}
 	u.tries++
 	u.rcvScale, u.flags = rcvScale, u.flags|flagSACK|flagTimestamps
 	h := header{seq: u.iss, flags: wire.SYN, window: gatherWindow, syn: true, mss: e.mss(u)}
@@ -88,6 +88,7 @@ func (e *Engine) synAnswered(n int32, s *segment) {
 		u.sndUna, u.sndNxt, u.window = s.ack, s.ack, s.window
 		u.told = gatherWindow >> u.rcvScale
 		u.state, u.deadline, u.tries = established, 0, 0
+		e.unwait(n)
 		e.app.Upstream(e.now, u.ep, Connected)
 		if u.peer != none {
 			e.begin(u.peer) // the request is the third segment of the handshake

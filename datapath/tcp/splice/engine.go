@@ -42,7 +42,7 @@ type endpoint struct {
 	connect       sim.Cycle
 	idle          int32  // the first of its pool
 	idles         int32  // how many
-	waiting       int32  // the first of those that wait for next
+	waiting       int32  // the first of those that wait for next, or for an answer
 	port          uint16 // last used
 }
 
@@ -110,16 +110,59 @@ func (e *Engine) SetNeighbour(now sim.Cycle, ep Endpoint, n Neighbour) {
 	x := &e.ends[ep]
 	first := !x.known
 	x.next, x.known = n, true
-	if !first {
-		return
-	}
-	for n := x.waiting; n != none; n = x.waiting {
-		e.unwait(n)
-		e.syn(n)
+	if first {
+		e.eachWaiting(ep, func(n int32, u *conn) {
+			if u.state == synSent {
+				e.syn(n)
+			}
+		})
 	}
 }
 
-// unwait takes connection n off those that wait for their endpoint's neighbour.
+// NoNeighbour says that nobody has endpoint ep's address. Connections that wait for it, or for
+// an answer of its, and have not begun to just now, are given up; what that leads to is in Out.
+func (e *Engine) NoNeighbour(now sim.Cycle, ep Endpoint) {
+	e.at(now)
+	e.ends[ep].known = false
+	e.eachWaiting(ep, func(n int32, u *conn) {
+		if u.state == synSent && u.since == e.now {
+			return
+		}
+		why := Unreachable
+		if u.peer != none && u.state != synSent && u.sndUna != e.exchange(u.peer).req.out { // it has got some of it
+			why = Unanswered
+		}
+		e.serverGone(n, why)
+	})
+}
+
+// eachWaiting calls f, which may end it, for each of the connections that wait for ep.
+func (e *Engine) eachWaiting(ep Endpoint, f func(n int32, u *conn)) {
+	for n := e.ends[ep].waiting; n != none; {
+		u := e.conn(n)
+		next := u.link
+		f(n, u)
+		if n = next; n != none && (!e.conn(n).has(flagWaits) || e.conn(n).ep != ep) {
+			return // that one has gone, too: the others have their timers
+		}
+	}
+}
+
+// wait has connection n be among those that wait for their endpoint.
+func (e *Engine) wait(n int32) {
+	if u := e.conn(n); !u.has(flagWaits) {
+		e.link(&e.ends[u.ep].waiting, n)
+		u.flags |= flagWaits
+	}
+}
+
+// silent tells the App that what was sent on n goes out again.
+func (e *Engine) silent(n int32) {
+	e.wait(n)
+	e.app.Upstream(e.now, e.conn(n).ep, Silent)
+}
+
+// unwait takes connection n off those that wait for their endpoint.
 func (e *Engine) unwait(n int32) {
 	if c := e.conn(n); c.has(flagWaits) {
 		c.flags &^= flagWaits

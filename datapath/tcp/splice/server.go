@@ -20,6 +20,9 @@ func (e *Engine) fromServer(n int32, s *segment) datapath.Verdict {
 		return datapath.Consume
 	}
 	s.advanced = e.note(u, s)
+	if u.has(flagWaits) {
+		e.unwait(n)
+	}
 	if u.unsent() > 0 {
 		e.sendHeld(u)
 	}

@@ -147,6 +147,9 @@ func (p *play) do(words []string, line string) {
 		n, err := strconv.Atoi(words[1])
 		require.NoError(p.t, err, line)
 		p.advance(sim.Cycle(n))
+	case "nobody":
+		p.e.NoNeighbour(p.now, 0)
+		p.flush("")
 	default:
 		if words[1] == "<" {
 			p.start()

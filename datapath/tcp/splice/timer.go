@@ -171,6 +171,9 @@ func (e *Engine) expired(n int32) {
 		c.tries++
 		e.resend(c)
 		c.deadline = e.now + e.cfg.Timeouts.Held<<c.tries
+		if c.has(flagServer) {
+			e.silent(n)
+		}
 	case c.state >= finWait && c.sndUna != c.sndNxt:
 		e.finAgain(n)
 	case c.state == finWait: // the peer has our FIN and keeps its own
