@@ -74,6 +74,8 @@ type Proxy interface {
 	// what is known of their connections.
 	Hint(frame []byte)
 	Warm()
+	// PortDown says that a port's link is down.
+	PortDown(now sim.Cycle, p datapath.Port)
 	// Counters are the proxy's own, by name.
 	Counters() map[string]uint64
 }

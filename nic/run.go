@@ -165,6 +165,9 @@ func (n *NIC) Step(now sim.Cycle) (int, error) {
 			n.ended++
 		case errors.Is(err, syscall.ENETDOWN): // it may come up again
 			n.linkDown++
+			if n.proxy != nil {
+				n.proxy.PortDown(now, datapath.Port(i))
+			}
 		case err != nil:
 			return moved, err
 		}

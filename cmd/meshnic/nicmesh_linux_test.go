@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -159,59 +160,116 @@ func TestPodsBehindANIC(t *testing.T) {
 	}), "refused", "by the node, behind the NIC")
 }
 
+// of is how many pages a pod has served.
+func (l *nicLab) of(pod string) uint64 {
+	return l.count("cluster.inbound|9080||" + l.IP(pod) + ".upstream_rq_200")
+}
+
+// known tells the NIC, as a sidecar is by istiod, which pods service b has.
+func (l *nicLab) known(pods ...string) {
+	l.nic.Services[0].Pods = nil
+	for _, p := range pods {
+		l.nic.Services[0].Pods = append(l.nic.Services[0].Pods, netip.MustParseAddr(l.IP(p)))
+	}
+	l.config("nic.yaml.new", l.nic.Config())
+	require.NoError(l.t, os.Rename(filepath.Join(l.dir, "nic.yaml.new"), filepath.Join(l.dir, "nic.yaml")))
+	require.NoError(l.t, syscall.Kill(l.card.Pid, syscall.SIGHUP))
+	time.Sleep(300 * time.Millisecond)
+}
+
+// during is what comes of a load of services b and c while something is done. None of c's
+// may fail.
+func (l *nicLab) during(lasts time.Duration, do func()) loadResult {
+	results := map[string]loadResult{}
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	was := map[string]uint64{"b2": l.of("b2"), "c": l.of("c")}
+	for _, name := range []string{"b", "c"} {
+		wg.Go(func() {
+			r := l.load("a", name, lasts)
+			mu.Lock()
+			defer mu.Unlock()
+			results[name] = r
+		})
+	}
+	require.Eventually(l.t, func() bool { return l.of("b2") > was["b2"]+50 && l.of("c") > was["c"]+50 }, 10*time.Second, 10*time.Millisecond)
+	do()
+	wg.Wait()
+	require.NotZero(l.t, results["b"].N)
+	require.NotZero(l.t, results["c"].N)
+	require.Zero(l.t, results["c"].failed(), "another service: %+v", results["c"])
+	return results["b"]
+}
+
+// triesOfB counts tries again of service b's callers.
+const triesOfB = "cluster.outbound|9080||b.default.svc.cluster.local.upstream_rq_retry"
+
 // A pod that is taken out of its service, as when it is about to go, and whose application
 // ends under load, costs nothing. One whose application ends unannounced costs next to nothing:
 // its callers try another pod, as their sidecars would, though not always with success: of two
 // pods LEAST_REQUEST likes the one that is quick to fail, and after five more looks at it that is taken.
 func TestPodBehindANICVanishes(t *testing.T) {
 	l := newNICLab(t)
-	of := func(pod string) uint64 { return l.count("cluster.inbound|9080||" + l.IP(pod) + ".upstream_rq_200") }
-	known := func(pods ...string) { // the NIC is told, as a sidecar is by istiod
-		l.nic.Services[0].Pods = nil
-		for _, p := range pods {
-			l.nic.Services[0].Pods = append(l.nic.Services[0].Pods, netip.MustParseAddr(l.IP(p)))
-		}
-		l.config("nic.yaml.new", l.nic.Config())
-		require.NoError(t, os.Rename(filepath.Join(l.dir, "nic.yaml.new"), filepath.Join(l.dir, "nic.yaml")))
-		require.NoError(t, syscall.Kill(l.card.Pid, syscall.SIGHUP))
-		time.Sleep(300 * time.Millisecond)
-	}
-	during := func(do func()) map[string]loadResult {
-		results := map[string]loadResult{}
-		var mu sync.Mutex
-		var wg sync.WaitGroup
-		was := map[string]uint64{"b2": of("b2"), "c": of("c")}
-		for _, name := range []string{"b", "c"} {
-			wg.Go(func() {
-				r := l.load("a", name, 2*time.Second)
-				mu.Lock()
-				defer mu.Unlock()
-				results[name] = r
-			})
-		}
-		require.Eventually(t, func() bool { return of("b2") > was["b2"]+50 && of("c") > was["c"]+50 }, 10*time.Second, 10*time.Millisecond)
-		do()
-		wg.Wait()
-		require.NotZero(t, results["b"].N)
-		require.NotZero(t, results["c"].N)
-		require.Zero(t, results["c"].failed(), "another service: %+v", results["c"])
-		return results
-	}
-	r := during(func() {
-		require.NotZero(t, of("b1"))
-		known("b2")
+	r := l.during(2*time.Second, func() {
+		require.NotZero(t, l.of("b1"))
+		l.known("b2")
 		l.apps["b1"].Stop(0)
 	})
-	require.Zero(t, r["b"].failed(), "%+v", r["b"])
+	require.Zero(t, r.failed(), "%+v", r)
 
-	known("b1", "b2") // and b1's application is not there
-	tried := l.count("cluster.outbound|9080||b.default.svc.cluster.local.upstream_rq_retry")
-	r = during(func() { time.Sleep(200 * time.Millisecond) })
-	tried = l.count("cluster.outbound|9080||b.default.svc.cluster.local.upstream_rq_retry") - tried
+	l.known("b1", "b2") // and b1's application is not there
+	tried := l.count(triesOfB)
+	r = l.during(2*time.Second, func() { time.Sleep(200 * time.Millisecond) })
+	tried = l.count(triesOfB) - tried
 	require.Greater(t, tried, uint64(100))
-	require.Less(t, 10*r["b"].failed(), tried, "%+v", r["b"])
-	known("b2")
-	require.Zero(t, during(func() {})["b"].failed())
+	require.Less(t, 10*r.failed(), tried, "%+v", r)
+	l.known("b2")
+	require.Zero(t, l.during(2*time.Second, func() {}).failed())
+}
+
+// A pod that is gone without a word, because its link is down or all of it is deleted, costs
+// the requests that it has, eight at most, and those of which it got every try: the
+// others go to another pod. When its link is up again it has requests.
+func TestPodBehindANICIsGone(t *testing.T) {
+	l := newNICLab(t)
+	gone := func(lasts time.Duration, do func()) {
+		t.Helper()
+		tried := l.count(triesOfB)
+		r := l.during(lasts, func() {
+			require.NotZero(t, l.of("b1"))
+			do()
+		})
+		tried = l.count(triesOfB) - tried
+		require.Greater(t, tried, uint64(100))
+		require.Less(t, 10*(max(r.failed(), 8)-8), tried, "%+v", r)
+		t.Logf("of %d requests %d failed, %d were tried again", r.N, r.failed(), tried)
+		was := l.of("b1")
+		r = l.during(time.Second, func() {})
+		require.Equal(t, was, l.of("b1"))
+		require.Zero(t, r.Errors["timeout"]+r.Errors["reset"], "%+v", r)
+	}
+	ip := func(args ...string) string {
+		r, err := l.Run(t.Context(), "b1", lab.Cmd{Path: "ip", Args: args})
+		require.NoError(t, err, r.Stderr)
+		return string(r.Stdout)
+	}
+	routes := ip("route") // which go with the link
+	gone(6*time.Second, func() { ip("link", "set", "eth0", "down") })
+	ip("link", "set", "eth0", "up")
+	for _, r := range slices.Backward(strings.Split(strings.TrimSpace(routes), "\n")) {
+		ip(append([]string{"route", "replace"}, strings.Fields(r)...)...)
+	}
+	was := l.of("b1")
+	l.during(2*time.Second, func() {})
+	require.Greater(t, l.of("b1"), was+50)
+
+	gone(2*time.Second, func() {
+		l.apps["b1"].Stop(0)
+		_, err := l.Run(t.Context(), lab.SwitchHost, lab.Cmd{Path: "ip", Args: []string{"netns", "del", filepath.Base(l.Namespace("b1"))}})
+		require.NoError(t, err)
+	})
+	l.known("b2")
+	require.Zero(t, l.during(2*time.Second, func() {}).failed())
 }
 
 // loadResult is of what a load says.

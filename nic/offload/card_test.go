@@ -296,8 +296,9 @@ func runThroughBy(c *nictest.Conversation, cfg mesh.Config, trace func(time.Dura
 	if err != nil {
 		return r, err
 	}
-	// With enough bad luck a server's handshake is over in no time.
-	p.Loose = p.Loose || k.o.Counters()["cluster.all.upstream_cx_connect_timeout"] > 0
+	// With enough bad luck a server's handshake is over in no time, or it is silent for so long that it is not there.
+	n := k.o.Counters()
+	p.Loose = p.Loose || n["cluster.all.upstream_cx_connect_timeout"] > 0 || n["neighbours.gone"] > 0
 	if err := r.Check(nictest.View{Proxy: p}); err != nil {
 		if len(r.Stalls) > 0 && k.broken == nil {
 			return r, errSilent
@@ -307,7 +308,6 @@ func runThroughBy(c *nictest.Conversation, cfg mesh.Config, trace func(time.Dura
 	if k.broken != nil {
 		return r, k.broken
 	}
-	n := k.o.Counters()
 	for _, gauge := range []string{"splice.conns", "splice.held", "http.front.downstream_cx_active", "http.front.downstream_rq_active",
 		"cluster.all.upstream_cx_active", "cluster.all.upstream_rq_active"} {
 		if v, ok := n[gauge]; !ok || v != 0 {

@@ -26,6 +26,7 @@
 //	send.go       which endpoint, and whether there is room
 //	response.go   a response: back through the same listeners
 //	reply.go      answers of its own
+//	absent.go     hosts that are not there
 //	failures.go   what is said where there is no response
 //	tries.go      tries again, of each leg by its own policy
 //	due.go        what the time has come for

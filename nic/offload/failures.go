@@ -7,8 +7,12 @@ import (
 	"github.com/meshnic/meshnic/proxy/mesh"
 )
 
-// refused is what the client is told of an endpoint whose host said no.
-var refused = mesh.ReplyUnreachable("connection refused", false)
+// refused is what the client is told of an endpoint whose host said no, and noHost of one
+// whose host is not there.
+var (
+	refused = mesh.ReplyUnreachable("connection refused", false)
+	noHost  = mesh.ReplyUnreachable("no route to host", false)
+)
 
 // Failed decides what becomes of a request that has no server, or no longer.
 func (o *Offload) Failed(now sim.Cycle, n splice.Flow, why splice.Failure) splice.Decision {
@@ -42,6 +46,9 @@ func (o *Offload) failure(n splice.Flow, f *flow, why splice.Failure) splice.Dec
 	c := leg.cl.c
 	switch why {
 	case splice.Unreachable:
+		if !o.ends[f.chosen].known {
+			return o.withoutHost(n, f)
+		}
 		c.CxConnectTimeout++
 		return o.unconnected(n, f, &mesh.ReplyConnectTimeout)
 	case splice.Refused:

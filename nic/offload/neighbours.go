@@ -11,6 +11,10 @@ import (
 // waits for: 64 s.
 const maxAskShift = 6
 
+// missedAll is how many questions in a row a host leaves unanswered that is not there, a
+// second for each: as with Linux (mcast_solicit) and RFC 4861 §10 (MAX_MULTICAST_SOLICIT).
+const missedAll = 3
+
 // arp answers for the listeners' addresses and learns who asks (RFC 826). Requests for
 // others pass.
 func (o *Offload) arp(p *datapath.Packet) datapath.Verdict {
@@ -69,6 +73,7 @@ func (o *Offload) learn(ip [16]byte, mac wire.MAC, port datapath.Port) {
 		}
 		n := splice.Neighbour{MAC: mac, Own: MAC, Port: port}
 		if e.known && e.next == n {
+			e.answers()
 			continue
 		}
 		o.place(splice.Endpoint(i), n)
@@ -78,23 +83,73 @@ func (o *Offload) learn(ip [16]byte, mac wire.MAC, port datapath.Port) {
 // place notes where the host of ep is.
 func (o *Offload) place(ep splice.Endpoint, n splice.Neighbour) {
 	e := &o.ends[ep]
-	e.known, e.next, e.askAt = true, n, 0
+	e.known, e.next = true, n
+	e.answers()
 	o.engine.SetNeighbour(o.now, ep, n)
 }
 
+// answers notes that e's host does.
+func (e *end) answers() { e.doubted, e.asking, e.missed, e.askAt = false, false, 0, 0 }
+
 // want has the host of ep, which is not known, be asked for: at once, but not more often
 // than once a second (RFC 1122 §2.3.2.1). Nobody needs to wait for it: e.asks says how
-// often nobody did.
+// often nobody did, and after missedAll of them it is ever longer to the next.
 func (o *Offload) want(ep splice.Endpoint) {
 	e := &o.ends[ep]
 	if e.known || e.quiet {
 		return
 	}
+	o.askSoon(e)
+}
+
+// askSoon has e be asked for anew.
+func (o *Offload) askSoon(e *end) {
 	e.asks, e.askAt = 0, max(o.now, 1)
 	if e.asked != 0 {
 		e.askAt = max(e.askAt, e.asked+sim.Cycle(o.cfg.Clock.Hz))
 	}
 	o.askSooner(e.askAt)
+}
+
+// doubt has the host of ep be asked for, which is known, and has not acknowledged in time what
+// it was sent: that is one answer of those that it owes.
+func (o *Offload) doubt(ep splice.Endpoint) {
+	if e := &o.ends[ep]; e.known && !e.doubted {
+		e.doubted, e.missed = true, 1
+		o.askSoon(e)
+	}
+}
+
+// absent reports whether e's host is not there, and is being asked for, as it is every second
+// while somebody wants it: nobody needs to wait for it to say so again.
+func (o *Offload) absent(e *end) bool {
+	return !e.known && e.missed >= missedAll && o.now < e.asked+sim.Cycle(o.cfg.Clock.Hz)*3/2
+}
+
+// lose notes that the host of ep is not there. Those who wait for it are told, and nobody is
+// sent to it over connections from before.
+func (o *Offload) lose(ep splice.Endpoint) {
+	e := &o.ends[ep]
+	if e.known {
+		o.gone++
+		e.drained++
+		o.drain = append(o.drain, ep)
+	}
+	e.known, e.doubted, e.missed = false, false, missedAll
+	o.engine.NoNeighbour(o.now, ep)
+}
+
+// PortDown says that the link of a port is down: whoever was behind it is not there, before
+// that shows in silence.
+func (o *Offload) PortDown(now sim.Cycle, p datapath.Port) {
+	o.now = now
+	for i := range o.ends {
+		if e := &o.ends[i]; e.known && e.next.Port == p {
+			o.lose(splice.Endpoint(i))
+			o.askSoon(e)
+		}
+	}
+	o.collect()
 }
 
 func (o *Offload) askSooner(at sim.Cycle) {
@@ -116,15 +171,29 @@ func (o *Offload) resolve() {
 			continue
 		}
 		if o.now >= e.askAt {
+			if e.asking {
+				o.missed(splice.Endpoint(i))
+			}
 			if !seen[e.addr.IP] {
 				seen[e.addr.IP] = true
 				o.ask(e)
 			}
-			e.asked = o.now
-			e.askAt = o.now + sim.Cycle(o.cfg.Clock.Hz)<<e.asks
-			e.asks = min(e.asks+1, maxAskShift)
+			if e.missed == missedAll && o.now >= e.asked+2*sim.Cycle(o.cfg.Clock.Hz) {
+				e.missed-- // it was left alone, and may be there by now: who wants it waits for this
+			}
+			e.asking, e.asked = true, o.now
+			e.askAt = o.now + sim.Cycle(o.cfg.Clock.Hz)<<max(int(e.asks)-missedAll+1, 0)
+			e.asks = min(e.asks+1, maxAskShift+missedAll-1)
 		}
 		o.askSooner(e.askAt)
+	}
+}
+
+// missed notes that the host of ep has not answered a question.
+func (o *Offload) missed(ep splice.Endpoint) {
+	e := &o.ends[ep]
+	if e.missed = min(e.missed+1, missedAll); e.missed == missedAll {
+		o.lose(ep)
 	}
 }
 

@@ -23,7 +23,8 @@ type quiet struct {
 	o     *Offload
 	parse *parser.Parser
 	now   sim.Cycle
-	asked []string // when who was asked for, in seconds
+	asked []string          // when who was asked for, in seconds
+	said  map[uint16]string // statuses that clients were told, by their port
 	other []datapath.PHV
 }
 
@@ -35,7 +36,7 @@ func newQuiet(t *testing.T, listener, endpoint string, outlier *mesh.OutlierDete
 	}})
 	require.NoError(t, err)
 	t.Cleanup(o.Close)
-	return &quiet{t: t, o: o, parse: parser.New(parser.Config{VerifyChecksums: true})}
+	return &quiet{t: t, o: o, said: map[uint16]string{}, parse: parser.New(parser.Config{VerifyChecksums: true})}
 }
 
 // until moves time on, as far as there is something to do.
@@ -70,6 +71,8 @@ func (q *quiet) take() {
 			require.Equal(q.t, mac, wire.Ethernet(f.Data).Dst())
 			require.EqualValues(q.t, wire.NDPHopLimit, h.TTL)
 			q.asked = append(q.asked, fmt.Sprintf("%.0f %s", float64(q.now)/float64(second), wire.FormatIP(n.Target())))
+		case h.Has(datapath.HdrTCP) && h.PayloadLen > 0:
+			q.said[h.DstPort] = string(f.Data[h.PayloadOff:][len("HTTP/1.1 "):][:3])
 		default:
 			q.other = append(q.other, *h)
 		}
@@ -105,8 +108,9 @@ func (q *quiet) client(ip, listener string, port uint16) {
 	segment("PA", ack, "GET / HTTP/1.1\r\nhost: a\r\n\r\n", dt.Seq(1))
 }
 
-// Without any traffic, hosts are asked for when it is time: seldom if nobody waits for them,
-// once a second at most and twice as late each time if somebody does, and no more when they have answered.
+// Without any traffic, hosts are asked for when it is time: once a second three times, and then twice
+// as late each time, anew if somebody waits for them, and no more when they have answered. Nobody
+// waits for longer than a second for who has not answered three times.
 func TestNeighboursAreAskedForInTime(t *testing.T) {
 	for _, tt := range []struct{ listener, client, endpoint string }{{"10.0.0.200", "10.0.0.1", "10.0.0.3"}, {"fd00::200", "fd00::1", "fd00::3"}} {
 		t.Run(tt.endpoint, func(t *testing.T) {
@@ -121,13 +125,22 @@ func TestNeighboursAreAskedForInTime(t *testing.T) {
 				q.asked = nil
 			}
 			q.until(200 * second)
-			want(0, 1, 3, 7, 15, 31, 63, 127, 191)
+			want(0, 1, 2, 3, 5, 9, 17, 33, 65, 129, 193)
 			q.client(tt.client, tt.listener, 4000)
 			want(200)
 			q.client(tt.client, tt.listener, 4001)
 			want()
+			require.Empty(t, q.said, "they wait for a second")
 			q.until(204 * second)
-			want(201, 202, 204)
+			want(201, 202, 203, 204)
+			require.Equal(t, map[uint16]string{4000: "503", 4001: "503"}, q.said)
+			q.client(tt.client, tt.listener, 4002)
+			require.Equal(t, "503", q.said[4002], "it was asked for just now, and before")
+			q.until(213*second + second/2)
+			want(205, 206, 207, 208, 210)
+			q.client(tt.client, tt.listener, 4003)
+			q.client(tt.client, tt.listener, 4004)
+			want(214)
 			answer := dt.Eth("02:6e:69:63:00:01", "02:00:00:00:00:03").ARP(wire.ARPReply, "02:00:00:00:00:03", "10.0.0.3", "02:6e:69:63:00:01", "10.0.0.200")
 			if tt.endpoint[0] == 'f' {
 				answer = advertisement(wire.NeighbourAdvertisement, dt.IP(tt.endpoint), dt.IP(tt.endpoint), dt.IP(tt.listener), wire.NDPTargetLink)
@@ -135,13 +148,16 @@ func TestNeighboursAreAskedForInTime(t *testing.T) {
 			q.other = nil
 			require.Equal(t, datapath.Consume, q.process(answer))
 			require.Len(t, q.other, 2, "SYNs leave")
+			require.Len(t, q.said, 3)
 			for _, h := range q.other {
 				require.True(t, h.TCPFlags.Has(wire.SYN))
 				require.Equal(t, dt.IP(tt.endpoint), h.IPDst)
 				require.Equal(t, dt.IP(tt.listener), h.IPSrc)
 			}
-			q.until(400 * second)
+			q.until(214 * second)
 			want()
+			q.until(400 * second) // no SYN is answered: it is asked for again, as one that may have gone
+			want(215, 216, 217, 218, 220, 224, 232, 248, 280, 344)
 		})
 	}
 }

@@ -86,6 +86,7 @@ type Offload struct {
 
 	drain   []splice.Endpoint // whose idle connections are to go
 	askAt   sim.Cycle         // when neighbours are to be asked for, 0 for never
+	gone    uint64            // how often one was there, and then not
 	frames  []splice.Frame    // that were made since Flushed
 	taken   int               // of the engine's, how many are among them
 	asked   bool              // the last packet was of ARP or neighbour discovery
@@ -181,6 +182,7 @@ func (o *Offload) collect() {
 func (o *Offload) Advance(now sim.Cycle) {
 	o.now = now
 	o.engine.Advance(now)
+	o.resolve()
 	o.sweep(now)
 	o.sinks.HandOver()
 	o.collect()

@@ -78,6 +78,9 @@ func (o *Offload) dispatch(n splice.Flow, f *flow) splice.Decision {
 			return o.malformed(n, f, err, nil)
 		}
 	}
+	if o.absent(&o.ends[f.chosen]) {
+		return o.refuseAbsent(n, f)
+	}
 	r, wait := o.room(n, f)
 	switch {
 	case wait:
@@ -190,6 +193,10 @@ func (o *Offload) unpend(f *flow) {
 // fromLine sends a request that has waited in line, if there is a connection now.
 func (o *Offload) fromLine(n splice.Flow, f *flow) splice.Decision {
 	f.turn = false
+	o.out = append(o.out[:0], f.held.out...)
+	if o.absent(&o.ends[f.chosen]) {
+		return o.refuseAbsent(n, f)
+	}
 	r, wait := o.room(n, f)
 	if wait {
 		return splice.Decision{}
@@ -197,7 +204,6 @@ func (o *Offload) fromLine(n splice.Flow, f *flow) splice.Decision {
 	if r != nil {
 		return o.answer(n, f, o.instead(f.last(), r))
 	}
-	o.out = append(o.out[:0], f.held.out...)
 	o.drop(f.held)
 	f.held = nil
 	return o.send(n, f)

@@ -9,7 +9,7 @@ import (
 
 // Counters are those of the splice and, under Envoy's stat names, of the proxy.
 func (o *Offload) Counters() map[string]uint64 {
-	all := map[string]uint64{"splice.conns": uint64(o.engine.Conns()), "splice.held": uint64(o.engine.Held())}
+	all := map[string]uint64{"splice.conns": uint64(o.engine.Conns()), "splice.held": uint64(o.engine.Held()), "neighbours.gone": o.gone}
 	c := o.engine.Counters()
 	c.Each(func(name string, v uint64) { all["splice."+name] = v })
 	for _, s := range o.Stats() { // listeners may share a prefix

@@ -34,9 +34,15 @@ func (o *Offload) takeTries() *tries {
 	return &tries{}
 }
 
+// mostKept is how large a buffer for a head stays with tries that nobody has: nearly all fit in.
+const mostKept = 4 << 10
+
 // giveTries gives back those of a leg that is over.
 func (o *Offload) giveTries(leg *leg) {
 	t := leg.tries
+	if cap(t.kept) > mostKept {
+		t.kept = nil
+	}
 	*t = tries{Tries: t.Tries, kept: t.kept[:0]}
 	o.idleTries = append(o.idleTries, t)
 	leg.tries = nil
@@ -203,6 +209,9 @@ func (o *Offload) kept(n splice.Flow) (head, body []byte) {
 
 // resend sends a request that is parked, whose head is in o.out.
 func (o *Offload) resend(n splice.Flow, f *flow) splice.Decision {
+	if o.absent(&o.ends[f.chosen]) {
+		return o.refuseAbsent(n, f)
+	}
 	f.turn = false
 	leg := f.last()
 	r, wait := o.room(n, f)

@@ -37,6 +37,9 @@ type end struct {
 	front   *listener // of that address, if there is one
 	quiet   bool      // it is not asked for
 	known   bool      // next is
+	doubted bool      // it is known, and was silent
+	asking  bool      // it has not answered yet
+	missed  uint8     // how often in a row it did not
 	asks    uint8     // how often it was asked for since somebody waited for it
 	asked   sim.Cycle // when
 	askAt   sim.Cycle // when it is to be asked for, 0 for not at all
@@ -122,6 +125,8 @@ func (o *Offload) Upstream(now sim.Cycle, ep splice.Endpoint, what splice.ConnEv
 		e.hs.CxActive--
 	case splice.GoneIdle:
 		c.CxDestroyRemote++
+	case splice.Silent:
+		o.doubt(ep)
 	case splice.Idle:
 		if cl.retired {
 			o.drain = append(o.drain, ep)
