@@ -134,7 +134,7 @@ func (c *checked) check(ctx context.Context, file string) (*ModelCheck, error) {
 }
 
 // stopGrace is how long the NIC may take to write down what it counted.
-const stopGrace = 5 * time.Second
+const stopGrace = 20 * time.Second
 
 // readCounters reads what the last of a rig's NICs printed at its end.
 func readCounters(path string) (*nic.ModelTime, error) {

@@ -63,8 +63,9 @@ func (l *Lab) undo() error {
 	return errors.Join(err, undoErr)
 }
 
-// stopGrace is how long Down waits after SIGTERM for programs to end.
-const stopGrace = 500 * time.Millisecond
+// stopGrace is how long Down waits after SIGTERM for programs to end: a NIC on a busy
+// machine puts back what it has changed.
+const stopGrace = 10 * time.Second
 
 // Down ends the lab's programs and removes the lab. It may be called again.
 func (l *Lab) Down() error {
