@@ -195,7 +195,7 @@ func (b *box) attach(t *testing.T, runtime string, more ...string) (cmd *exec.Cm
 // inFront waits until an attach says that it is.
 func inFront(t *testing.T, b *box, said *speech) {
 	t.Helper()
-	require.Eventually(t, func() bool { return strings.Contains(said.String(), "in front of ") }, 10*time.Second, 5*time.Millisecond, "%s: %s", b.name, said)
+	require.Eventually(t, func() bool { return strings.Contains(said.String(), "in front of ") }, 60*time.Second, 5*time.Millisecond, "%s: %s", b.name, said)
 }
 
 // leave ends an attach as its user does.
@@ -294,7 +294,7 @@ func comesAndGoes(t *testing.T, cycle func(b *box, runtime string, i int)) {
 				cycle(b, runtime, i)
 			}
 		})
-		require.Eventually(t, func() bool { return hostState(t) == before }, 5*time.Second, 50*time.Millisecond, "%s\n%s", before, hostState(t))
+		require.Eventually(t, func() bool { return hostState(t) == before }, 60*time.Second, 50*time.Millisecond, "%s\n%s", before, hostState(t))
 	}
 }
 
@@ -318,9 +318,13 @@ func TestKilledContainerAttach(t *testing.T) {
 	before := settled(t)
 	dirty := 0
 	b.under(t, b.null(), func() {
-		for _, ms := range []time.Duration{5, 20, 40, 80, 150, 300, 600} {
-			cmd, _ := b.attach(t, runtime)
-			time.Sleep(ms * time.Millisecond)
+		for _, ms := range []time.Duration{5, 20, 40, 80, 150, 300, 600, whenItRuns} {
+			cmd, said := b.attach(t, runtime)
+			if ms == whenItRuns {
+				inFront(t, b, said)
+			} else {
+				time.Sleep(ms * time.Millisecond)
+			}
 			require.NoError(t, cmd.Process.Kill())
 			cmd.Wait()
 			time.Sleep(100 * time.Millisecond) // without the NIC, and without a clean

@@ -93,7 +93,7 @@ func TestExplainRunning(t *testing.T) {
 		require.NoError(t, cmd.Process.Signal(unix.SIGINT))
 		cmd.Wait()
 	}()
-	require.Eventually(t, func() bool { _, err := os.Stat(sock); return err == nil }, 10*time.Second, 10*time.Millisecond, "%s", &errOut)
+	require.Eventually(t, func() bool { _, err := os.Stat(sock); return err == nil }, 60*time.Second, 10*time.Millisecond, "%s", &errOut)
 	code, stdout, stderr := result(t, meshnic(t, "explain", "--control", sock, "--flow", "10.0.0.2:4000"))
 	require.Zero(t, code, stderr)
 	require.Contains(t, stdout, "nothing")

@@ -129,14 +129,14 @@ func intercepted(t *testing.T, name string, proxy lab.Cmd, exe string) (seen []s
 		cfg := fmt.Sprintf(`{"listen":"0.0.0.0:%d","body":"app %d"}`, port, port)
 		p, err := l.Start("server", lab.Cmd{Path: exe, Args: []string{"__load", "serve"}, Env: append(os.Environ(), asMeshnic+"=1"), Stdin: []byte(cfg)})
 		require.NoError(t, err)
-		require.NoError(t, p.WaitListening(fmt.Sprintf(":%d", port), 10*time.Second))
+		require.NoError(t, p.WaitListening(fmt.Sprintf(":%d", port), 60*time.Second))
 	}
 	p, err := l.Start("server", proxy)
 	require.NoError(t, err)
-	require.NoError(t, p.WaitListening(":15007", 20*time.Second))
-	require.NoError(t, p.WaitListening("127.0.0.1:15000", 20*time.Second))
+	require.NoError(t, p.WaitListening(":15007", 60*time.Second))
+	require.NoError(t, p.WaitListening("127.0.0.1:15000", 60*time.Second))
 	for _, port := range []int{8080, 8081, 8082, 9999, 9998} {
-		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
 		out, err := l.Run(ctx, "client", lab.Cmd{Path: "curl", Args: []string{"-s", "--max-time", "5", "-w", " %{http_code}", fmt.Sprintf("http://%s:%d/", l.IP("server"), port)}})
 		cancel()
 		require.NoError(t, err, port)

@@ -42,7 +42,7 @@ func bookinfoInACluster(t *testing.T, nodes int) {
 	defer func() {
 		code, _, stderr := result(t, meshnic(t, "lab", "down", "bookinfo"))
 		require.Zero(t, code, stderr)
-		require.Eventually(t, func() bool { return hostState(t) == before }, 5*time.Second, 20*time.Millisecond)
+		require.Eventually(t, func() bool { return hostState(t) == before }, 60*time.Second, 20*time.Millisecond)
 	}()
 	exe, err := os.Executable()
 	require.NoError(t, err)
@@ -51,7 +51,7 @@ func bookinfoInACluster(t *testing.T, nodes int) {
 		require.NoError(t, cmd.Start())
 		t.Cleanup(func() { cmd.Wait() }) // down has ended what it ran
 	}
-	client := http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true,
+	client := http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{DisableKeepAlives: true,
 		DialContext: func(ctx context.Context, network, addr string) (c net.Conn, err error) {
 			err = netns.Do(netns.Name("bookinfo", "client"), func() error {
 				c, err = new(net.Dialer).DialContext(ctx, network, addr)
@@ -69,7 +69,7 @@ func bookinfoInACluster(t *testing.T, nodes int) {
 		return string(b)
 	}
 	seen, why := map[string]bool{}, ""
-	for end := time.Now().Add(20 * time.Second); len(seen) < 3 && time.Now().Before(end); {
+	for end := time.Now().Add(60 * time.Second); len(seen) < 3 && time.Now().Before(end); {
 		text := page()
 		if strings.Contains(text, "Error fetching") || !strings.Contains(text, "ISBN-10") {
 			why = text

@@ -234,7 +234,7 @@ func TestInterruptedAttach(t *testing.T) {
 		var out, errOut bytes.Buffer
 		cmd.Stdout, cmd.Stderr = &out, &errOut
 		require.NoError(t, cmd.Start())
-		require.Eventually(t, func() bool { _, err := os.Stat(sock); return err == nil }, 10*time.Second, 10*time.Millisecond)
+		require.Eventually(t, func() bool { _, err := os.Stat(sock); return err == nil }, 60*time.Second, 10*time.Millisecond)
 		require.NoError(t, cmd.Process.Signal(sig))
 		cmd.Wait()
 		require.Equal(t, code, cmd.ProcessState.ExitCode(), errOut.String())
@@ -252,7 +252,7 @@ func TestInterruptedAttach(t *testing.T) {
 	sock := filepath.Join(dir, "nic.sock")
 	cmd := meshnic(t, "attach", "--netns", ns, "--port", "a=p-blue", "--port", "b=p-green", "--mode", "xdp", "--control", sock)
 	require.NoError(t, cmd.Start())
-	require.Eventually(t, func() bool { _, err := os.Stat(sock); return err == nil }, 10*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool { _, err := os.Stat(sock); return err == nil }, 60*time.Second, 10*time.Millisecond)
 	require.NotEqual(t, before, features(t, name), "attach turned an offload off")
 	require.NoError(t, cmd.Process.Kill())
 	cmd.Wait()

@@ -128,13 +128,13 @@ func (m *meshLab) start(proxy lab.Cmd, change func(*istio.Sidecar)) {
 		app, err := m.Start(pod, lab.Cmd{Path: m.exe, Args: []string{"__load", "serve"}, Env: m.self,
 			Stdin: fmt.Appendf(nil, `{"listen":"0.0.0.0:9080","body":"app %s"}`, pod)})
 		require.NoError(t, err)
-		require.NoError(t, app.WaitListening(":9080", 10*time.Second))
+		require.NoError(t, app.WaitListening(":9080", 60*time.Second))
 		c := proxy
 		c.Args, c.Dir, c.User, c.Stdout = append(slices.Clone(proxy.Args), pod+".yaml"), m.dir, int(lab.Sidecar.User), filepath.Join(m.dir, pod+".log")
 		p, err := m.Start(pod, c)
 		require.NoError(t, err)
 		for _, at := range []string{istio.Outbound, istio.Inbound, istio.Admin} {
-			require.NoError(t, p.WaitListening(at, 30*time.Second))
+			require.NoError(t, p.WaitListening(at, 60*time.Second))
 		}
 	}
 }
@@ -143,7 +143,7 @@ func meshed(t *testing.T, name string, proxy lab.Cmd, exe string) (seen []string
 	l := newMeshLab(t, name, exe)
 	l.start(proxy, func(b *istio.Sidecar) { b.Services[0].Account = "somebody-else" }) // b takes a for another
 	ask := func(what, from string, args ...string) {
-		r, err := l.Run(t.Context(), from, lab.Cmd{Path: "curl", Args: append([]string{"-s", "--max-time", "10", "-w", " %{http_code}"}, args...)})
+		r, err := l.Run(t.Context(), from, lab.Cmd{Path: "curl", Args: append([]string{"-s", "--max-time", "60", "-w", " %{http_code}"}, args...)})
 		if err != nil {
 			how := fmt.Sprint("curl's exit code ", r.Code)
 			if slices.Contains([]int{52, 55, 56}, r.Code) { // before, while or after it sent the request

@@ -65,7 +65,7 @@ func newNICLab(t *testing.T) *nicLab {
 	for _, p := range []string{"b1", "b2", "c", "e"} {
 		app, err := l.Start(p, lab.Cmd{Path: exe, Args: []string{"__load", "serve"}, Env: l.self, Stdin: fmt.Appendf(nil, `{"listen":"0.0.0.0:9080","body":"app"}`)})
 		require.NoError(t, err)
-		require.NoError(t, app.WaitListening(":9080", 10*time.Second))
+		require.NoError(t, app.WaitListening(":9080", 60*time.Second))
 		l.apps[p] = app
 	}
 	l.deliver("nic")
@@ -98,7 +98,7 @@ func (l *nicLab) proxy(host, name string, proxy lab.Cmd, cfg mesh.Config, at str
 	}
 	p, err := l.Start(host, c)
 	require.NoError(l.t, err)
-	require.NoError(l.t, p.WaitListening(at, 10*time.Second))
+	require.NoError(l.t, p.WaitListening(at, 60*time.Second))
 }
 
 // attach attaches the NIC.
@@ -112,7 +112,7 @@ func (l *nicLab) attach() {
 	var err error
 	l.card, err = l.Start(l.NICHost(), lab.Cmd{Path: l.exe, Args: args, Env: l.self})
 	require.NoError(l.t, err)
-	require.Eventually(l.t, func() bool { _, err := control.Get(l.t.Context(), l.sock); return err == nil }, 10*time.Second, 10*time.Millisecond)
+	require.Eventually(l.t, func() bool { _, err := control.Get(l.t.Context(), l.sock); return err == nil }, 60*time.Second, 10*time.Millisecond)
 }
 
 // count is one of the NIC's proxy's counters.
@@ -123,7 +123,7 @@ func (l *nicLab) count(name string) uint64 {
 }
 
 func (l *nicLab) curl(from, url string) string {
-	r, err := l.Run(l.t.Context(), from, lab.Cmd{Path: "curl", Args: []string{"-s", "--max-time", "10", "-w", " %{http_code}", url}})
+	r, err := l.Run(l.t.Context(), from, lab.Cmd{Path: "curl", Args: []string{"-s", "--max-time", "60", "-w", " %{http_code}", url}})
 	require.NoError(l.t, err, r.Stderr)
 	return string(r.Stdout)
 }
@@ -147,12 +147,12 @@ func TestPodsBehindANIC(t *testing.T) {
 	stats, err := l.Run(t.Context(), "e", lab.Cmd{Path: "curl", Args: []string{"-s", "http://" + istio.Admin + "/stats"}})
 	require.NoError(t, err)
 	require.Contains(t, string(stats.Stdout), "listener.0.0.0.0_15006.ssl.handshake: 1\n")
-	_, err = l.Run(t.Context(), "client", lab.Cmd{Path: "curl", Args: []string{"-s", "--max-time", "10", "http://e:9080/"}})
+	_, err = l.Run(t.Context(), "client", lab.Cmd{Path: "curl", Args: []string{"-s", "--max-time", "60", "http://e:9080/"}})
 	require.Error(t, err, "e takes no plain text")
 
 	none, _ := l.Service("none")
 	require.ErrorContains(t, l.Do("a", func() error {
-		c, err := net.DialTimeout("tcp", none.IP+":9080", 5*time.Second)
+		c, err := net.DialTimeout("tcp", none.IP+":9080", 60*time.Second)
 		if err == nil {
 			c.Close()
 		}
@@ -173,8 +173,10 @@ func (l *nicLab) known(pods ...string) {
 	}
 	l.config("nic.yaml.new", l.nic.Config())
 	require.NoError(l.t, os.Rename(filepath.Join(l.dir, "nic.yaml.new"), filepath.Join(l.dir, "nic.yaml")))
+	reloads := func() int { return strings.Count(l.card.Tail(), "meshnic: reloaded ") }
+	was := reloads()
 	require.NoError(l.t, syscall.Kill(l.card.Pid, syscall.SIGHUP))
-	time.Sleep(300 * time.Millisecond)
+	require.Eventually(l.t, func() bool { return reloads() > was }, 60*time.Second, 10*time.Millisecond)
 }
 
 // during is what comes of a load of services b and c while something is done. None of c's
@@ -192,7 +194,7 @@ func (l *nicLab) during(lasts time.Duration, do func()) loadResult {
 			results[name] = r
 		})
 	}
-	require.Eventually(l.t, func() bool { return l.of("b2") > was["b2"]+50 && l.of("c") > was["c"]+50 }, 10*time.Second, 10*time.Millisecond)
+	require.Eventually(l.t, func() bool { return l.of("b2") > was["b2"]+50 && l.of("c") > was["c"]+50 }, 60*time.Second, 10*time.Millisecond)
 	do()
 	wg.Wait()
 	require.NotZero(l.t, results["b"].N)

@@ -45,7 +45,7 @@ func TestSidecarReloadsOnHangup(t *testing.T) {
 		cmd.Process.Kill()
 		cmd.Wait()
 	}()
-	defer time.AfterFunc(20*time.Second, func() { cmd.Process.Kill() }).Stop()
+	defer time.AfterFunc(2*time.Minute, func() { cmd.Process.Kill() }).Stop()
 	log := bufio.NewReader(stderr)
 	until := func(what string) string {
 		for {
@@ -78,7 +78,7 @@ func TestSidecarReloadsOnHangup(t *testing.T) {
 	require.Equal(t, "two", fetch())
 	require.NoError(t, os.Rename(accesses, accesses+".1"))
 	require.NoError(t, cmd.Process.Signal(syscall.SIGUSR1))
-	require.Eventually(t, func() bool { _, err := os.Stat(accesses); return err == nil }, 5*time.Second, 5*time.Millisecond)
+	require.Eventually(t, func() bool { _, err := os.Stat(accesses); return err == nil }, 60*time.Second, 5*time.Millisecond)
 	require.NoError(t, cmd.Process.Signal(syscall.SIGINT))
 	_, err = io.Copy(io.Discard, log)
 	require.NoError(t, err)

@@ -104,7 +104,7 @@ func TestSweepIsKilled(t *testing.T) {
 		require.Eventually(t, func() bool {
 			b, _ := os.ReadFile(points)
 			return bytes.Count(b, []byte("\n")) > 6*kills
-		}, 30*time.Second, time.Millisecond)
+		}, 60*time.Second, time.Millisecond)
 		require.NoError(t, cmd.Process.Kill())
 		require.Error(t, cmd.Wait())
 		if kills == 1 { // and as if in the middle of a write
@@ -130,7 +130,7 @@ func TestSweepIsInterrupted(t *testing.T) {
 	require.Eventually(t, func() bool {
 		b, _ := os.ReadFile(filepath.Join(dir, "points.jsonl"))
 		return bytes.Count(b, []byte("\n")) > 2
-	}, 30*time.Second, time.Millisecond)
+	}, 60*time.Second, time.Millisecond)
 	require.NoError(t, cmd.Process.Signal(os.Interrupt))
 	require.Error(t, cmd.Wait())
 	require.Equal(t, 130, cmd.ProcessState.ExitCode())
