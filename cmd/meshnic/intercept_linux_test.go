@@ -137,7 +137,7 @@ func intercepted(t *testing.T, name string, proxy lab.Cmd, exe string) (seen []s
 	require.NoError(t, p.WaitListening("127.0.0.1:15000", 60*time.Second))
 	for _, port := range []int{8080, 8081, 8082, 9999, 9998} {
 		ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
-		out, err := l.Run(ctx, "client", lab.Cmd{Path: "curl", Args: []string{"-s", "--max-time", "5", "-w", " %{http_code}", fmt.Sprintf("http://%s:%d/", l.IP("server"), port)}})
+		out, err := l.Run(ctx, "client", lab.Cmd{Path: "curl", Args: []string{"-s", "--max-time", "30", "-w", " %{http_code}", fmt.Sprintf("http://%s:%d/", l.IP("server"), port)}})
 		cancel()
 		require.NoError(t, err, port)
 		answer := string(out.Stdout)
