@@ -28,12 +28,28 @@ type RunOptions struct {
 	Poll time.Duration
 }
 
-// OneCorePoll is the Poll that suits a NIC which shares its only core with those
-// it serves: yielding to them costs less than being woken by them. Measured with
-// everything on one core, AF_XDP: TCP ping-pong p50 26.8 instead of 31.3 us, CPU
-// 11.8 instead of 15.1 us a round trip. Where the NIC can be on another core it
-// takes that from somebody else and gains nothing.
-const OneCorePoll = 50 * time.Microsecond
+// DefaultPoll is the Poll that suits a NIC with so many cores to run on.
+//
+// On the only one, which it shares with those it serves, yielding to them costs less
+// than being woken by them. Measured with everything on one core, AF_XDP: TCP
+// ping-pong p50 26.8 instead of 31.3 us, CPU 11.8 instead of 15.1 us a round trip.
+//
+// On one of several, a core that sleeps takes 12 to 19 us to be woken. Measured on
+// two, Bookinfo without work of its own through the NIC's proxy at one connection:
+// P90 0.95 of the time without proxies instead of 1.25, at 16 connections no more
+// than before; the NIC's CPU 1.6 instead of 1.2 ms a page.
+//
+// Where the host carries what it knows by itself, nobody waits for the NIC, and it
+// would only take the core from them.
+func DefaultPoll(cores int, flowTable bool) time.Duration {
+	switch {
+	case flowTable:
+		return 0
+	case cores == 1:
+		return 50 * time.Microsecond
+	}
+	return 300 * time.Microsecond
+}
 
 // Run carries frames until ctx ends or no port can bring any more. It locks its
 // thread: one thread runs every port to completion. The links stay open.

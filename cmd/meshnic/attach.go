@@ -93,7 +93,7 @@ and its port "out" (the host), and takes it out again, without a frame lost. See
 	fl.StringArrayVar(&f.static, "static", nil, "an eSwitch entry that is never learned over: MAC=PORT, or MAC@VLAN=PORT")
 	fl.StringVar(&f.control, "control", "", "Unix socket that answers each connection with the counters as JSON")
 	fl.BoolVar(&f.spin, "spin", false, "poll instead of sleeping: takes a core")
-	fl.DurationVar(&f.poll, "poll", -1, "go on looking at the rings for this long after a frame before sleeping (default 50us on one core, else 0)")
+	fl.DurationVar(&f.poll, "poll", -1, "go on looking at the rings for this long after a frame before sleeping (default 300us, 50us on one core, 0 with a flow table)")
 	fl.Lookup("poll").DefValue = "0s" // the usage text says it
 	fl.BoolVar(&f.hairpin, "hairpin", false, "let frames leave by the port they came in on")
 	fl.BoolVar(&f.skipSums, "skip-checksums", false, "pass frames with wrong checksums on instead of dropping them")
@@ -303,10 +303,7 @@ func (j *job) carry(ctx context.Context, a *attachment, cfg nic.Config, origin *
 	}
 	opt := nic.RunOptions{Spin: f.spin, Poll: f.poll}
 	if opt.Poll < 0 {
-		opt.Poll = 0
-		if runtime.NumCPU() == 1 {
-			opt.Poll = nic.OneCorePoll
-		}
+		opt.Poll = nic.DefaultPoll(runtime.NumCPU(), cfg.FlowTable != nil)
 	}
 	if a.inline != nil {
 		err = j.carryInline(ctx, inner, stop, a, n, admin, opt)
