@@ -220,11 +220,16 @@ func TestPodBehindANICVanishes(t *testing.T) {
 	require.Zero(t, r.failed(), "%+v", r)
 
 	l.known("b1", "b2") // and b1's application is not there
-	tried := l.count(triesOfB)
-	r = l.during(2*time.Second, func() { time.Sleep(200 * time.Millisecond) })
-	tried = l.count(triesOfB) - tried
-	require.Greater(t, tried, uint64(100))
-	require.Less(t, 10*r.failed(), tried, "%+v", r)
+	was, tried, failed := l.count(triesOfB), uint64(0), uint64(0)
+	for range 20 { // a busy machine needs more than one
+		r = l.during(2*time.Second, func() {})
+		failed += r.failed()
+		if tried = l.count(triesOfB) - was; tried > 300 {
+			break
+		}
+	}
+	require.Greater(t, tried, uint64(300))
+	require.Less(t, 10*failed, tried, "%+v", r)
 	l.known("b2")
 	require.Zero(t, l.during(2*time.Second, func() {}).failed())
 }
@@ -242,7 +247,7 @@ func TestPodBehindANICIsGone(t *testing.T) {
 			do()
 		})
 		tried = l.count(triesOfB) - tried
-		require.Greater(t, tried, uint64(100))
+		require.Greater(t, tried, uint64(20))
 		require.Less(t, 10*(max(r.failed(), 8)-8), tried, "%+v", r)
 		t.Logf("of %d requests %d failed, %d were tried again", r.N, r.failed(), tried)
 		was := l.of("b1")
@@ -262,7 +267,11 @@ func TestPodBehindANICIsGone(t *testing.T) {
 		ip(append([]string{"route", "replace"}, strings.Fields(r)...)...)
 	}
 	was := l.of("b1")
-	l.during(2*time.Second, func() {})
+	for range 20 {
+		if l.during(2*time.Second, func() {}); l.of("b1") > was+50 {
+			break
+		}
+	}
 	require.Greater(t, l.of("b1"), was+50)
 
 	gone(2*time.Second, func() {
