@@ -20,7 +20,7 @@ import (
 // those get more, but for paper work, in which ratios are looked at that are far apart.
 // The floor needs little.
 const (
-	bookinfoWindow = 300 * time.Millisecond
+	bookinfoWindow = 250 * time.Millisecond
 	perConnection  = 15 * time.Millisecond
 	nativeWindow   = 120 * time.Millisecond
 	floorWindow    = 60 * time.Millisecond
@@ -151,16 +151,14 @@ func bookinfoCells(ctx context.Context, r *Run, s *rigs) ([]cell, error) {
 }
 
 // clients are the connections that pages are asked for on: the paper's, of those
-// in a quick run the ones that its claims are about, and one between, as native work,
-// beside the headline's, fewer, and as paper work the one that its ratios are for.
+// in a quick run the ones that its claims are about, and one between, and as native or
+// paper work, beside the headline's, the one that its ratios are for.
 func (r *Run) clients() []int {
 	switch {
-	case r.Work == "paper":
+	case r.Work == "paper", r.Work == "native" && !r.Quick:
 		return r.connections(1)
 	case r.Quick:
 		return r.connections(1, 2, 8)
-	case r.Work == "native":
-		return r.connections(1, 16)
 	}
 	return r.connections(1, 2, 4, 8, 16)
 }
@@ -171,7 +169,7 @@ func (r *Run) clientsOf(t topology) []int {
 	switch {
 	case !t.cluster:
 		return r.clients()
-	case r.Quick, r.Work == "paper":
+	case r.Quick, r.Work == "paper", r.Work == "native":
 		return r.connections(1)
 	}
 	return r.connections(1, 16)

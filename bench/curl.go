@@ -153,7 +153,7 @@ func curlCells(ctx context.Context, r *Run, s *rigs) ([]cell, error) {
 	add := func(g *rig, p path, url string, absent string) {
 		c := cell{name: p.name, connections: 1, hops: p.hops, like: p.like(), absent: absent, unmodelled: p.unmodelled()}
 		if absent == "" {
-			w := work{"client", "curl", load.CurlConfig{Command: []string{curl}, URL: url, N: n, Warmup: 3, BodyLen: &length}}
+			w := work{"client", "curl", load.CurlConfig{Command: []string{curl}, URL: url, N: n, Warmup: 1, BodyLen: &length}}
 			c.measure = func(ctx context.Context) (sample, error) { return g.measure(ctx, w) }
 			if p.program == nic.Passthrough && p.mode == r.nicMode() {
 				s.check = &checked{p.name, g, w}
