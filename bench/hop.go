@@ -228,10 +228,11 @@ func (g *rig) accessLog(name, host string) string {
 // log has the listeners of cfg write their lines, if they are to.
 func (g *rig) log(cfg *mesh.Config, name, host string) {
 	path := g.accessLog(name, host)
+	if path == "" {
+		return
+	}
 	for i := range cfg.Listeners {
-		if path != "" {
-			cfg.Listeners[i].Logs = []mesh.AccessLog{{Path: path}}
-		}
+		cfg.Listeners[i].Logs = []mesh.AccessLog{{Path: path}}
 	}
 }
 

@@ -142,23 +142,20 @@ func (o *Offload) goOn(n splice.Flow, f *flow) splice.Decision {
 		o.turnAway(f, leg, x.head)
 		return o.answer(n, f, r)
 	}
-	o.letGoOf(f)
-	d := o.onward(n, f, x.head, x.at+1)
-	o.drop(o.letGo)
-	o.letGo = nil
-	return d
+	return o.letGoOf(f, func() splice.Decision { return o.onward(n, f, x.head, x.at+1) })
 }
 
 // onceMore has a request of which no server has got anything be tried again.
 func (o *Offload) onceMore(n splice.Flow, f *flow) splice.Decision {
-	o.letGoOf(f)
-	d := o.tryAgain(n, f)
+	return o.letGoOf(f, func() splice.Decision { return o.tryAgain(n, f) })
+}
+
+// letGoOf has the request of f, which may be held again by it, go on by next: what has come
+// of its body was looked at.
+func (o *Offload) letGoOf(f *flow, next func() splice.Decision) splice.Decision {
+	f.held, o.letGo, o.rest = nil, f.held, nil
+	d := next()
 	o.drop(o.letGo)
 	o.letGo = nil
 	return d
-}
-
-// letGoOf has the request of f go on: what has come of its body was looked at.
-func (o *Offload) letGoOf(f *flow) {
-	f.held, o.letGo, o.rest = nil, f.held, nil
 }
