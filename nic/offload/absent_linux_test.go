@@ -75,25 +75,15 @@ func served(t *testing.T, b *bench) (port int) {
 		ln, err = net.Listen("tcp4", ":0")
 		require.NoError(t, err)
 	})
-	t.Cleanup(func() { ln.Close() })
-	go func() {
-		for {
-			c, err := ln.Accept()
-			if err != nil {
+	serveEach(t, ln, func(c net.Conn) {
+		at, _, _ := net.SplitHostPort(c.LocalAddr().String())
+		for r := bufio.NewReader(c); ; {
+			if _, err := http.ReadRequest(r); err != nil {
 				return
 			}
-			go func() {
-				defer c.Close()
-				at, _, _ := net.SplitHostPort(c.LocalAddr().String())
-				for r := bufio.NewReader(c); ; {
-					if _, err := http.ReadRequest(r); err != nil {
-						return
-					}
-					fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(at), at)
-				}
-			}()
+			fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(at), at)
 		}
-	}()
+	})
 	return ln.Addr().(*net.TCPAddr).Port
 }
 

@@ -23,6 +23,12 @@ func says(t *testing.T, b *bench, f func(c net.Conn)) net.Listener {
 	t.Helper()
 	ln, err := b.listen(t)
 	require.NoError(t, err)
+	serveEach(t, ln, f)
+	return ln
+}
+
+// serveEach serves each connection to ln by f until the test ends.
+func serveEach(t *testing.T, ln net.Listener, f func(c net.Conn)) {
 	t.Cleanup(func() { ln.Close() })
 	go func() {
 		for {
@@ -36,7 +42,6 @@ func says(t *testing.T, b *bench, f func(c net.Conn)) net.Listener {
 			}()
 		}
 	}()
-	return ln
 }
 
 // answers is a server that answers all requests by body.

@@ -256,13 +256,7 @@ func TestDrainListenersWithEnvoy(t *testing.T) {
 				// Whoever stayed is still served, and told to go, at the end of the time at the latest.
 				for last := false; !last; time.Sleep(10 * time.Millisecond) {
 					require.Less(t, time.Since(began), 4*drain)
-					_, err = io.WriteString(idle, get)
-					require.NoError(t, err)
-					resp, err := http.ReadResponse(r, nil)
-					require.NoError(t, err)
-					require.Equal(t, 200, resp.StatusCode)
-					io.Copy(io.Discard, resp.Body)
-					last = resp.Close
+					last = asksClose(t, idle, r)
 				}
 			})
 		}

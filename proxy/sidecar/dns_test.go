@@ -202,7 +202,15 @@ func TestNamesMoveUnderTCP(t *testing.T) {
 		say(next)
 		return said + p.clusters()
 	}
-	got := likewise(t, func() pair {
+	got := likewiseAsking(t, path, dns, cfg, play)
+	require.Contains(t, got, "one hi\none hi\ntwo hi\n")
+}
+
+// likewiseAsking is likewise for what ours and the Envoy at path, both on cfg with one
+// listener, show when they ask dns for names.
+func likewiseAsking(t *testing.T, path string, dns *nameserver, cfg mesh.Config, play func(addr, admin string) string) string {
+	t.Helper()
+	return likewise(t, func() pair {
 		cfg.Listeners[0].Address, cfg.Admin = "127.0.0.1:0", "127.0.0.1:0"
 		s := start(t, cfg, Options{Concurrency: 1, Resolve: dns.resolver()})
 		got := play(s.Addrs()[0].String(), s.AdminAddr().String())
@@ -211,7 +219,6 @@ func TestNamesMoveUnderTCP(t *testing.T) {
 		runEnvoy(t, path, asking(t, cfg, dns.addr), addrs[0])
 		return pair{play(addrs[0], addrs[1]), got}
 	})
-	require.Contains(t, got, "one hi\none hi\ntwo hi\n")
 }
 
 // When an endpoint goes, and when it comes back, each request is placed as by Envoy,
@@ -243,15 +250,7 @@ func TestPlacementMovesWithEnvoy(t *testing.T) {
 				}
 				return strings.Join(seen, "\n")
 			}
-			got := strings.Split(likewise(t, func() pair {
-				cfg.Listeners[0].Address, cfg.Admin = "127.0.0.1:0", "127.0.0.1:0"
-				s := start(t, cfg, Options{Concurrency: 1, Resolve: dns.resolver()})
-				got := play(s.Addrs()[0].String(), s.AdminAddr().String())
-				addrs := reserve(t, 2)
-				cfg.Listeners[0].Address, cfg.Admin = addrs[0], addrs[1]
-				runEnvoy(t, path, asking(t, cfg, dns.addr), addrs[0])
-				return pair{play(addrs[0], addrs[1]), got}
-			}), "\n")
+			got := strings.Split(likewiseAsking(t, path, dns, cfg, play), "\n")
 			require.Equal(t, got[0], got[3], "who comes back has its own again")
 			moved := 0
 			for i := range got[0] {

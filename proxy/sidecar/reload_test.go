@@ -237,15 +237,7 @@ func TestReloadRemovesListener(t *testing.T) {
 	require.NoError(t, s.Reload(cfg))
 	_, err = net.Dial("tcp", gone)
 	require.Error(t, err)
-	last := false
-	for !last {
-		_, err := io.WriteString(active, get)
-		require.NoError(t, err)
-		resp, err := http.ReadResponse(r, nil)
-		require.NoError(t, err)
-		require.Equal(t, 200, resp.StatusCode)
-		io.Copy(io.Discard, resp.Body)
-		last = resp.Close
+	for !asksClose(t, active, r) {
 	}
 	require.Equal(t, uint64(1), stat(t, s, "http.second.downstream_cx_drain_close"))
 	_, err = idle.Read(make([]byte, 1))

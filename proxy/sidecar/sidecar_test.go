@@ -142,6 +142,18 @@ func ask(t testing.TB, c net.Conn, r *bufio.Reader, request string) (int, string
 	return resp.StatusCode, string(b)
 }
 
+// asksClose asks for a response of 200, and says whether it is to be the connection's last.
+func asksClose(t testing.TB, c net.Conn, r *bufio.Reader) bool {
+	t.Helper()
+	_, err := io.WriteString(c, get)
+	require.NoError(t, err)
+	resp, err := http.ReadResponse(r, nil)
+	require.NoError(t, err)
+	require.Equal(t, 200, resp.StatusCode)
+	io.Copy(io.Discard, resp.Body)
+	return resp.Close
+}
+
 func stat(t testing.TB, s *Server, name string) uint64 {
 	t.Helper()
 	for _, st := range s.Stats() {
