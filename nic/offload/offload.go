@@ -34,7 +34,7 @@ type Config struct {
 	Hostname       string        // for %HOSTNAME%
 	LogFlush       time.Duration // how long a line of an access log may wait for its file; 0 means Envoy's default, 10 s
 	StreamIdle     time.Duration // without a byte of a request's or its response's; 0 means Envoy's default, 5 min
-	ConnectionIdle time.Duration // without a request; 0 means Envoy's default, 1 h
+	ConnectionIdle time.Duration // without a request, either side, unless its cluster says; 0 means Envoy's default, 1 h
 	DrainTime      time.Duration // in which connections that are to go are asked to; 0 means Envoy's default, 10 min
 }
 

@@ -68,6 +68,11 @@ func (o *Offload) newEnd(cl *cluster, e end, timeout time.Duration) splice.Endpo
 	ep := splice.Endpoint(len(o.ends))
 	o.engine.SetEndpoint(ep, e.addr, e.from)
 	o.engine.SetConnectTimeout(ep, o.cycles(timeout))
+	keep := o.keep
+	if d := cl.t.Idle; d != nil {
+		keep = o.cycles(*d)
+	}
+	o.engine.SetIdleTimeout(ep, keep)
 	o.ends = append(o.ends, e)
 	if l := o.byAddr[e.addr]; cl.reason != byNothing || l != nil && l.reason == byNothing && !l.stands {
 		o.ends[ep].quiet = true // nobody goes there
@@ -125,6 +130,9 @@ func (o *Offload) Upstream(now sim.Cycle, ep splice.Endpoint, what splice.ConnEv
 		e.hs.CxActive--
 	case splice.GoneIdle:
 		c.CxDestroyRemote++
+	case splice.IdleOver:
+		c.CxIdleTimeout++
+		c.CxDestroyLocal++
 	case splice.Silent:
 		o.doubt(ep)
 	case splice.Idle:

@@ -129,7 +129,12 @@ var carried = map[protoreflect.FullName]map[string][]string{
 		"name": nil, "type": {"STATIC", "STRICT_DNS", "ORIGINAL_DST"}, "connect_timeout": nil, "transport_socket": nil, "lb_policy": append(mesh.Policies(), "CLUSTER_PROVIDED"), "load_assignment": nil,
 		"least_request_lb_config": nil, "ring_hash_lb_config": nil, "circuit_breakers": nil, "outlier_detection": nil, "common_lb_config": nil, "health_checks": nil,
 		"cleanup_interval": nil, "dns_refresh_rate": nil, "dns_lookup_family": mesh.Families(),
+		"typed_extension_protocol_options": nil,
 	},
+	optionsName:                                 {"common_http_protocol_options": nil, "explicit_http_config": nil},
+	optionsName + ".ExplicitHttpConfig":         {"http_protocol_options": nil},
+	"envoy.config.core.v3.HttpProtocolOptions":  {"idle_timeout": nil},
+	"envoy.config.core.v3.Http1ProtocolOptions": {},
 	"envoy.config.core.v3.HealthCheck": {
 		"timeout": nil, "interval": nil, "no_traffic_interval": nil, "no_traffic_healthy_interval": nil, "unhealthy_interval": nil, "unhealthy_edge_interval": nil,
 		"healthy_edge_interval": nil, "initial_jitter": nil, "interval_jitter": nil, "interval_jitter_percent": nil, "unhealthy_threshold": nil,

@@ -115,10 +115,10 @@ func reviews() mesh.Config {
 			Name: "mysql", Address: "127.0.0.1:3306", StatPrefix: "mysql", Intercept: mesh.Interception{Unbound: true}, TCP: &mesh.TCPProxy{Clusters: []mesh.WeightedCluster{{Name: "reviews", Weight: 90}, {Name: "details", Weight: 10}}},
 		}},
 		Clusters: []mesh.Cluster{
-			{Name: "reviews", ConnectTimeout: time.Second, Endpoints: []mesh.Endpoint{
+			{Name: "reviews", ConnectTimeout: time.Second, Idle: new(4 * time.Second), Endpoints: []mesh.Endpoint{
 				{Address: "127.0.0.14:9080", Weight: 3}, {Address: "127.0.0.15:9080"}, {Address: "[::1]:9080", Weight: 2}}},
 			{Name: "details", Breakers: &mesh.Breakers{MaxConnections: 100, MaxPending: 1, MaxRequests: 0, MaxRetries: 7, Budget: &mesh.RetryBudget{Percent: 12.5, Least: 1}, TrackRemaining: true}, Endpoints: []mesh.Endpoint{{Address: "127.0.0.12:9080"}}},
-			{Name: "empty"},
+			{Name: "empty", Idle: new(time.Duration(0))},
 			{Name: "asked", Check: &mesh.HealthCheck{
 				Timeout: time.Second, Interval: 2 * time.Second, NoTraffic: 3 * time.Second, NoTrafficHealthy: 4 * time.Second, Unhealthy: 5 * time.Second, UnhealthyEdge: 6 * time.Second,
 				HealthyEdge: 7 * time.Second, InitialJitter: 8 * time.Second, Jitter: 9 * time.Second, JitterPercent: 10, UnhealthyThreshold: 2, HealthyThreshold: 3, Once: true,
@@ -275,6 +275,24 @@ func TestReadJSON(t *testing.T) {
 	require.Equal(t, "127.0.0.1:1", cfg.Listeners[0].Address)
 }
 
+// protocol is handwritten with options of its cluster's connections by a name.
+func protocol(name, options string) string {
+	return strings.Replace(handwritten, "connect_timeout: 0.25s", "typed_extension_protocol_options: {"+name+`: {"@type": `+typePrefix+optionsName+", "+options+"}}", 1)
+}
+
+func TestReadIdleTimeout(t *testing.T) {
+	const http1 = ", explicit_http_config: {http_protocol_options: {}}"
+	for text, want := range map[string]*time.Duration{
+		"common_http_protocol_options: {idle_timeout: 4.5s}" + http1: new(4500 * time.Millisecond),
+		"common_http_protocol_options: {idle_timeout: 0s}" + http1:   new(time.Duration(0)),
+		"common_http_protocol_options: {}" + http1:                   nil,
+	} {
+		cfg, err := Read([]byte(protocol(optionsName, text)), "f.yaml")
+		require.NoError(t, err)
+		require.Equal(t, want, cfg.Clusters[0].Idle)
+	}
+}
+
 func TestReadRefuses(t *testing.T) {
 	const manager = "static_resources.listeners[0].filter_chains[0].filters[0].typed_config"
 	replace := func(old, new string) string {
@@ -334,6 +352,16 @@ func TestReadRefuses(t *testing.T) {
 		{"a name without a port", strings.Replace(named, "port_value: 80}", "port_value: 0}", 1), `a.example:0 has port 0`},
 		{"a name's pause of nothing", strings.Replace(named, "2s", "0.001s", 1), `dns_refresh_rate: is 1ms, want more than 1ms`},
 		{"a name where there are none", strings.Replace(named, "type: STRICT_DNS\n    dns_refresh_rate: 2s", "type: STATIC", 1), `"a.example" is not an IP address`},
+		{"HTTP/2 to a cluster", protocol(optionsName, "common_http_protocol_options: {}, explicit_http_config: {http2_protocol_options: {}}"),
+			"typed_extension_protocol_options." + optionsName + ".explicit_http_config.http2_protocol_options: is not supported; carried of ExplicitHttpConfig: http_protocol_options"},
+		{"any protocol to a cluster", protocol(optionsName, "auto_config: {}"), "auto_config: is not supported; carried of HttpProtocolOptions: common_http_protocol_options, explicit_http_config"},
+		{"requests of a connection", protocol(optionsName, "common_http_protocol_options: {max_requests_per_connection: 9}, explicit_http_config: {http_protocol_options: {}}"),
+			"f.yaml:29:213: static_resources.clusters[0].typed_extension_protocol_options." + optionsName + ".common_http_protocol_options.max_requests_per_connection: is not supported; carried of HttpProtocolOptions: idle_timeout"},
+		{"no protocol to a cluster", protocol(optionsName, "common_http_protocol_options: {idle_timeout: 1s}"),
+			"f.yaml:29:96: static_resources.clusters[0].typed_extension_protocol_options." + optionsName + ": has no explicit_http_config with http_protocol_options: {}"},
+		{"options by another name", protocol("http", "explicit_http_config: {http_protocol_options: {}}"), "typed_extension_protocol_options.http: is not " + optionsName + " by that name"},
+		{"options of TCP", replace("connect_timeout: 0.25s", `typed_extension_protocol_options: {a: {"@type": type.googleapis.com/envoy.extensions.upstreams.tcp.v3.TcpProtocolOptions}}`), "TcpProtocolOptions is not supported"},
+		{"the field before", replace("connect_timeout: 0.25s", "common_http_protocol_options: {idle_timeout: 1s}"), "static_resources.clusters[0].common_http_protocol_options: is not supported"},
 		{"duration without a unit", replace("0.25s", "0.25"), `f.yaml:29:22: static_resources.clusters[0].connect_timeout: "0.25" is not a duration`},
 		{"duration of 0", replace("0.25s", "0s"), "connect_timeout: is 0, want more"},
 		{"negative duration", replace("0.25s", "-1s"), `"-1s" is not a duration`},

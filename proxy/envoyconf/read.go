@@ -307,6 +307,7 @@ func (r *reader) cluster(path string, c *clusterv3.Cluster) mesh.Cluster {
 			r.fail(path+".ring_hash_lb_config", "is for %s, and lb_policy is not", mesh.RingHash)
 		}
 	}
+	out.Idle = r.protocol(path+".typed_extension_protocol_options", c.GetTypedExtensionProtocolOptions())
 	out.Check = r.check(path+".health_checks", c.GetHealthChecks())
 	r.commonLB(path+".common_lb_config", c.GetCommonLbConfig(), &out)
 	out.Breakers = r.breakers(path+".circuit_breakers", c.GetCircuitBreakers())

@@ -73,6 +73,9 @@ func bootstrap(cfg mesh.Config) (*bootstrapv3.Bootstrap, error) {
 	}
 	for i := range cfg.Clusters {
 		c := cluster(&cfg.Clusters[i])
+		if err := writeProtocol(c, &cfg.Clusters[i]); err != nil {
+			return nil, err
+		}
 		if t := cfg.Clusters[i].TLS; t != nil {
 			var err error
 			if c.TransportSocket, err = transport(&tlsv3.UpstreamTlsContext{CommonTlsContext: common(&t.TLS), Sni: t.SNI}); err != nil {

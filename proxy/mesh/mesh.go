@@ -101,6 +101,8 @@ type Cluster struct {
 	Endpoints      []Endpoint    `json:"endpoints"`
 	DNS            *DNS          `json:"dns,omitempty"` // the endpoints are names; nil means IP addresses
 
+	Idle *time.Duration `json:"idle_timeout,omitempty"` // of a connection without a request; 0 means none, nil ConnectionIdleTimeout. Below the server's own no request meets the server's close
+
 	Outliers *OutlierDetection `json:"outlier_detection,omitempty"`
 	Check    *HealthCheck      `json:"health_check,omitempty"`
 	Panic    *float64          `json:"healthy_panic_threshold,omitempty"` // percent; nil means DefaultPanic

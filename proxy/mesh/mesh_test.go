@@ -66,6 +66,7 @@ func TestValidate(t *testing.T) {
 		}, "has a query"},
 		{"unknown cluster", func(c *Config) { c.Listeners[0].VirtualHosts[0].Routes[0].Cluster = "d" }, `no cluster is named "d"`},
 		{"negative timeout", func(c *Config) { c.Listeners[0].VirtualHosts[0].Routes[0].Timeout = -1 }, "timeout: is -1ns"},
+		{"negative idle timeout", func(c *Config) { c.Clusters[0].Idle = new(time.Duration(-1)) }, "clusters[0].idle_timeout: is -1ns"},
 		{"negative connect timeout", func(c *Config) { c.Clusters[0].ConnectTimeout = -1 }, "connect_timeout: is -1ns"},
 		{"endpoint on port 0", func(c *Config) { c.Clusters[0].Endpoints[0].Address = "127.0.0.1:0" }, "has port 0"},
 		{"weights beyond 32 bits", func(c *Config) {

@@ -62,6 +62,7 @@ type CompiledListener struct {
 type CompiledCluster struct {
 	Name           string
 	ConnectTimeout time.Duration
+	Idle           *time.Duration // Cluster.Idle
 	Breakers       Breakers
 	Policy         Policy
 	Choices        int // of LeastRequest
@@ -190,7 +191,7 @@ func Compile(cfg Config) (*Table, error) {
 	index := map[string]int{}
 	for i, c := range cfg.Clusters {
 		index[c.Name] = i
-		out := CompiledCluster{Name: c.Name, ConnectTimeout: c.ConnectTimeout, Policy: c.Policy, Choices: int(c.Choices), TLS: c.TLS, Outliers: c.Outliers, Check: c.Check, Panic: DefaultPanic, MergeWindow: DefaultMergeWindow,
+		out := CompiledCluster{Name: c.Name, ConnectTimeout: c.ConnectTimeout, Idle: c.Idle, Policy: c.Policy, Choices: int(c.Choices), TLS: c.TLS, Outliers: c.Outliers, Check: c.Check, Panic: DefaultPanic, MergeWindow: DefaultMergeWindow,
 			OriginalDst: c.OriginalDst, Cleanup: cmp.Or(c.Cleanup, DefaultCleanup)}
 		if out.Breakers = DefaultBreakers; c.Breakers != nil {
 			out.Breakers = *c.Breakers

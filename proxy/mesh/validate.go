@@ -98,6 +98,9 @@ func (v *validator) cluster(path string, c *Cluster) {
 	if c.ConnectTimeout < 0 {
 		v.fail(path+".connect_timeout", "is %v, want 0 (5 s) or more", c.ConnectTimeout)
 	}
+	if c.Idle != nil && *c.Idle < 0 {
+		v.fail(path+".idle_timeout", "is %v, want 0 (none) or more", *c.Idle)
+	}
 	if c.Policy != "" && !slices.Contains(Policies(), string(c.Policy)) {
 		v.fail(path+".lb_policy", "is %q, want one of %s", c.Policy, strings.Join(Policies(), ", "))
 	}

@@ -21,6 +21,7 @@ type pool struct {
 	family  int
 	addr    unix.Sockaddr
 	timeout int64 // to connect, ns
+	keep    int64 // a connection without a request, ns; 0 for ever
 	limits  *limits
 	hs      mesh.HostCounters // its gauges are counted when asked for
 
@@ -37,9 +38,17 @@ type pool struct {
 // newPool makes the pool of an address, an endpoint's or, if that is nil, one that a
 // client was going to.
 func newPool(w *worker, cl *cluster, addr netip.AddrPort, endpoint *mesh.Host) *pool {
-	p := &pool{w: w, cl: cl, c: cl.c, host: endpoint, to: addr, timeout: int64(cl.t.ConnectTimeout), limits: cl.limits}
+	p := &pool{w: w, cl: cl, c: cl.c, host: endpoint, to: addr, timeout: int64(cl.t.ConnectTimeout), keep: cl.keep(w), limits: cl.limits}
 	p.family, p.addr = sockaddr(addr)
 	return p
+}
+
+// keep is how long a connection to cl may be without a request, ns; 0 for ever.
+func (cl *cluster) keep(w *worker) int64 {
+	if d := cl.t.Idle; d != nil {
+		return int64(*d)
+	}
+	return int64(w.s.opt.ConnectionIdle)
 }
 
 // pool returns the pool of h.
@@ -97,7 +106,9 @@ func (p *pool) put(u *upstream) {
 	}
 	u.pooled = true
 	p.free = append(p.free, u)
-	p.w.timers.set(&u.t, p.w.now+int64(p.w.s.opt.ConnectionIdle))
+	if p.keep > 0 {
+		p.w.timers.set(&u.t, p.w.now+p.keep)
+	}
 }
 
 // wait puts d in line and sees to it that a connection is on its way. It reports

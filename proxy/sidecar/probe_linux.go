@@ -12,7 +12,7 @@ import (
 // probe asks one endpoint how it is, again and again. The first worker has those
 // of all clusters.
 type probe struct {
-	sock       // its timer is the check's timeout
+	sock       // its timer is the check's timeout, and between two checks by HTTP the cluster's for idle connections
 	cl         *cluster
 	host       *mesh.Host
 	next       timer
@@ -92,8 +92,13 @@ func (p *probe) idle() bool { return false }
 
 func (p *probe) broken() { p.lost() }
 
-// late is called when the check has had its time.
-func (p *probe) late() { p.lost() }
+// late is called when the check has had its time, or the connection between two.
+func (p *probe) late() {
+	if !p.asking {
+		p.cl.c.CxIdleTimeout++
+	}
+	p.lost()
+}
 
 // lost ends the connection, and the check if there is one.
 func (p *probe) lost() {
@@ -230,6 +235,9 @@ func (p *probe) answered(r mesh.CheckResult, last bool) {
 		p.hangUp()
 	}
 	p.end(r)
+	if keep := p.cl.keep(p.w); p.fd >= 0 && keep > 0 && p.cl.t.Check.HTTP != nil {
+		p.w.timers.set(&p.t, p.w.now+keep)
+	}
 }
 
 // end ends a check.

@@ -91,6 +91,9 @@ func checkStories(w *secureWorld) []checkedOn {
 		{"jitter", func(c *mesh.HealthCheck, _ *mesh.Cluster) {
 			c.InitialJitter, c.Jitter, c.JitterPercent = 50*time.Millisecond, 20*time.Millisecond, 10
 		}, "wait 300ms, ask 0, 0=503, wait 600ms, ask 0", "0 X"},
+		{"connections that do not wait for the next check", func(_ *mesh.HealthCheck, cl *mesh.Cluster) {
+			cl.Idle = new(10 * time.Millisecond)
+		}, "wait 400ms, ask 0, 0=503, wait 500ms, ask 0", "0 X"},
 		{"TLS", secure, "ask 0, 0=503, wait 500ms, ask 0, 0=200, wait 700ms, ask 0", "0 X 0"},
 		{"TLS, a body, chunks, the end of the stream", secure, "0=body, 1=chunks, 2=stream, wait 600ms, ask 0, ask 1, ask 2", "0 1 2"},
 		{"TLS, losses", secure, "0=close, wait 600ms, ask 0, 0=200, wait 700ms, ask 0", "X 0"},
@@ -305,7 +308,7 @@ func checkStats(p string, stats map[string]uint64) (out string) {
 		out += fmt.Sprintf("\n%s: %d", name, stats[p+name])
 	}
 	for _, name := range []string{
-		"health_check.attempt", "health_check.success", "health_check.failure", "health_check.network_failure",
+		"upstream_cx_idle_timeout", "health_check.attempt", "health_check.success", "health_check.failure", "health_check.network_failure",
 		"ssl.handshake", "ssl.fail_verify_san", "ssl.fail_verify_error", "ssl.connection_error", "ssl.no_certificate",
 	} {
 		out += fmt.Sprintf("\n%s: %t", name, stats[p+name] > 0)

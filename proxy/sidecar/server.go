@@ -39,7 +39,7 @@ type Options struct {
 	MaxConnections int           // downstream connections of one worker, the rest is closed at once; 0 means 16384
 	HeadTimeout    time.Duration // from a head's first byte to its last; 0 means none but the stream idle timeout
 	StreamIdle     time.Duration // a request without progress; 0 means 5 min
-	ConnectionIdle time.Duration // a connection without a request, either side; 0 means 1 h
+	ConnectionIdle time.Duration // a connection without a request, either side, unless its cluster says; 0 means 1 h
 	DrainTimeout   time.Duration // how long Run lets requests finish; 0 means 5 s
 	DrainTime      time.Duration // how long listeners that a reload or the admin drains have for it; 0 means 10 min
 	LogFlush       time.Duration // how long a line of an access log may wait to be written; 0 means 10 s

@@ -157,6 +157,7 @@ const (
 	Idle                // it went back to its pool
 	Gone
 	GoneIdle // Gone, by the server, while it was in its pool
+	IdleOver // it has been in its pool for as long as it may be, and is closed: Gone comes once its server knows
 	Silent   // what was sent on it is not acknowledged in time, and goes out again
 )
 

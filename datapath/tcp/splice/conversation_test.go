@@ -25,6 +25,7 @@ var update = flag.Bool("update", false, "write what the conversations give now")
 //	client isn=4294967290                     before its SYN; server: of the next connection
 //	client no ts, no sack, no scale, mss=536  in its SYN
 //	config conns=16 halfopen=1 ts             ts: hosts speak it, unless they say no
+//	config idle=200                           milliseconds that a connection may stay in its pool, 0 for ever
 func TestConversations(t *testing.T) {
 	files, err := filepath.Glob("testdata/conversations/*.txt")
 	require.NoError(t, err)

@@ -40,10 +40,11 @@ type endpoint struct {
 	next          Neighbour
 	known         bool // next is
 	connect       sim.Cycle
-	idle          int32  // the first of its pool
-	idles         int32  // how many
-	waiting       int32  // the first of those that wait for next, or for an answer
-	port          uint16 // last used
+	expire        sim.Cycle // how long a connection may stay in its pool; 0 for ever
+	idle          int32     // the first of its pool
+	idles         int32     // how many
+	waiting       int32     // the first of those that wait for next, or for an answer
+	port          uint16    // last used
 }
 
 // New returns an Engine that does what app decides.
@@ -86,7 +87,7 @@ func (e *Engine) Held() int { return e.heads.lent }
 // to a. It may be set anew; connections that are there stay as they are.
 func (e *Engine) SetEndpoint(ep Endpoint, a Addr, from [16]byte) {
 	for int(ep) >= len(e.ends) {
-		e.ends = append(e.ends, endpoint{idle: none, waiting: none, port: uint16(mix(e.secret, uint64(len(e.ends))+1))})
+		e.ends = append(e.ends, endpoint{expire: e.cfg.Timeouts.Idle, idle: none, waiting: none, port: uint16(mix(e.secret, uint64(len(e.ends))+1))})
 	}
 	x := &e.ends[ep]
 	if x.remote != (Addr{}) {
@@ -99,6 +100,10 @@ func (e *Engine) SetEndpoint(ep Endpoint, a Addr, from [16]byte) {
 // SetConnectTimeout has connections to ep given up that are not there in time; 0 is
 // Timeouts.Connect.
 func (e *Engine) SetConnectTimeout(ep Endpoint, d sim.Cycle) { e.ends[ep].connect = d }
+
+// SetIdleTimeout has connections that come back to ep's pool from now on closed after d
+// without a request; 0 is never. Until then it is Timeouts.Idle.
+func (e *Engine) SetIdleTimeout(ep Endpoint, d sim.Cycle) { e.ends[ep].expire = d }
 
 // Idle is how many connections to ep wait for requests. An App may ask at any time.
 func (e *Engine) Idle(ep Endpoint) int { return int(e.ends[ep].idles) }

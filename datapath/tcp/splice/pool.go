@@ -25,8 +25,10 @@ func (e *Engine) pool(n int32) {
 	e.link(&x.idle, n)
 	x.idles++
 	u.flags |= flagIdle
-	u.deadline = e.now + e.cfg.Timeouts.Idle
-	e.arm(n)
+	if x.expire > 0 {
+		u.deadline = e.now + x.expire
+		e.arm(n)
+	}
 	e.app.Upstream(e.now, u.ep, Idle)
 }
 

@@ -59,6 +59,7 @@ type play struct {
 	out    strings.Builder
 	cfg    splice.Config
 	v6     bool
+	idle   *sim.Cycle // for SetIdleTimeout, if it is called
 }
 
 // addr is host n of the network.
@@ -120,6 +121,9 @@ func (p *play) start() {
 	for i := range 2 {
 		e.SetEndpoint(splice.Endpoint(i), splice.Addr{IP: IP(p.addr(i + 2)), Port: 8080}, IP(p.addr(100)))
 		e.SetNeighbour(0, splice.Endpoint(i), splice.Neighbour{MAC: wire.MAC{2, 5: byte(i + 2)}, Own: wire.MAC{2, 5: 100}, Port: 1})
+		if p.idle != nil {
+			e.SetIdleTimeout(splice.Endpoint(i), *p.idle)
+		}
 	}
 }
 
@@ -136,6 +140,8 @@ func (p *play) do(words []string, line string) {
 				p.cfg.HalfOpen = n
 			case "mtu":
 				p.cfg.MTU = n
+			case "idle":
+				p.idle = new(sim.Cycle(n))
 			case "ts":
 				p.ts = true
 			default:

@@ -162,6 +162,7 @@ func (e *Engine) expired(n int32) {
 		e.syn(n)
 	case c.has(flagIdle):
 		e.unpool(n)
+		e.app.Upstream(e.now, c.ep, IdleOver)
 		e.close(n)
 	case c.state >= finWait && e.carries(n):
 		e.finAgain(n)
