@@ -3,6 +3,7 @@ package bench
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/meshnic/meshnic/proxy/mesh"
 )
@@ -25,12 +26,22 @@ func serviceVIP(service string) string {
 // podVIP is the address of a pod whose own proxy is the NIC's.
 func podVIP(pod string) string { return fmt.Sprintf("%s%d", bookinfoNet, 100+address[pod]) }
 
+// idleTimeouts of connections to services are a second below what their servers keep, or say that they keep (ratings, as Node): no request meets a server's close.
+var idleTimeouts = map[string]time.Duration{"productpage": time.Second, "details": 29 * time.Second, "ratings": 4 * time.Second, "reviews": 29 * time.Second}
+
+// serviceCluster is a cluster of a service's pods, or of the proxies before them.
+func serviceCluster(service, name string, endpoints ...string) mesh.Cluster {
+	c := cluster(name, endpoints...)
+	c.Idle = new(idleTimeouts[service])
+	return c
+}
+
 // mesh describes the proxy of one pod.
 func (t topology) mesh(pod string) mesh.Config {
 	service, _, _ := strings.Cut(pod, "-")
-	inbound := cluster("inbound", at("127.0.0.1"))
+	inbound := serviceCluster(service, "inbound", at("127.0.0.1"))
 	if pod == "reviews" { // the front: no service of its own
-		inbound = cluster("inbound", at(ip("reviews-v1")), at(ip("reviews-v2")), at(ip("reviews-v3")))
+		inbound = serviceCluster(service, "inbound", at(ip("reviews-v1")), at(ip("reviews-v2")), at(ip("reviews-v3")))
 	}
 	cfg := mesh.Config{
 		Node: pod,
@@ -58,7 +69,7 @@ func outbound(where func(pod string) string) (hosts []mesh.VirtualHost, clusters
 				endpoints = append(endpoints, at(where(p)))
 			}
 		}
-		clusters = append(clusters, cluster(service, endpoints...))
+		clusters = append(clusters, serviceCluster(service, service, endpoints...))
 	}
 	return hosts, clusters
 }
@@ -77,7 +88,7 @@ func nicMesh() mesh.Config {
 		in := "inbound_" + pod
 		cfg.Listeners = append(cfg.Listeners, mesh.Listener{Name: in, Address: at(podVIP(pod)), StatPrefix: in,
 			VirtualHosts: []mesh.VirtualHost{toCluster(service, []string{"*"}, in)}})
-		cfg.Clusters = append(cfg.Clusters, cluster(in, at(ip(pod))))
+		cfg.Clusters = append(cfg.Clusters, serviceCluster(service, in, at(ip(pod))))
 	}
 	return cfg
 }

@@ -1,12 +1,17 @@
 package bench
 
 import (
+	"context"
+	"net"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/meshnic/meshnic/examples/bookinfo"
 	"github.com/meshnic/meshnic/proxy/mesh"
 )
 
@@ -65,4 +70,42 @@ func TestTheNICsProxyIsTheSidecars(t *testing.T) {
 			require.Equal(t, serviceVIP(service), h.Hosts[service], "%s calls %s", h.Name, service)
 		}
 	}
+}
+
+// Proxies close a connection to ratings before its server does, by what that one says.
+func TestProxiesCloseBeforeRatings(t *testing.T) {
+	ctx, stop := context.WithCancel(t.Context())
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	s, err := bookinfo.New(bookinfo.Options{Service: "ratings", Getenv: func(string) string { return "" }})
+	require.NoError(t, err)
+	done := make(chan error, 1)
+	go func() { done <- s.Serve(ctx, ln) }()
+	resp, err := http.Get("http://" + ln.Addr().String() + "/ratings/0")
+	require.NoError(t, err)
+	resp.Body.Close()
+	stop()
+	require.NoError(t, <-done)
+	seconds, ok := strings.CutPrefix(resp.Header.Get("Keep-Alive"), "timeout=")
+	require.True(t, ok, resp.Header)
+	keeps, err := time.ParseDuration(seconds + "s")
+	require.NoError(t, err)
+
+	all := nicMesh().Clusters
+	for _, top := range topologies {
+		if top.program != "" && !top.cluster {
+			all = append(all, top.mesh("ratings").Clusters[0])
+			all = append(all, top.mesh("reviews-v2").Clusters[1:]...)
+		}
+	}
+	seen := 0
+	for _, c := range all {
+		require.NotNil(t, c.Idle, c.Name)
+		if strings.Contains(c.Name, "ratings") || c.Endpoints[0].Address == at("127.0.0.1") {
+			require.Less(t, *c.Idle, keeps, c.Name)
+			require.Positive(t, *c.Idle, c.Name)
+			seen++
+		}
+	}
+	require.Equal(t, 2+4+2, seen, "two of the NIC's, ratings' own in four topologies, a caller's in two")
 }
