@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"strconv"
 	"syscall"
 	"testing"
 	"time"
@@ -28,6 +29,13 @@ func TestMain(m *testing.M) {
 		}
 		fmt.Println("owned")
 		time.Sleep(time.Minute)
+	case "labs":
+		hidden, err := strconv.Atoi(os.Getenv("NETNS_TEST_HIDDEN"))
+		if err = errors.Join(err, comeAndGo(os.Getenv("NETNS_TEST_LAB"), hidden)); err != nil {
+			fmt.Println(err)
+			os.Exit(1)
+		}
+		os.Exit(0)
 	case "user", "user wait":
 		user()
 	}

@@ -13,7 +13,12 @@ import (
 	"github.com/meshnic/meshnic/internal/failure"
 )
 
-// New makes a named namespace with its loopback interface down.
+// New makes a named namespace with its loopback interface down, as ip netns add
+// does: the first one makes Dir a mount point of its own, shared between mount
+// namespaces. Unlike ip, New leaves Dir as it is if others have something in it
+// already, which would be mounted twice. Undo of the last lab takes mount and
+// directory away again if they were not there before the first and nobody has
+// put anything in.
 func New(name string) error {
 	path := Path(name)
 	if err := createMountPoint(path); err != nil {
@@ -32,27 +37,29 @@ func New(name string) error {
 }
 
 func createMountPoint(path string) error {
-	for try := 0; ; try++ {
-		if err := os.MkdirAll(Dir, 0o755); err != nil {
-			return privilege(err, "make "+Dir)
-		}
-		f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_RDONLY, 0o444)
-		switch {
-		case err == nil:
-			return f.Close()
-		case errors.Is(err, fs.ErrNotExist) && try < 3:
-			continue // the last lab of another process took the directory with it
-		case errors.Is(err, fs.ErrExist):
-			return failure.Wrap(failure.Conflict, err, "make network namespace", "meshnic clean")
-		default:
-			return privilege(err, "make "+path)
-		}
+	unlock, dir, err := lockDir(0o755)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if err := bind(dir); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_RDONLY, 0o444)
+	switch {
+	case err == nil:
+		return f.Close()
+	case errors.Is(err, fs.ErrExist):
+		return failure.Wrap(failure.Conflict, err, "make network namespace", "meshnic clean")
+	default:
+		return privilege(err, "make "+path)
 	}
 }
 
 // Delete removes a named namespace: its interfaces, addresses and rules go
 // with it as soon as no process is in it. A namespace that is not there, or
-// was only half made, is no error.
+// was only half made, is no error; nor is one that ip netns add has mounted a
+// second time, by mounting Dir on itself.
 func Delete(name string) error {
 	path := Path(name)
 	for {
@@ -65,10 +72,7 @@ func Delete(name string) error {
 		}
 		return privilege(err, "remove network namespace "+name)
 	}
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return privilege(err, "remove "+path)
-	}
-	return nil
+	return removeFile(path)
 }
 
 // Do calls fn on a thread inside the named namespace and returns its error.

@@ -2,7 +2,6 @@ package netns
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"maps"
 	"os"
@@ -14,39 +13,50 @@ import (
 )
 
 // lockRun takes the lock under which labs appear and disappear, a lock on the
-// directory of all labs. The directory itself may be removed by the last lab
-// to go, so after waiting it must be seen to be the same.
+// directory of all labs.
 func lockRun(make bool) (unlock func(), run string, err error) {
 	run, err = RunDir()
 	if err != nil {
 		return nil, "", err
 	}
+	var mode fs.FileMode
+	if make {
+		mode = runMode(run)
+	}
+	unlock, err = flock(run, mode)
+	if errors.Is(err, fs.ErrNotExist) {
+		return func() {}, run, nil // no lab, nothing to lock
+	}
+	return unlock, run, err
+}
+
+// flock takes the lock on a directory, and makes it first if mode is not 0.
+// Whoever has the lock may remove the directory, so after waiting it must be
+// seen to be the same.
+func flock(dir string, mode fs.FileMode) (unlock func(), err error) {
 	for {
-		if make {
-			if err := os.MkdirAll(run, runMode(run)); err != nil {
-				return nil, "", privilege(err, "make "+run)
+		if mode != 0 {
+			if err := os.MkdirAll(dir, mode); err != nil {
+				return nil, privilege(err, "make "+dir)
 			}
 		}
-		fd, err := unix.Open(run, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0)
-		if errors.Is(err, unix.ENOENT) {
-			if make {
-				continue
-			}
-			return func() {}, run, nil // no lab, nothing to lock
+		fd, err := unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0)
+		if errors.Is(err, unix.ENOENT) && mode != 0 {
+			continue
 		}
 		if err != nil {
-			return nil, "", privilege(fmt.Errorf("%s: %w", run, err), "lock the labs")
+			return nil, privilege(err, "lock "+dir)
 		}
 		for err = unix.EINTR; errors.Is(err, unix.EINTR); {
 			err = unix.Flock(fd, unix.LOCK_EX)
 		}
 		if err != nil {
 			unix.Close(fd)
-			return nil, "", privilege(fmt.Errorf("%s: %w", run, err), "lock the labs")
+			return nil, privilege(err, "lock "+dir)
 		}
 		var held, now unix.Stat_t
-		if unix.Fstat(fd, &held) == nil && unix.Lstat(run, &now) == nil && held.Ino == now.Ino && held.Dev == now.Dev {
-			return func() { unix.Close(fd) }, run, nil
+		if unix.Fstat(fd, &held) == nil && unix.Lstat(dir, &now) == nil && held.Ino == now.Ino && held.Dev == now.Dev {
+			return func() { unix.Close(fd) }, nil
 		}
 		unix.Close(fd)
 	}
@@ -59,17 +69,23 @@ func runMode(run string) fs.FileMode {
 	return 0o700
 }
 
-// netnsMade marks, in the directory of all labs, that /run/netns was not there
-// before the first lab: the last one removes it.
-const netnsMade = ".made-netns-dir"
+// Marks, in the directory of all labs, of what was not there before the first
+// lab: /run/netns, or something mounted on it. The last lab takes it away.
+const (
+	netnsMade  = ".made-netns-dir"
+	netnsBound = ".made-netns-mount"
+)
 
-// claimNetnsDir makes the directory of named namespaces if there is none. The
-// caller holds the lock.
+// claimNetnsDir marks what the labs are about to make of the directory of
+// named namespaces. The caller holds the lock.
 func claimNetnsDir(run string) error {
-	if _, err := os.Lstat(Dir); !errors.Is(err, fs.ErrNotExist) {
+	mark := netnsBound
+	if _, err := os.Lstat(Dir); errors.Is(err, fs.ErrNotExist) {
+		mark = netnsMade
+	} else if mountPoint(Dir) || !empty(Dir) {
 		return nil
 	}
-	if err := os.WriteFile(filepath.Join(run, netnsMade), nil, 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(run, mark), nil, 0o644); err != nil {
 		return privilege(err, "make "+run)
 	}
 	return nil
@@ -82,10 +98,11 @@ func leaveRun(run string) {
 	if err != nil || len(left) > 0 {
 		return
 	}
-	mark := filepath.Join(run, netnsMade)
-	if _, err := os.Lstat(mark); err == nil {
-		os.Remove(Dir) // fails where somebody else has put something in it
-		os.Remove(mark)
+	made, bound := filepath.Join(run, netnsMade), filepath.Join(run, netnsBound)
+	if fileExists(made) || fileExists(bound) {
+		unbind(fileExists(made))
+		os.Remove(made)
+		os.Remove(bound)
 	}
 	os.Remove(run)
 }

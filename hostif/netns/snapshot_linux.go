@@ -16,10 +16,11 @@ import (
 )
 
 // Snapshot describes what a lab could leave behind, one thing a line, sorted:
-// named namespaces, directories of labs, and, in the caller's namespace,
-// interfaces with their addresses, routes and nft tables; and processes in
-// other network namespaces than the caller's. Two snapshots of an untouched
-// host are the same text. Counters and addresses of neighbours are left out.
+// named namespaces, what is mounted on their directory, directories of labs,
+// and, in the caller's namespace, interfaces with their addresses, routes and
+// nft tables; and processes in other network namespaces than the caller's. Two
+// snapshots of an untouched host are the same text. Counters and addresses of
+// neighbours are left out.
 func Snapshot() (string, error) {
 	var s snapshotter
 	for _, part := range []func() error{s.namespaces, s.labs, s.links, s.routes, s.tables, s.processes} {
@@ -40,6 +41,15 @@ func (s *snapshotter) add(format string, args ...any) {
 func (s *snapshotter) namespaces() error {
 	if fileExists(Dir) {
 		s.add("dir %s", Dir)
+	}
+	mounts, err := os.ReadFile("/proc/self/mountinfo") // proc_pid_mountinfo(5)
+	if err != nil {
+		return err
+	}
+	for line := range strings.Lines(string(mounts)) {
+		if f := strings.Fields(line); len(f) > 4 && f[4] == Dir {
+			s.add("mount %s %s", Dir, f[3])
+		}
 	}
 	files, err := os.ReadDir(Dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {

@@ -151,7 +151,7 @@ func TestUndoByNameAlone(t *testing.T) {
 	require.NoError(t, spared.Process.Signal(syscall.Signal(0)), "the other lab's process lives")
 	_, err = Undo("tt", UndoOptions{})
 	require.NoError(t, err)
-	os.Remove(Dir) // no journal said who made it
+	unbind(true) // no journal said who made it
 }
 
 // A pid is not enough to kill by: the process must have been started when the
@@ -176,7 +176,7 @@ func TestSelfAndAncestorsAreSpared(t *testing.T) {
 	restored(t)
 	ns := Name("t", "a")
 	require.NoError(t, New(ns))
-	defer func() { os.Remove(Dir) }()
+	defer unbind(true)
 	defer Undo("t", UndoOptions{})
 	set := ancestors()
 	require.True(t, set[os.Getpid()] && set[os.Getppid()])
