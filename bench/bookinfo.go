@@ -324,13 +324,22 @@ func (g *rig) services(t topology) error {
 		case t.program != "":
 			listen = at("127.0.0.1")
 		}
-		cmd := g.self(nil, "bookinfo", p, "--listen", listen, "--work", g.run.Work)
+		cmd := g.self(nil, g.run.service(p, listen)...)
 		cmd.Env = append(os.Environ(), "HOSTNAME="+p)
 		if err := g.start(service, p, p, listen, cmd); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// service is the command line of a pod's service.
+func (r *Run) service(pod, listen string) []string {
+	args := []string{"bookinfo", pod, "--listen", listen, "--work", r.Work}
+	if r.callTimeout > 0 {
+		args = append(args, "--call-timeout", r.callTimeout.String())
+	}
+	return args
 }
 
 // sidecars starts a proxy in every pod and, where they are inbound only, the

@@ -44,7 +44,8 @@ type Run struct {
 	Options
 	Manifest Manifest
 
-	saturated map[string]string // where an open loop measured its generator, and how that shows
+	callTimeout time.Duration     // of Bookinfo's services; 0 is the originals'
+	saturated   map[string]string // where an open loop measured its generator, and how that shows
 }
 
 // NewRun prepares a run in opt.Dir.

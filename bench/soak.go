@@ -48,6 +48,11 @@ type Memory struct {
 // its end, as a share: its tables are allocated up front, and touched as flows come.
 const memoryGrowth = 0.10
 
+// soakPatience is how long a page may take, and services wait for each other. The original
+// productpage waits 3 s, which two SYNs lost in a row take (RTO 1 s, then 2 s) without a NIC
+// as well.
+const soakPatience = 30 * time.Second
+
 // SoakSystems are the systems of Bookinfo that Soak knows: those with a NIC.
 func SoakSystems() (names []string) {
 	for _, t := range topologies {
@@ -69,6 +74,8 @@ func Soak(ctx context.Context, r *Run, system string, connections int, duration 
 			err = e
 		}
 	}()
+	r.callTimeout = soakPatience
+	r.note(fmt.Sprintf("services wait %v for each other, to connect and for each read; the originals wait 3s (productpage), 10s or 2.5s (reviews)", soakPatience))
 	t := topologies[slices.IndexFunc(topologies, func(t topology) bool { return t.name == system })]
 	g, absent, err := s.bookinfo(ctx, t)
 	if err != nil {
@@ -82,7 +89,7 @@ func Soak(ctx context.Context, r *Run, system string, connections int, duration 
 	}
 	w := g.page(t, connections, duration)
 	cfg := w.config.(load.Config)
-	cfg.Warmup, cfg.Timeout = 0, 30*time.Second
+	cfg.Warmup, cfg.Timeout = 0, soakPatience
 	cmd := g.self(cfg, "__load", w.verb)
 	cmd.Name = "load"
 

@@ -10,6 +10,14 @@ import (
 	"github.com/meshnic/meshnic/nic"
 )
 
+// Only a soak's services wait longer than the originals.
+func TestServicesWait(t *testing.T) {
+	r := &Run{Options: Options{Work: "native"}}
+	require.Equal(t, []string{"bookinfo", "ratings", "--listen", ":1", "--work", "native"}, r.service("ratings", ":1"))
+	r.callTimeout = soakPatience
+	require.Equal(t, []string{"--call-timeout", "30s"}, r.service("ratings", ":1")[6:])
+}
+
 // A soak is a failure if something was wrong, fell back, or grew.
 func TestSoakGate(t *testing.T) {
 	backlog := nic.Snapshot{ModelNS: &nic.ModelTime{Backlog: 80 << 20}}

@@ -183,6 +183,7 @@ func TestSoakWithFaults(t *testing.T) {
 			require.Equal(t, bench.SoakSchema, res.Schema)
 			require.NotZero(t, res.N)
 			require.Zero(t, res.Errors.Total())
+			require.Contains(t, strings.Join(res.Manifest.Notes, "\n"), "services wait 30s for each other")
 			require.NotZero(t, res.NIC.Counters["tcp.retransmissions"]+res.NIC.Counters["proxy.splice.held_again"], "frames were lost, and sent again")
 			if system == "nic_offload" {
 				require.Greater(t, res.Requests, 3*res.N, "a page has three or four")

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/meshnic/meshnic/internal/failure"
 )
 
 // timeline notes what happened in which order.
@@ -273,6 +275,45 @@ func TestTimeoutsOfTheOriginals(t *testing.T) {
 		require.Equal(t, want, s.ratings.timeout, color)
 		require.Equal(t, 5*time.Second, s.ratings.pool.idle)
 	}
+}
+
+// Who waits longer than the originals gets what comes too late for those.
+func TestCallTimeout(t *testing.T) {
+	for _, tt := range []struct {
+		service, calls, path string
+		original             time.Duration
+		answered, not        string
+	}{
+		{"productpage", "details", "/api/v1/products/0", 3 * time.Second, `{"a": 1`, "Sorry, product details are currently unavailable"},
+		{"reviews-v3", "ratings", "/reviews/0", 2500 * time.Millisecond, `{"stars": 5, "color": "red"}`, "Ratings service is currently unavailable"},
+	} {
+		t.Run(tt.service+" waits", func(t *testing.T) {
+			t.Parallel()
+			late := record(t, func(int, string) string {
+				time.Sleep(tt.original + 500*time.Millisecond)
+				return ok(`{"a":1,"ratings":{"Reviewer1":5,"Reviewer2":5}}`)
+			})
+			got := get(t, start(t, Options{Service: tt.service, CallTimeout: time.Minute, Getenv: vars{}.with(tt.calls, late.address).get}), tt.path)
+			require.Contains(t, got, tt.answered)
+			require.NotContains(t, got, tt.not)
+		})
+		t.Run(tt.service+" gives up", func(t *testing.T) {
+			t.Parallel()
+			ln, err := net.Listen("tcp", "127.0.0.1:0") // nobody takes its connections
+			require.NoError(t, err)
+			defer ln.Close()
+			began := time.Now()
+			require.Contains(t, get(t, start(t, Options{Service: tt.service, Getenv: vars{}.with(tt.calls, ln.Addr().String()).get}), tt.path), tt.not)
+			require.GreaterOrEqual(t, time.Since(began), tt.original)
+		})
+	}
+	s, err := New(Options{Service: "productpage", CallTimeout: time.Minute, Getenv: vars{}.get})
+	require.NoError(t, err)
+	p := s.httpd.svc.(*productpage)
+	require.Equal(t, []time.Duration{time.Minute, time.Minute, time.Minute}, []time.Duration{p.details.timeout, p.reviews.timeout, p.ratings.timeout})
+	_, err = New(Options{Service: "details", CallTimeout: -1, Getenv: vars{}.get})
+	require.Equal(t, failure.Usage, failure.KindOf(err))
+	require.ErrorContains(t, err, "call timeout of -1ns")
 }
 
 // The timeout bounds silence, not the call: a body that trickles in is read.

@@ -52,6 +52,10 @@ func newProductpage(e env, burn func(time.Duration), l *log.Logger) (*productpag
 	return p, nil
 }
 
+func (p *productpage) waits(d time.Duration) {
+	p.details.timeout, p.reviews.timeout, p.ratings.timeout = d, d, d
+}
+
 func (p *productpage) handle(ctx context.Context, r *http.Request) response {
 	p.burn(burnPageRequest)
 	path := "/" + strings.TrimLeft(r.URL.Path, "/")

@@ -52,6 +52,8 @@ func newReviews(e env, burn func(time.Duration), l *log.Logger) (*reviews, error
 	return s, nil
 }
 
+func (s *reviews) waits(d time.Duration) { s.ratings.timeout = d }
+
 func (s *reviews) handle(ctx context.Context, r *http.Request) response {
 	s.burn(burnReviews)
 	id, ok := reviewID(r.URL.Path)
