@@ -81,7 +81,7 @@ and its port "out" (the host), and takes it out again, without a frame lost. See
 	f.to.add(cmd)
 	fl.StringVar(&f.netns, "netns", "", "network namespace of the interfaces: a name under /run/netns, or a path")
 	fl.StringVar(&f.mode, "mode", "auto", "auto, xdp, tap or packet; auto is xdp where this host can, else packet")
-	fl.StringVar(&f.threaded, "threaded-receive", "auto", "of mode xdp: whether veth peers receive in kernel threads: auto (on one core, while frames come many at a time), on or off")
+	fl.StringVar(&f.threaded, "threaded-receive", "auto", "of mode xdp: whether veth peers receive in kernel threads: auto (while frames come many at a time; on several cores, full ones), on or off")
 	fl.StringVar(&f.flows, "flow-table", "auto", "of mode xdp and program passthrough: whether the kernel carries TCP between addresses that the NIC has seen, and the NIC sees copies: auto (where it can, without faults) or off")
 	fl.StringVar(&f.program, "program", string(nic.Passthrough), "null (a wire), passthrough (learning switch, TCP tracker) or offload (that, and the proxy of --config)")
 	fl.StringVar(&f.config, "config", "", "of program offload: an Envoy bootstrap file; the NIC answers for its listeners' addresses")

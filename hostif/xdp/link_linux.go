@@ -109,7 +109,7 @@ func (l *Link) Recv(frames []*hostif.Frame) (int, error) {
 	if avail == 0 || want == 0 {
 		return 0, l.idleChecks()
 	}
-	n, used := 0, uint32(0)
+	n, used, bytes := 0, uint32(0), 0
 	for uint32(n) < want && used < avail {
 		descs := l.receive(&l.slots[n], used, avail)
 		if descs == 0 {
@@ -121,7 +121,7 @@ func (l *Link) Recv(frames []*hostif.Frame) (int, error) {
 			l.st.RxDropBad++
 			continue
 		}
-		l.st.RxBytes += uint64(len(s.frame.Data))
+		bytes += len(s.frame.Data)
 		frames[n] = &s.frame
 		n++
 	}
@@ -129,6 +129,8 @@ func (l *Link) Recv(frames []*hostif.Frame) (int, error) {
 	l.sock.rx.release()
 	l.filled -= int(used)
 	l.st.RxFrames += uint64(n)
+	l.st.RxBytes += uint64(bytes)
+	l.threads.received(n, bytes)
 	l.out = n
 	if l.fillGoal-l.filled >= refillBatch {
 		l.refill()

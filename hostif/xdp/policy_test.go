@@ -3,6 +3,7 @@
 package xdp
 
 import (
+	"cmp"
 	"testing"
 	"time"
 
@@ -13,6 +14,8 @@ import (
 type stretch struct {
 	frames   []int // one after the other, and again
 	every, d time.Duration
+	bytes    int  // of each; 0: 1,000
+	came     int  // full frames received before each Send
 	idle     bool // nothing is sent, and Recv finds nothing
 	on       bool // at the end of it
 	switches int  // during it
@@ -52,28 +55,56 @@ func TestPolicy(t *testing.T) {
 			{frames: []int{1}, every: 15 * us, d: 10 * ms, on: true}, // stays
 			{frames: []int{1}, every: 15 * us, d: 15 * ms, switches: 1},
 		}},
+		{"acknowledgements of bulk, one at a time", []stretch{{frames: []int{1}, bytes: 66, came: 64, every: 200 * us, d: time.Second}}},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			var p policy
-			now := time.Hour
-			for i, s := range tt.traffic {
-				switches := 0
-				for k, end := 0, now+s.d; now < end; k++ {
-					was, switched := p.on, false
-					if s.idle {
-						switched = p.idle(now)
-					} else if n := s.frames[k%len(s.frames)]; !p.few(n) {
-						switched = p.sent(now, n)
-					}
-					require.Equal(t, was != p.on, switched)
-					if switched {
-						switches++
-					}
-					now += s.every
+		t.Run(tt.name, func(t *testing.T) { play(t, policy{}, tt.traffic) })
+	}
+}
+
+// With several cores only full frames speak for a thread, and those that come do too.
+func TestPolicyOfSeveralCores(t *testing.T) {
+	const us, ms = time.Microsecond, time.Millisecond
+	lone := stretch{frames: []int{1}, every: 15 * us, d: 300 * ms}
+	bulk := stretch{frames: []int{64}, every: 100 * us, d: 300 * ms, on: true, switches: 1}
+	for _, tt := range []struct {
+		name    string
+		traffic []stretch
+	}{
+		{"bulk", []stretch{bulk, {frames: []int{1}, every: 15 * us, d: 30 * ms, switches: 1}, lone}},
+		{"acknowledgements of bulk", []stretch{
+			{frames: []int{1}, bytes: 66, came: 64, every: 200 * us, d: 10 * ms, on: true, switches: 1},
+			{frames: []int{1}, bytes: 66, every: 200 * us, d: 30 * ms, switches: 1}}},
+		{"few of them at a time", []stretch{{frames: []int{1}, bytes: 66, came: 3, every: 30 * us, d: time.Second}}},
+		{"small frames", []stretch{{frames: []int{50, 64, 40}, bytes: 424, every: 900 * us, d: time.Second}}},
+		{"bulk, then small frames", []stretch{bulk, {frames: []int{50, 64, 40}, bytes: 424, every: 900 * us, d: time.Second, switches: 1}}},
+	} {
+		t.Run(tt.name, func(t *testing.T) { play(t, policy{several: true, full: 757}, tt.traffic) })
+	}
+}
+
+func play(t *testing.T, p policy, traffic []stretch) {
+	now := time.Hour
+	for i, s := range traffic {
+		switches := 0
+		for k, end := 0, now+s.d; now < end; k++ {
+			was, switched := p.on, false
+			if s.idle {
+				switched = p.idle(now)
+			} else {
+				n := s.frames[k%len(s.frames)]
+				bytes := n * cmp.Or(s.bytes, 1000)
+				p.received(s.came, s.came*1514)
+				if !p.few(n, bytes) {
+					switched = p.sent(now, n, bytes)
 				}
-				require.Equal(t, s.on, p.on, "stretch %d", i)
-				require.Equal(t, s.switches, switches, "stretch %d", i)
 			}
-		})
+			require.Equal(t, was != p.on, switched)
+			if switched {
+				switches++
+			}
+			now += s.every
+		}
+		require.Equal(t, s.on, p.on, "stretch %d", i)
+		require.Equal(t, s.switches, switches, "stretch %d", i)
 	}
 }

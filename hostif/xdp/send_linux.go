@@ -58,7 +58,7 @@ func (l *Link) Send(frames []*hostif.Frame) (int, error) {
 	refused += l.push()
 	// Frames left over from an earlier Send may be among the refused.
 	sent := max(0, queued-int(refused))
-	l.threads.sent(queued)
+	l.threads.sent(queued, int(bytes))
 	l.st.TxDropError += refused
 	l.st.TxFrames += uint64(sent)
 	l.st.TxBytes += bytes

@@ -57,23 +57,6 @@ func confine(t *testing.T) {
 	t.Cleanup(func() { require.NoError(t, unix.SchedSetaffinity(os.Getpid(), &all)) })
 }
 
-// With more than one processor nothing is changed by itself.
-func TestThreadedAutoIsForOneProcessor(t *testing.T) {
-	needXDP(t)
-	var all unix.CPUSet
-	require.NoError(t, unix.SchedGetaffinity(os.Getpid(), &all))
-	nic, host := newNS(t), newNS(t)
-	require.NoError(t, addVeth(nic, "p0", host, "eth0", 1500))
-	g := open(t, Config{Ifaces: []Iface{{"p0", nic}}, Threaded: ThreadedAuto})
-	one := all.Count() == 1
-	require.Equal(t, one, g.Links[0].threads != nil)
-	require.Equal(t, one, features(t, host, "eth0")["rx-gro"].Active)
-	require.NoError(t, g.Close())
-	confine(t)
-	g = open(t, Config{Ifaces: []Iface{{"p0", nic}}, Threaded: ThreadedAuto})
-	require.NotNil(t, g.Links[0].threads)
-}
-
 func counts(l hostif.Counted) map[string]uint64 {
 	c := map[string]uint64{}
 	l.Count(c)
@@ -186,10 +169,23 @@ func TestNothingIsLostAcrossSwitches(t *testing.T) {
 	t.Logf("%d of %d overtaken; %v", late, total, c)
 }
 
-// The policy switches by itself: bulk turns it on, lone frames off.
+// The policy switches by itself: bulk turns it on, lone frames off. On several
+// processors bulk is of full frames.
 func TestThreadedFollowsTheLoad(t *testing.T) {
 	needXDP(t)
-	confine(t)
+	t.Run("one processor", func(t *testing.T) {
+		confine(t)
+		followsTheLoad(t, 60)
+	})
+	t.Run("several", func(t *testing.T) {
+		if oneCore() {
+			t.Skip("there is one")
+		}
+		followsTheLoad(t, 1514)
+	})
+}
+
+func followsTheLoad(t *testing.T, full int) {
 	nic, host := newNS(t), newNS(t)
 	require.NoError(t, addVeth(nic, "p0", host, "eth0", 1500))
 	g := open(t, Config{Ifaces: []Iface{{"p0", nic}}, Threaded: ThreadedAuto})
@@ -198,7 +194,7 @@ func TestThreadedFollowsTheLoad(t *testing.T) {
 	send := func(n int) {
 		var frames []*hostif.Frame
 		for range n {
-			frames = append(frames, &hostif.Frame{Data: make([]byte, 60)})
+			frames = append(frames, &hostif.Frame{Data: make([]byte, full)})
 		}
 		_, err := l.Send(frames)
 		require.NoError(t, err)

@@ -94,13 +94,19 @@ func (t *threads) alive() bool {
 	return len(t.polls) > 0
 }
 
-// sent tells the policy of a Send, idle of a Recv that found nothing.
-func (t *threads) sent(frames int) {
-	if t == nil || !t.auto || t.policy.few(frames) {
+// sent tells the policy of a Send, received of a Recv, idle of one that found nothing.
+func (t *threads) sent(frames, bytes int) {
+	if t == nil || !t.auto || t.policy.few(frames, bytes) {
 		return
 	}
-	if t.policy.sent(time.Since(t.epoch), frames) {
+	if t.policy.sent(time.Since(t.epoch), frames, bytes) {
 		t.switchTo(t.policy.on)
+	}
+}
+
+func (t *threads) received(frames, bytes int) {
+	if t != nil {
+		t.policy.received(frames, bytes)
 	}
 }
 

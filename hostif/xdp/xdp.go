@@ -53,7 +53,7 @@ type Threaded uint8
 // The ways of Threaded.
 const (
 	ThreadedOff  Threaded = iota // in ours, inside sendto; no setting is changed
-	ThreadedAuto                 // in a kernel thread's while frames come many at a time, else in ours; on one processor only
+	ThreadedAuto                 // in a kernel thread's while frames come many at a time, else in ours; see policy.go
 	ThreadedOn                   // in a kernel thread's
 )
 
