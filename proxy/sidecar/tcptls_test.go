@@ -4,15 +4,11 @@ package sidecar
 
 import (
 	"bufio"
-	"crypto/sha256"
 	"crypto/tls"
-	"errors"
-	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strings"
-	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -22,200 +18,10 @@ import (
 	"github.com/meshnic/meshnic/proxy/mesh"
 )
 
-// talker is one end of a stream, which may be TLS.
-type talker interface {
-	net.Conn
-	CloseWrite() error
-}
-
-// secured is a stage for a TCP proxy with TLS on one side or both.
-type secured struct {
-	t            *testing.T
-	w            *secureWorld
-	down, up     bool // which of the sides
-	addr         string
-	ln           *net.TCPListener
-	rawC, rawU   *net.TCPConn
-	c, u         talker
-	client, serv *tls.Config
-	said         []string
-}
-
-func (s *secured) say(format string, args ...any) {
-	s.said = append(s.said, fmt.Sprintf(format, args...))
-}
-
-func (s *secured) dial() {
-	c, err := net.Dial("tcp", s.addr)
-	require.NoError(s.t, err)
-	c.SetDeadline(time.Now().Add(30 * time.Second))
-	s.t.Cleanup(func() { c.Close() })
-	s.rawC = c.(*net.TCPConn)
-	s.c = s.rawC
-}
-
-func (s *secured) accept() {
-	s.ln.SetDeadline(time.Now().Add(30 * time.Second))
-	u, err := s.ln.AcceptTCP()
-	require.NoError(s.t, err)
-	u.SetDeadline(time.Now().Add(30 * time.Second))
-	s.t.Cleanup(func() { u.Close() })
-	s.rawU = u
-	s.u = u
-	time.Sleep(beat / 2) // the proxy knows; before, it may hear of the client first
-}
-
-// serve takes the proxy's TLS, as the server; shake is the client's part.
-func (s *secured) serve() error {
-	if !s.up {
-		return nil
-	}
-	config := s.serv.Clone()
-	config.GetConfigForClient = func(h *tls.ClientHelloInfo) (*tls.Config, error) {
-		s.say("server sees sni=%q alpn=%q", h.ServerName, h.SupportedProtos)
-		return nil, nil
-	}
-	u := tls.Server(s.rawU, config)
-	s.u = u
-	err := u.Handshake()
-	if err == nil {
-		st := u.ConnectionState()
-		s.say("server sees %s %s, %d certificates", tls.VersionName(st.Version), tls.CipherSuiteName(st.CipherSuite), len(st.PeerCertificates))
-	}
-	return err
-}
-
-func (s *secured) shake() error {
-	if !s.down {
-		return nil
-	}
-	c := tls.Client(s.rawC, s.client)
-	s.c = c
-	return c.Handshake()
-}
-
-// meet connects both.
-func (s *secured) meet() {
-	s.dial()
-	s.accept()
-	require.NoError(s.t, s.serve())
-	require.NoError(s.t, s.shake())
-}
-
-// hear says what comes next: so many bytes, or the end.
-func (s *secured) hear(who string, c net.Conn, n int) {
-	b := make([]byte, n)
-	k, err := io.ReadFull(c, b)
-	var op *net.OpError
-	how := "ok"
-	switch {
-	case err == nil:
-	case errors.Is(err, syscall.ECONNRESET):
-		how = "reset"
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		how = "end"
-	case errors.As(err, &op) && op.Op == "remote error":
-		how = "alert"
-	default:
-		how = err.Error()
-	}
-	s.say("%s hears %q, %s", who, b[:k], how)
-}
-
-type securedScene struct {
-	name     string
-	down, up bool // sides that have to have TLS for it
-	play     func(s *secured)
-}
-
-func securedScenes() []securedScene {
-	return []securedScene{
-		{"both ways, the client ends first", false, false, func(s *secured) {
-			s.meet()
-			write(s.t, s.c, "hello")
-			s.hear("server", s.u, 5)
-			write(s.t, s.u, "hi")
-			s.hear("client", s.c, 2)
-			s.c.CloseWrite()
-			s.hear("server", s.u, 1)
-			write(s.t, s.u, "more")
-			s.hear("client", s.c, 4)
-			s.u.Close()
-			s.hear("client", s.c, 1)
-		}},
-		{"the server speaks first, and ends first", false, false, func(s *secured) {
-			s.meet()
-			write(s.t, s.u, "greeting")
-			s.hear("client", s.c, 8)
-			s.u.CloseWrite()
-			s.hear("client", s.c, 1)
-			write(s.t, s.c, "late")
-			s.hear("server", s.u, 4)
-			s.c.Close()
-			s.hear("server", s.u, 1)
-		}},
-		{"the client closes without a word", false, false, func(s *secured) {
-			s.meet()
-			write(s.t, s.c, "x")
-			s.hear("server", s.u, 1)
-			s.rawC.Close()
-			s.hear("server", s.u, 1)
-		}},
-		{"the server closes without a word", false, false, func(s *secured) {
-			s.meet()
-			write(s.t, s.u, "x")
-			s.hear("client", s.c, 1)
-			s.rawU.Close()
-			s.hear("client", s.c, 1)
-		}},
-		{"the client resets", false, false, func(s *secured) {
-			s.meet()
-			write(s.t, s.c, "x")
-			s.hear("server", s.u, 1)
-			s.rawC.SetLinger(0)
-			s.rawC.Close()
-			s.hear("server", s.u, 1)
-		}},
-		{"the server resets", false, false, func(s *secured) {
-			s.meet()
-			write(s.t, s.u, "x")
-			s.hear("client", s.c, 1)
-			s.rawU.SetLinger(0)
-			s.rawU.Close()
-			s.hear("client", s.c, 1)
-		}},
-		{"bulk both ways", false, false, func(s *secured) {
-			const size = 1 << 20
-			s.meet()
-			var wg sync.WaitGroup
-			got := make([][sha256.Size]byte, 2)
-			wg.Go(func() { s.c.Write(noise(7, size)) })
-			wg.Go(func() { s.u.Write(noise(7, size)); s.u.CloseWrite() })
-			wg.Go(func() { b, _ := io.ReadAll(s.c); got[0] = sha256.Sum256(b) })
-			wg.Go(func() {
-				b := make([]byte, size)
-				io.ReadFull(s.u, b)
-				got[1] = sha256.Sum256(b)
-			})
-			wg.Wait()
-			s.c.CloseWrite()
-			s.hear("server", s.u, 1)
-			want := sha256.Sum256(noise(7, size))
-			s.say("all is there: %v %v", got[0] == want, got[1] == want)
-		}},
-		{"neither speaks", false, false, func(s *secured) {
-			s.meet()
-			s.hear("client", s.c, 1)
-			s.hear("server", s.u, 1)
-		}},
-		{"nobody listens", false, false, func(s *secured) {
-			s.ln.Close()
-			s.dial()
-			time.Sleep(beat) // it is known by then
-			s.say("client: %v", s.shake() == nil)
-			s.hear("client", s.rawC, 1)
-		}},
-		{"the client waits for the server", true, true, func(s *secured) {
+// ofBoth are scenes for TLS on both sides.
+func (w *secureWorld) ofBoth() []scene {
+	return []scene{
+		{"the client waits for the server", func(s *stage) {
 			s.dial()
 			s.accept()
 			time.Sleep(beat) // Envoy answers what is there when it accepts
@@ -232,52 +38,64 @@ func securedScenes() []securedScene {
 			write(s.t, s.u, "x")
 			s.hear("client", s.c, 1)
 		}},
-		{"the client speaks clear text", true, false, func(s *secured) {
+	}
+}
+
+// ofClient are scenes for TLS with the client.
+func (w *secureWorld) ofClient() []scene {
+	return []scene{
+		{"the client speaks clear text", func(s *stage) {
 			s.dial()
 			s.accept()
 			require.NoError(s.t, s.serve())
 			write(s.t, s.rawC, "GET / HTTP/1.1\r\n\r\n")
 			s.hear("server", s.u, 1)
 		}},
-		{"the client says nothing, and closes", true, false, func(s *secured) {
+		{"the client says nothing, and closes", func(s *stage) {
 			s.dial()
 			s.accept()
 			require.NoError(s.t, s.serve())
 			s.rawC.Close()
 			s.hear("server", s.u, 1)
 		}},
-		{"the client says nothing, for too long", true, false, func(s *secured) {
+		{"the client says nothing, for too long", func(s *stage) {
 			s.dial()
 			s.accept()
 			require.NoError(s.t, s.serve())
 			s.hear("server", s.u, 1)
 			s.hear("client", s.rawC, 1)
 		}},
-		{"the client has another name", true, false, func(s *secured) {
-			s.client = s.w.tlsClient(s.w.other)
+		{"the client has another name", func(s *stage) {
+			s.client = w.tlsClient(w.other)
 			s.dial()
 			s.accept()
 			require.NoError(s.t, s.serve())
 			s.shake()
 			s.hear("server", s.u, 1)
 		}},
-		{"the client has no certificate", true, false, func(s *secured) {
-			s.client = s.w.tlsClient()
+		{"the client has no certificate", func(s *stage) {
+			s.client = w.tlsClient()
 			s.dial()
 			s.accept()
 			require.NoError(s.t, s.serve())
 			s.shake()
 			s.hear("server", s.u, 1)
 		}},
-		{"the client sends a record that is none", true, false, func(s *secured) {
+		{"the client sends a record that is none", func(s *stage) {
 			s.meet()
 			write(s.t, s.c, "x")
 			s.hear("server", s.u, 1)
 			write(s.t, s.rawC, "\x17\x03\x03\x00\x20"+strings.Repeat("x", 32))
 			s.hear("server", s.u, 1)
 		}},
-		{"the server has another name", false, true, func(s *secured) {
-			s.serv = s.w.tlsServer(s.w.other)
+	}
+}
+
+// ofServer are scenes for TLS with the server.
+func (w *secureWorld) ofServer() []scene {
+	return []scene{
+		{"the server has another name", func(s *stage) {
+			s.server = w.tlsServer(w.other)
 			s.dial()
 			for range 2 { // attempts
 				s.accept()
@@ -286,7 +104,7 @@ func securedScenes() []securedScene {
 			s.shake()
 			s.hear("client", s.rawC, 1)
 		}},
-		{"the server speaks clear text", false, true, func(s *secured) {
+		{"the server speaks clear text", func(s *stage) {
 			s.dial()
 			for range 2 {
 				s.accept()
@@ -295,7 +113,7 @@ func securedScenes() []securedScene {
 			s.shake()
 			s.hear("client", s.rawC, 1)
 		}},
-		{"the server sends a record that is none", false, true, func(s *secured) {
+		{"the server sends a record that is none", func(s *stage) {
 			s.meet()
 			write(s.t, s.u, "x")
 			s.hear("client", s.c, 1)
@@ -312,39 +130,14 @@ func TestTCPOverTLSWithEnvoy(t *testing.T) {
 	for _, side := range []struct {
 		name     string
 		down, up bool
-	}{{"of the client", true, false}, {"of the server", false, true}, {"of both", true, true}} {
+		more     []scene
+	}{
+		{"of the client", true, false, w.ofClient()},
+		{"of the server", false, true, w.ofServer()},
+		{"of both", true, true, slices.Concat(w.ofBoth(), w.ofClient(), w.ofServer())},
+	} {
 		t.Run(side.name, func(t *testing.T) {
 			t.Parallel() // most of it is waiting
-			play := func(addr, admin string, ln net.Listener) (said []string, stats map[string]uint64) {
-				before := adminStats(t, admin)
-				for _, sc := range securedScenes() {
-					if sc.down && !side.down || sc.up && !side.up {
-						continue
-					}
-					target := ln.Addr().String()
-					s := &secured{t: t, w: w, down: side.down, up: side.up, addr: addr, ln: ln.(*net.TCPListener), client: w.tlsClient(w.client), serv: w.tlsServer(w.server)}
-					sc.play(s)
-					said = append(said, sc.name+":\n"+strings.Join(s.said, "\n"))
-					s.rawC.Close()
-					if s.rawU != nil { // with bytes unread its close would be a reset
-						s.rawU.SetReadDeadline(time.Now().Add(beat))
-						io.Copy(io.Discard, s.rawU)
-						s.rawU.Close()
-					}
-					time.Sleep(50 * time.Millisecond)
-					if sc.name == "nobody listens" {
-						var err error
-						ln, err = net.Listen("tcp", target)
-						require.NoError(t, err)
-						t.Cleanup(func() { ln.Close() })
-					}
-				}
-				stats = map[string]uint64{}
-				for name, n := range adminStats(t, admin) {
-					stats[listenerAddr.ReplaceAllString(name, "listener.ADDR.")] = n - before[name]
-				}
-				return said, stats
-			}
 			config := func(target string) mesh.Config {
 				cfg := tcpProxied(target)
 				cfg.Listeners[0].TCP.Idle = 2 * time.Second
@@ -358,29 +151,14 @@ func TestTCPOverTLSWithEnvoy(t *testing.T) {
 				}
 				return cfg
 			}
-			shown := likewise(t, func() pair {
-				up := upstreams(t, 2)
-				free := reserve(t, 2)
-				cfg := config(up[0].Addr().String())
-				cfg.Listeners[0].Address, cfg.Admin = free[0], free[1]
-				startEnvoy(t, path, cfg, free[0])
-				for { // startEnvoy's own connection, all attempts of it
-					up[0].(*net.TCPListener).SetDeadline(time.Now().Add(3 * beat))
-					c, err := up[0].Accept()
-					if err != nil {
-						break
-					}
-					c.Close()
+			playWithEnvoy(t, path, slices.Concat(scenes, side.more), config, func(s *stage) {
+				if side.down {
+					s.client = w.tlsClient(w.client)
 				}
-				wantSaid, wantStats := play(free[0], free[1], up[0])
-
-				cfg = config(up[1].Addr().String())
-				cfg.Admin = "127.0.0.1:0"
-				s := start(t, cfg, Options{Concurrency: 1})
-				said, stats := play(s.Addrs()[0].String(), s.AdminAddr().String(), up[1])
-				return saidAndCounted(wantSaid, said, wantStats, stats)
+				if side.up {
+					s.server = w.tlsServer(w.server)
+				}
 			})
-			require.Greater(t, countedOf(shown), 20)
 		})
 	}
 }
