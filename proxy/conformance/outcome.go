@@ -114,8 +114,7 @@ func (w *World) fillLogs(t testing.TB, seen [][]string) {
 			if s.cmd != "log" {
 				continue
 			}
-			c := w.cases[i].config(t)
-			for _, name := range slices.Sorted(maps.Keys(c.Behind)) {
+			for _, name := range w.behind[i] {
 				seen[i][j] += w.log(t, i, prefix(i)+"_"+name, name+": ")
 			}
 			seen[i][j] += w.log(t, i, prefix(i), "")

@@ -110,11 +110,12 @@ type Network struct {
 
 // World is a bootstrap file with all cases, and their upstreams.
 type World struct {
-	File  []byte
-	cases []Case
-	net   *Network
-	logs  string
-	ports [][]port // by case
+	File   []byte
+	cases  []Case
+	net    *Network
+	logs   string
+	ports  [][]port   // by case
+	behind [][]string // by case, the names of its listeners behind
 }
 
 // prefix makes the names of a case's parts its own.
@@ -134,12 +135,13 @@ func Behind(t testing.TB, all []Case) (n int) {
 // may be empty. The listeners of the cases come first.
 func New(t testing.TB, all []Case, n *Network, listen, behind []string, admin string) *World {
 	t.Helper()
-	w := &World{cases: all, net: n, logs: t.TempDir(), ports: make([][]port, len(all))}
+	w := &World{cases: all, net: n, logs: t.TempDir(), ports: make([][]port, len(all)), behind: make([][]string, len(all))}
 	var listeners, hidden, clusters []any
 	for i := range all {
 		c := all[i].config(t)
 		at := map[string]string{}
-		for _, name := range slices.Sorted(maps.Keys(c.Behind)) {
+		w.behind[i] = slices.Sorted(maps.Keys(c.Behind))
+		for _, name := range w.behind[i] {
 			at[name], behind = behind[0], behind[1:]
 			b := c.Behind[name]
 			b.Clusters = c.Clusters
