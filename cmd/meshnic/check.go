@@ -3,7 +3,6 @@ package main
 import (
 	"encoding/json"
 	"fmt"
-	"os"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -30,9 +29,9 @@ and column, what would become of it, and why:
 			if err := oneOf("output", output, "table", "json"); err != nil {
 				return err
 			}
-			b, err := os.ReadFile(args[0])
+			b, err := bootstrapText(args[0])
 			if err != nil {
-				return failure.Wrap(failure.BadFile, err, "read bootstrap file", "name an Envoy bootstrap file")
+				return err
 			}
 			items := envoyconf.Check(b, args[0])
 			refused := 0

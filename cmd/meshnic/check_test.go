@@ -5,11 +5,16 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/meshnic/meshnic/internal/failure"
+	"github.com/meshnic/meshnic/nic/offload"
+	"github.com/meshnic/meshnic/proxy/envoyconf"
+	"github.com/meshnic/meshnic/proxy/mesh"
 )
 
 func TestCheckVerb(t *testing.T) {
@@ -49,4 +54,46 @@ func TestCheckVerb(t *testing.T) {
 	require.Equal(t, int(failure.BadFile), run([]string{"check", filepath.Join(dir, "none")}, &bytes.Buffer{}, &bytes.Buffer{}))
 	code, _, _ = check(good, "-o", "xml")
 	require.Equal(t, int(failure.Usage), code)
+}
+
+// What the NIC leaves to a host sidecar, check and explain say in the same words.
+func TestCheckAndExplainAgree(t *testing.T) {
+	const sec = time.Second
+	at := []mesh.Endpoint{{Address: "10.0.0.3:80"}}
+	pem := mesh.Source{Inline: "-"}
+	to := []mesh.VirtualHost{{Name: "any", Domains: []string{"*"}, Routes: []mesh.Route{{Prefix: "/", Cluster: "plain"}}}}
+	b, err := envoyconf.Bootstrap(mesh.Config{
+		Listeners: []mesh.Listener{
+			{Name: "tcp", Address: "10.0.0.200:81", StatPrefix: "tcp", TCP: &mesh.TCPProxy{Cluster: "plain"}},
+			{Name: "tls", Address: "10.0.0.200:82", StatPrefix: "tls", VirtualHosts: to,
+				TLS: &mesh.ServerTLS{TLS: mesh.TLS{Certificates: []mesh.Certificate{{Chain: pem, Key: pem}}}}},
+			{Name: "log", Address: "10.0.0.200:83", StatPrefix: "log", VirtualHosts: to, ConnLogs: []mesh.AccessLog{{Path: "/dev/null"}}},
+		},
+		Clusters: []mesh.Cluster{
+			{Name: "plain", Endpoints: at},
+			{Name: "safe", Endpoints: at, TLS: &mesh.ClientTLS{}},
+			{Name: "asked", Endpoints: at, Check: &mesh.HealthCheck{Timeout: sec, Interval: sec, NoTraffic: sec, NoTrafficHealthy: sec,
+				Unhealthy: sec, UnhealthyEdge: sec, HealthyEdge: sec, UnhealthyThreshold: 1, HealthyThreshold: 1, TCP: &mesh.TCPCheck{}}},
+		},
+	})
+	require.NoError(t, err)
+	file := filepath.Join(t.TempDir(), "envoy.yaml")
+	require.NoError(t, os.WriteFile(file, b, 0o644))
+	cfg, err := readBootstrap(file)
+	require.NoError(t, err)
+	parts, err := offload.Explain(cfg)
+	require.NoError(t, err)
+	var items, explained []string
+	for _, i := range envoyconf.Check(b, file) {
+		if i.Verdict == envoyconf.Host && !strings.Contains(i.Path, "access_log") {
+			items = append(items, i.Why)
+		}
+	}
+	for _, p := range parts {
+		if p.Where == "fallback" && p.Kind != "route" {
+			explained = append(explained, p.Why)
+		}
+	}
+	require.Len(t, explained, 5)
+	require.ElementsMatch(t, explained, items)
 }

@@ -15,11 +15,16 @@ import (
 
 // readBootstrap reads an Envoy bootstrap file.
 func readBootstrap(file string) (mesh.Config, error) {
-	b, err := os.ReadFile(file)
+	b, err := bootstrapText(file)
 	if err != nil {
-		return mesh.Config{}, failure.Wrap(failure.BadFile, err, "read bootstrap file", "name an Envoy bootstrap file")
+		return mesh.Config{}, err
 	}
 	return envoyconf.Read(b, file)
+}
+
+func bootstrapText(file string) ([]byte, error) {
+	b, err := os.ReadFile(file)
+	return b, failure.Wrap(failure.BadFile, err, "read bootstrap file", "name an Envoy bootstrap file")
 }
 
 // reopenOnUser has s open its access logs anew whenever SIGUSR1 comes, until stop is

@@ -30,12 +30,12 @@ const (
 
 // why says more of each.
 var why = map[Reason]string{
-	ByTLS: "TLS needs the payload, and the NIC keeps none", ByTCPProxy: "a TCP proxy has no heads to decide by",
-	ByChains: "which of several filter chains it is, is told by TLS or the original destination", ByInterception: "it takes connections for addresses that are not its own",
-	ByUpstreamTLS: "TLS to endpoints needs the payload, and the NIC keeps none", ByOriginalDst: "its endpoints are where connections were going",
-	ByNames: "its endpoints are names, and the NIC asks no name server", ByHealthCheck: "its endpoints are asked how they are, and the NIC has no TCP stack to ask with",
-	ByListenerLog: "it has a log of connections, and the NIC has logs of requests alone",
-	ByFamily:      "it has endpoints of an IP, v4 or v6, of which no listener's address is the NIC's own, to ask them from",
+	ByTLS: mesh.NoTLS, ByTCPProxy: mesh.NoTCPProxy, ByUpstreamTLS: mesh.NoUpstreamTLS, ByHealthCheck: mesh.NoHealthCheck, ByListenerLog: mesh.NoConnectionLog,
+	ByChains:       "which of several filter chains it is, is told by TLS or the original destination",
+	ByInterception: "it takes connections for addresses that are not its own",
+	ByOriginalDst:  "its endpoints are where connections were going",
+	ByNames:        "its endpoints are names, and the NIC asks no name server",
+	ByFamily:       "it has endpoints of an IP, v4 or v6, of which no listener's address is the NIC's own, to ask them from",
 }
 
 // Why is r in a sentence without a full stop.

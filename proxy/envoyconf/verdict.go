@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"google.golang.org/protobuf/reflect/protoreflect"
+
+	"github.com/meshnic/meshnic/proxy/mesh"
 )
 
 // Verdict is what becomes of an item of a bootstrap file.
@@ -50,9 +52,8 @@ func always(v Verdict, why string) judge {
 }
 
 const (
-	byHead  = "is decided by the request's head"
-	kept    = "retries: what came with a request's head is kept, a request of which more was acknowledged is not sent again"
-	ciphers = "TLS: a NIC has no payload to read in the clear"
+	byHead = "is decided by the request's head"
+	kept   = "retries: what came with a request's head is kept, a request of which more was acknowledged is not sent again"
 )
 
 // judges are those of the messages that are items of a file.
@@ -61,18 +62,18 @@ var judges = map[protoreflect.FullName]judge{
 	"envoy.config.bootstrap.v3.Admin": always(Host, "is a server of the host's"),
 	"envoy.config.listener.v3.Listener": func(has func(string) bool) (Verdict, string) {
 		if has("access_log") {
-			return Host, "logs its connections, and the NIC has logs of requests alone"
+			return Host, mesh.NoConnectionLog
 		}
 		return NIC, "takes connections in"
 	},
 	"envoy.config.listener.v3.FilterChain": func(has func(string) bool) (Verdict, string) {
 		if has("transport_socket") {
-			return Host, ciphers
+			return Host, mesh.NoTLS
 		}
 		return NIC, "is chosen before anything is read"
 	},
 	"envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager": always(NIC, "reads heads and passes bodies on"),
-	"envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy":                            always(Host, "has no heads to decide by"),
+	"envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy":                            always(Host, mesh.NoTCPProxy),
 	"envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit":                   always(NIC, byHead),
 	"envoy.extensions.filters.http.fault.v3.HTTPFault":                                  always(NIC, "is decided by the request's head, which waits where it is gathered"),
 	"envoy.config.accesslog.v3.AccessLog":                                               always(NIC, "is written of heads, by another thread"),
@@ -91,11 +92,11 @@ var judges = map[protoreflect.FullName]judge{
 	"envoy.config.cluster.v3.Cluster": func(has func(string) bool) (Verdict, string) {
 		switch {
 		case has("transport_socket"):
-			return Host, ciphers
+			return Host, mesh.NoUpstreamTLS
 		case has("health_checks"):
-			return Host, "active health checks are requests of the proxy's own, and the NIC has no TCP stack to ask with"
+			return Host, mesh.NoHealthCheck
 		}
-		return NIC, "its endpoints are " + "chosen by the request's head"
+		return NIC, "its endpoints are chosen by the request's head"
 	},
 }
 
