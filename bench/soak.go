@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/meshnic/meshnic/bench/load"
-	"github.com/meshnic/meshnic/hostif/netns"
 	"github.com/meshnic/meshnic/internal/failure"
 	"github.com/meshnic/meshnic/nic"
 	"github.com/meshnic/meshnic/nic/control"
@@ -129,8 +128,7 @@ func Soak(ctx context.Context, r *Run, system string, connections int, duration 
 // kernel's search for one took 4 ms of CPU a page.
 func (g *rig) morePorts() (err error) {
 	for _, h := range g.lab.Spec().Hosts {
-		ns := g.lab.Namespace(h.Name)
-		err = errors.Join(err, netns.Sysctl(ns, "net.ipv4.ip_local_port_range", "1024 65535"), netns.Sysctl(ns, "net.ipv4.tcp_tw_reuse", "1"))
+		err = errors.Join(err, g.lab.Sysctl(h.Name, "net.ipv4.ip_local_port_range", "1024 65535"), g.lab.Sysctl(h.Name, "net.ipv4.tcp_tw_reuse", "1"))
 	}
 	return err
 }

@@ -125,14 +125,30 @@ func (l *Lab) Journal() *netns.Journal { return l.journal }
 // (SwitchHost).
 func (l *Lab) Namespace(host string) string { return netns.Path(l.spec.ns(host)) }
 
+// Sysctl sets a sysctl of a host's network namespace: see netns.Sysctl.
+func (l *Lab) Sysctl(host, key, value string) error {
+	ns, err := l.known(host)
+	if err != nil {
+		return err
+	}
+	return netns.Sysctl(ns, key, value)
+}
+
 // Do calls fn inside a host's network namespace: see netns.Do.
 func (l *Lab) Do(host string, fn func() error) error {
-	if !l.spec.machine(host) {
-		if _, err := l.spec.index(host); err != nil {
-			return err
-		}
+	ns, err := l.known(host)
+	if err != nil {
+		return err
 	}
-	return netns.Do(l.spec.ns(host), fn)
+	return netns.Do(ns, fn)
+}
+
+// known is the name of a host's network namespace, if there is such a host.
+func (l *Lab) known(host string) (ns string, err error) {
+	if !l.spec.machine(host) {
+		_, err = l.spec.index(host)
+	}
+	return l.spec.ns(host), err
 }
 
 // SwitchPorts returns where the NIC's ports go, in the order of the hosts: of a

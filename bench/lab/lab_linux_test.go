@@ -127,6 +127,19 @@ func TestTraffic(t *testing.T) {
 	}
 }
 
+func TestSysctl(t *testing.T) {
+	l := mustUp(t, twoHosts("t"))
+	require.NoError(t, l.Sysctl("b", "net.ipv4.tcp_tw_reuse", "1"))
+	for host, want := range map[string]string{"a": "2\n", "b": "1\n"} {
+		require.NoError(t, l.Do(host, func() error {
+			got, err := os.ReadFile("/proc/sys/net/ipv4/tcp_tw_reuse")
+			require.Equal(t, want, string(got), host)
+			return err
+		}))
+	}
+	require.ErrorContains(t, l.Sysctl("c", "net.ipv4.tcp_tw_reuse", "1"), `"c"`)
+}
+
 // The places for the NIC's ports are there, and a NIC that does nothing but
 // hand frames on, here a bridge and TAP devices of the test, makes hosts reach
 // each other.

@@ -172,10 +172,13 @@ func ipNet(p netip.Prefix) *net.IPNet {
 // Sysctl sets a sysctl of a namespace, such as net.ipv4.ip_forward. A kernel
 // without it is no error.
 func Sysctl(ns, key, value string) error {
-	err := Do(ns, func() error { return writeSysctl(key, value) })
-	if errors.Is(err, fs.ErrNotExist) && fileExists("/proc/sys/net") {
-		return nil
-	}
+	err := Do(ns, func() error {
+		err := writeSysctl(key, value)
+		if errors.Is(err, fs.ErrNotExist) && fileExists("/proc/sys/net") {
+			return nil
+		}
+		return err
+	})
 	return privilege(err, "set "+key+" in "+ns)
 }
 

@@ -69,6 +69,21 @@ func TestDo(t *testing.T) {
 	require.ErrorIs(t, Do("mnic-t-nosuch", func() error { return nil }), os.ErrNotExist)
 }
 
+// A kernel may be without a sysctl; a namespace that is not there is an error.
+func TestSysctl(t *testing.T) {
+	ns := with(t, "a")[0]
+	require.NoError(t, Sysctl(ns, "net.ipv4.ip_local_port_range", "1024 65535"))
+	require.NoError(t, Do(ns, func() error {
+		got, err := os.ReadFile("/proc/sys/net/ipv4/ip_local_port_range")
+		require.Equal(t, "1024\t65535\n", string(got))
+		return err
+	}))
+	require.NoError(t, Sysctl(ns, "net.ipv4.no_such", "1"))
+	require.Error(t, Sysctl(ns, "net.ipv4.ip_local_port_range", "many"))
+	require.ErrorIs(t, Sysctl("mnic-t-nosuch", "net.ipv4.ip_forward", "1"), os.ErrNotExist)
+	require.ErrorIs(t, Sysctl(Path(ns), "net.ipv4.ip_forward", "1"), os.ErrNotExist, "a path is no name")
+}
+
 func TestNewTwiceIsAConflict(t *testing.T) {
 	ns := with(t, "a")[0]
 	require.Equal(t, failure.Conflict, failure.KindOf(New(ns)))
