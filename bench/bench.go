@@ -130,6 +130,7 @@ type ModelNS struct {
 	PerRequest float64 `json:"per_request"`        // all frames of a request, one after the other; the median over the repeats
 	Frames     float64 `json:"frames_per_request"` // crossings of the card
 	Lost       uint64  `json:"lost_frames"`        // that the card had no room for, over all repeats
+	Share      float64 `json:"share"`              // of the frames that were counted, and stand for all; the median over the repeats
 }
 
 // Point of a cumulative distribution.

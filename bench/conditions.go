@@ -1,6 +1,11 @@
 package bench
 
-import "strings"
+import (
+	"fmt"
+	"strings"
+
+	"github.com/meshnic/meshnic/nic"
+)
 
 // conditions says what the proxies or NICs of a system do with a request, so that
 // what is compared is known to be the same work, or not.
@@ -9,10 +14,19 @@ func (r *Run) conditions(experiment, system string) string {
 	if !ok {
 		c = usual[system]
 	}
+	if counts(system) {
+		c += fmt.Sprintf(". The card's cycles are counted as long as that takes a share of %g of the time, else of whole stretches of the traffic (model_ns.share)", nic.DefaultModelShare)
+	}
 	if r.AccessLog {
 		c = strings.Replace(c, noLog, "; a line a request in an access log", 1)
 	}
 	return c
+}
+
+// counts reports whether a system's NIC counts the cycles of a card.
+func counts(system string) bool {
+	_, is, _ := strings.Cut(system, "nic_")
+	return is != "" && is != "null" && is != "offload_untimed"
 }
 
 const noLog = "; no access log"

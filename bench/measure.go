@@ -188,18 +188,19 @@ func row(c cell, samples, baseline []sample) System {
 // modelNS is nil where no repeat has the model's time.
 func modelNS(samples []sample) *ModelNS {
 	var m ModelNS
-	var p50, request, frames []float64
+	var p50, request, frames, share []float64
 	for _, x := range samples {
 		if x.model == nil {
 			continue
 		}
 		p50, request, frames = append(p50, x.model.P50), append(request, x.model.PerRequest), append(frames, x.model.Frames)
+		share = append(share, x.model.Share)
 		m.Lost += x.model.Lost
 	}
 	if len(p50) == 0 {
 		return nil
 	}
-	m.P50, m.PerRequest, m.Frames = median(p50), median(request), median(frames)
+	m.P50, m.PerRequest, m.Frames, m.Share = median(p50), median(request), median(frames), median(share)
 	return &m
 }
 

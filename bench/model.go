@@ -51,9 +51,9 @@ func (g *rig) counted(ctx context.Context) (*card, time.Duration, error) {
 	}
 }
 
-// since is the card's time for so many requests, nil if there was none, or if it
-// is not known of all their frames. The median of a frame is that of all frames
-// since the NIC began.
+// since is the card's time for so many requests, nil if there was none, or no frame of
+// theirs was counted. Where some were, stretches of the traffic, they stand for all.
+// The median of a frame is that of all counted since the NIC began.
 func (c *card) since(before *card, requests uint64) *ModelNS {
 	if c == nil || requests == 0 {
 		return nil
@@ -61,11 +61,13 @@ func (c *card) since(before *card, requests uint64) *ModelNS {
 	if before == nil {
 		before = &card{}
 	}
-	if c.Untimed > before.Untimed {
+	timed, untimed := c.Timed-before.Timed, c.Untimed-before.Untimed
+	if timed == 0 {
 		return nil
 	}
-	n := float64(requests)
-	return &ModelNS{P50: c.P50, PerRequest: (c.Sum - before.Sum) / n, Frames: float64(c.Frames-before.Frames) / n, Lost: c.Lost - before.Lost}
+	share := float64(timed) / float64(timed+untimed)
+	n := float64(requests) * share
+	return &ModelNS{P50: c.P50, PerRequest: (c.Sum - before.Sum) / n, Frames: float64(c.Frames-before.Frames) / n, Lost: c.Lost - before.Lost, Share: share}
 }
 
 // ModelCheck is the card's account of one stretch of an experiment's traffic: it

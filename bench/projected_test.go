@@ -46,10 +46,14 @@ func TestNothingIsProjectedFromNothing(t *testing.T) {
 // What a card counts is the difference over the work, divided by its requests.
 func TestCardSince(t *testing.T) {
 	var before, after card
-	before.Sum, before.Frames, before.Lost = 1000, 10, 1
-	after.Sum, after.Frames, after.Lost, after.P50 = 5000, 50, 2, 90
-	require.Equal(t, &ModelNS{P50: 90, PerRequest: 400, Frames: 4, Lost: 1}, after.since(&before, 10))
-	require.Equal(t, &ModelNS{P50: 90, PerRequest: 500, Frames: 5, Lost: 2}, after.since(nil, 10))
+	before.Sum, before.Frames, before.Lost, before.Timed = 1000, 10, 1, 10
+	after.Sum, after.Frames, after.Lost, after.Timed, after.P50 = 5000, 50, 2, 50, 90
+	require.Equal(t, &ModelNS{P50: 90, PerRequest: 400, Frames: 4, Lost: 1, Share: 1}, after.since(&before, 10))
+	require.Equal(t, &ModelNS{P50: 90, PerRequest: 500, Frames: 5, Lost: 2, Share: 1}, after.since(nil, 10))
+	after.Untimed = 120
+	require.Equal(t, &ModelNS{P50: 90, PerRequest: 1600, Frames: 16, Lost: 1, Share: 0.25}, after.since(&before, 10), "40 of 160 frames stand for all")
+	before.Timed = after.Timed
+	require.Nil(t, after.since(&before, 10), "none was counted")
 	require.Nil(t, (*card)(nil).since(nil, 10))
 	require.Nil(t, after.since(&before, 0))
 }

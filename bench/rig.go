@@ -228,7 +228,7 @@ func (g *rig) measure(ctx context.Context, w work) (sample, error) {
 		s.opened = float64(openedNow-opened) / float64(all)
 	}
 	if s.model = now.since(card, all); s.model == nil && now != nil && now.Untimed > 0 {
-		g.run.note(fmt.Sprintf("%s: a repeat at %d connections is without model_ns: frames came faster than the model counts, for too long", g.lab.Spec().Name, res.Connections))
+		g.run.note(fmt.Sprintf("%s: a repeat at %d connections is without model_ns: no stretch of it was counted", g.lab.Spec().Name, res.Connections))
 	}
 	return s, nil
 }

@@ -70,6 +70,67 @@ func TestBacklog(t *testing.T) {
 	require.LessOrEqual(t, len(b.ring), maxBehind)
 }
 
+// A share of the time is enough for all that comes slowly. Of more, whole stretches
+// are counted, of that share together, and what they cost decides how many.
+func TestAllowance(t *testing.T) {
+	const second = sim.Cycle(CoreHz)
+	run := func(a *allowance, every sim.Cycle, from, seconds sim.Cycle) (taken, turns int) {
+		was := !a.out
+		for now := from * second; now < (from+seconds)*second; now += every {
+			takes := a.takes(now, 1)
+			if takes {
+				taken++
+			}
+			if takes != was {
+				turns++
+			}
+			was = takes
+		}
+		return taken, turns
+	}
+	a := newAllowance(0.05)
+	taken, turns := run(&a, second/10_000, 1, 4)
+	require.Equal(t, 40_000, taken, "10,000 a second at 3 us")
+	require.Zero(t, turns)
+	taken, turns = run(&a, second/500_000, 5, 4)
+	require.InEpsilon(t, 4*0.05/3e-6, taken, 0.1)
+	require.InDelta(t, 2*4*0.05/stretch.Seconds(), turns, 10)
+	for range 100 {
+		a.took(300*time.Nanosecond, 1)
+	}
+	taken, _ = run(&a, second/500_000, 9, 4)
+	require.InEpsilon(t, 4*0.05/300e-9, taken, 0.1, "a quicker machine")
+	all := newAllowance(1)
+	taken, turns = run(&all, second/500_000, 1, 1)
+	require.Equal(t, 500_000, taken)
+	require.Zero(t, turns)
+}
+
+// With an allowance a NIC under load counts stretches of it, and says how much it has left out.
+func TestModelShare(t *testing.T) {
+	cfg := DefaultConfig()
+	cfg.ModelShare = DefaultModelShare
+	d := newDevice(t, cfg, "a", "b")
+	m := d.model
+	frame := []byte(datapathtest.Eth(macB, macA).IPv4("10.0.0.1", "10.0.0.2").TCP(1, 2, "A"))
+	const frames = 100_000
+	for k := range frames {
+		d.now += CoreHz / 1_000_000
+		d.frame(d.now, 0, &hostif.Frame{Data: append([]byte(nil), frame...)}, false)
+		d.ports[1].tx = d.ports[1].tx[:0]
+		if now := time.Duration(k) * time.Microsecond; m.due(now, 0) {
+			m.turn(now)
+		}
+	}
+	d.settle()
+	s := d.Counters().ModelNS
+	require.EqualValues(t, frames, s.Timed+s.Untimed)
+	require.Equal(t, s.Timed, s.Frames)
+	require.Greater(t, s.Timed, uint64(100), "a stretch at least")
+	require.Greater(t, s.Untimed, uint64(frames/2), "it cannot be that quick")
+	require.Less(t, s.Backlog, uint64(16<<20))
+}
+
 // The model has its turn when no frame has come for a while, and where too many
 // wait, a part of the time.
 func TestModelTurns(t *testing.T) {
@@ -125,6 +186,7 @@ func TestModelLeavesOut(t *testing.T) {
 	d.settle()
 	s := d.Counters().ModelNS
 	require.EqualValues(t, 2, s.Untimed)
+	require.EqualValues(t, 6, s.Timed)
 	require.EqualValues(t, 6, s.Frames)
 	require.EqualValues(t, 2, s.Requests.N, "the first and the last")
 }

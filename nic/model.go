@@ -18,12 +18,13 @@ import (
 // The model runs behind the traffic: it is nobody's path. Its work is done when
 // there is nothing to carry. Where that does not come for very many frames, it
 // takes a small part of the time, some frames between two looks at the rings. What
-// it cannot keep up with is left out (see backlog).
+// it may not take, or cannot keep up with, is left out (see allowance and backlog).
 const (
 	modelIdle  = time.Millisecond // without a frame, from which on there is nothing to carry
-	modelMany  = maxBehind / 2    // segments that wait for that
-	modelSlice = 64               // segments between two looks at the rings
-	modelShare = 8                // parts of the time that are the traffic's, to one of the model's
+	modelMany  = maxBehind / 2    // segments that wait for that; fewer with an allowance, which has it never far behind
+	modelFew   = 512              // then
+	modelSlice = 16               // segments between two looks at the rings
+	modelParts = 8                // parts of the time that are the traffic's, to one of the model's
 )
 
 // maxModel bounds the histograms; longer times count as this long.
@@ -43,6 +44,9 @@ type model struct {
 	made   []timing.Own // of the frame that enters
 	flows  uint32       // the tracker's places; the proxy's are behind them
 	backlog
+	allowance
+	many   int           // segments that wait until there is nothing to carry
+	timed  uint64        // segments on the card so far
 	pause  time.Duration // until then the traffic has the time
 	stages []string      // that dropped frames
 	lost   uint64
@@ -71,8 +75,11 @@ func (t *tally) times() Times {
 	return Times{P50: at(50), P90: at(90), P99: at(99), Max: float64(t.hist.Max()) / 1000, Sum: t.sum.Nanos()}
 }
 
-func newModel(d *pipeline.Description, ports []string, flows int) (*model, error) {
-	m := &model{name: d.Name, ports: ports, all: newTally(), asked: newExchanges(flows), flows: uint32(flows)}
+func newModel(d *pipeline.Description, ports []string, flows int, share float64) (*model, error) {
+	m := &model{name: d.Name, ports: ports, all: newTally(), asked: newExchanges(flows), flows: uint32(flows), allowance: newAllowance(share), many: modelMany}
+	if m.share > 0 {
+		m.many = modelFew
+	}
 	m.pair = make([]*tally, (len(ports)+1)*len(ports))
 	var err error
 	m.card, err = timing.New(d, timing.Options{Ports: len(ports)}, m)
@@ -90,12 +97,21 @@ func (m *model) at(now sim.Cycle) sim.Picos { return sim.Picos(now-m.start) * co
 // arrive notes a frame that the program has just had.
 func (m *model) arrive(now sim.Cycle, in datapath.Port, size int, segment uint16, l *Logic, o *Outcome) {
 	h := &l.pkt.PHV
+	own := o.Own
+	if !m.card.Writes() {
+		own = nil
+	}
+	n := segments(size, int(segment), int(h.PayloadOff))
+	if !m.takes(now, n+len(own)) {
+		m.miss(uint64(n + len(own)))
+		return
+	}
 	w := &o.Work
 	a := arrival{
 		at: now, in: uint8(in), size: uint32(size), segment: segment, headers: h.PayloadOff, to: o.To, side: -1,
 		told: w.Told, reads: w.Reads, lookups: w.Lookups, head: w.Head, written: w.Written,
 	}
-	a.segments = uint32(segments(size, int(segment), int(h.PayloadOff)))
+	a.segments = uint32(n)
 	if o.To == 0 {
 		a.drop = m.stage(o.Stage)
 	}
@@ -111,15 +127,16 @@ func (m *model) arrive(now sim.Cycle, in datapath.Port, size int, segment uint16
 		a.flow, a.side, a.flags, a.payload = place, int8(side), h.TCPFlags, h.PayloadLen > 0
 		a.answers = side == 1 && a.payload
 	}
-	if !m.card.Writes() {
-		o = &Outcome{}
-	}
-	m.push(&a, o.Own)
+	m.push(&a, own)
 }
 
 // own notes a frame that the proxy has made at a time of its own.
 func (m *model) own(now sim.Cycle, f splice.Frame) {
 	if in, ok := m.card.OwnPort(); ok {
+		if !m.takes(now, 1) {
+			m.miss(1)
+			return
+		}
 		m.push(&arrival{at: now, in: uint8(in), size: uint32(len(f.Data)), segments: 1, to: datapath.PortSet(0).Add(f.Port), side: -1, told: true}, nil)
 	}
 }
@@ -195,7 +212,7 @@ func (m *model) due(now, idle time.Duration) bool {
 	if idle > modelIdle {
 		return m.behind()
 	}
-	return m.waiting >= modelMany && now >= m.pause
+	return m.waiting >= m.many && now >= m.pause
 }
 
 // behind reports whether frames wait, or are on the card.
@@ -203,9 +220,10 @@ func (m *model) behind() bool { return m.waiting > 0 || m.card.InFlight() > 0 }
 
 // turn is the model's turn at a time.
 func (m *model) turn(now time.Duration) {
-	begin := time.Now()
+	begin, cpu, timed := time.Now(), cpuTime(), m.timed
 	m.slice(cycleAt(now))
-	m.pause = now + modelShare*time.Since(begin)
+	m.took(cpuTime()-cpu, int(m.timed-timed))
+	m.pause = now + modelParts*time.Since(begin)
 }
 
 // slice counts some frames more, and, if they are the last, what has happened to
@@ -214,6 +232,7 @@ func (m *model) slice(now sim.Cycle) {
 	for left := modelSlice; left > 0 && m.waiting > 0; {
 		a := *m.pop()
 		left -= int(a.segments)
+		m.timed += uint64(a.segments)
 		m.enter(&a)
 	}
 	if !m.begun {
@@ -283,7 +302,7 @@ func (m *model) times() *ModelTime {
 	if m.all.frames+behind+m.untimed == 0 {
 		return nil
 	}
-	s := &ModelTime{Pipeline: m.name, Frames: m.all.frames, Lost: m.lost, Behind: behind, Untimed: m.untimed, Backlog: m.size(), Times: m.all.times()}
+	s := &ModelTime{Pipeline: m.name, Frames: m.all.frames, Lost: m.lost, Behind: behind, Timed: m.timed, Untimed: m.untimed, Backlog: m.size(), Times: m.all.times()}
 	if m.asked.done.frames > 0 {
 		s.Requests = &RequestTime{m.asked.done.frames, m.asked.done.times()}
 	}

@@ -66,7 +66,7 @@ func TestCaptureReplayedHasTheLiveFigures(t *testing.T) {
 
 	l, err := NewLogic(cfg, ports, 9000)
 	require.NoError(t, err)
-	again, err := newModel(cfg.Pipeline, ports, cfg.Flows)
+	again, err := newModel(cfg.Pipeline, ports, cfg.Flows, 0)
 	require.NoError(t, err)
 	again.card, err = timing.New(cfg.Pipeline, timing.Options{Ports: 3, Engine: "tick"}, again)
 	require.NoError(t, err)

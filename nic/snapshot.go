@@ -27,9 +27,11 @@ type ModelTime struct {
 	Pipeline string `json:"pipeline"`
 	Frames   uint64 `json:"frames"` // copies that left the card
 	Lost     uint64 `json:"lost"`   // that the program had passed and the card had no room for
-	// Frames that came in and whose cycles are not counted yet, and those whose never
-	// will be: they came faster than the model counts, for too long.
+	// Frames that came in, those of the proxy's own among them: whose cycles are not
+	// counted yet, are counted, and never will be, because that would have taken more
+	// of the time than the model may, or than there was.
 	Behind  uint64 `json:"behind"`
+	Timed   uint64 `json:"timed"`
 	Untimed uint64 `json:"untimed"`
 	Backlog uint64 `json:"backlog_bytes"` // of memory for the former; it stays as large as it ever was
 	Times

@@ -24,6 +24,7 @@ func CSVHeader() []string {
 		"added_us_p50", "added_p50_x_envoy", "added_p50_x_haproxy", "requests_per_s_x_envoy", "requests_per_s_x_haproxy", "requests_per_s_x_nginx", "hop_cpu_x_envoy",
 		"model_ns_null", "conditions",
 		"own_baseline", "ratio_to_own_baseline_p50", "ratio_to_own_baseline_p90",
+		"model_share",
 	}
 }
 
@@ -85,6 +86,7 @@ func csvRow(doc bench.Document, base string, s bench.System) []string {
 	out = append(out, s.Unmodelled, s.Conditions, s.Baseline)
 	own := orZero(s.ToBaseline)
 	num(s.ToBaseline != nil, own.P50, own.P90)
+	num(s.ModelNS != nil, m.Share)
 	return out
 }
 

@@ -84,7 +84,7 @@ func withCard(x *bench.System, like bench.System, perFrame, frames float64) {
 	if perFrame == 0 {
 		return
 	}
-	m := &bench.ModelNS{P50: perFrame, PerRequest: perFrame * frames, Frames: frames}
+	m := &bench.ModelNS{P50: perFrame, PerRequest: perFrame * frames, Frames: frames, Share: 1}
 	x.ModelNS = m
 	x.ProjectedUS = &bench.Projected{P50: like.WallUS.P50 + m.PerRequest/1e3, Low: like.Spread.P50Min, High: like.Spread.P50Max + m.PerRequest/1e3, To: like.Name, Rule: syntheticRule}
 }

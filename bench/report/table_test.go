@@ -92,7 +92,7 @@ func readRow(t *testing.T, row []string) bench.System {
 		want.CPU = &bench.CPU{Generator: num("cpu_us_per_request_generator"), Proxy: num("cpu_us_per_request_proxy"), NIC: num("cpu_us_per_request_nic"), Services: num("cpu_us_per_request_services")}
 	}
 	if cell["model_ns_p50"] != "" {
-		want.ModelNS = &bench.ModelNS{P50: num("model_ns_p50"), PerRequest: num("model_ns_per_request"), Frames: num("frames_per_request"), Lost: uint64(num("model_lost_frames"))}
+		want.ModelNS = &bench.ModelNS{P50: num("model_ns_p50"), PerRequest: num("model_ns_per_request"), Frames: num("frames_per_request"), Lost: uint64(num("model_lost_frames")), Share: num("model_share")}
 	}
 	if to := cell["like_for_like"]; to != "" {
 		want.EmuUS = &bench.Emu{P50: num("emu_us_p50"), P90: num("emu_us_p90"), To: to}

@@ -28,27 +28,28 @@ import (
 )
 
 type attachFlags struct {
-	ports    []string
-	to       targetFlags
-	netns    string
-	mode     string
-	threaded string
-	flows    string
-	program  string
-	pipeline string
-	config   string
-	fallback string
-	capture  string
-	fault    string
-	seed     uint64
-	static   []string
-	control  string
-	spin     bool
-	poll     time.Duration
-	hairpin  bool
-	skipSums bool
-	duration time.Duration
-	output   string
+	ports      []string
+	to         targetFlags
+	netns      string
+	mode       string
+	threaded   string
+	modelShare float64
+	flows      string
+	program    string
+	pipeline   string
+	config     string
+	fallback   string
+	capture    string
+	fault      string
+	seed       uint64
+	static     []string
+	control    string
+	spin       bool
+	poll       time.Duration
+	hairpin    bool
+	skipSums   bool
+	duration   time.Duration
+	output     string
 }
 
 func newAttach() *cobra.Command {
@@ -87,6 +88,7 @@ and its port "out" (the host), and takes it out again, without a frame lost. See
 	fl.StringVar(&f.config, "config", "", "of program offload: an Envoy bootstrap file; the NIC answers for its listeners' addresses")
 	fl.StringVar(&f.fallback, "fallback", "", "of program offload: the host sidecar that carries what the NIC does not: ADDR, or ADDR,PORT=ADDR:PORT,... for listeners that have other ports there")
 	fl.StringVar(&f.pipeline, "pipeline", nic.DefaultPipeline, "the card whose cycles are counted: a built-in pipeline, a YAML file, or none (default of program offload: "+nic.OffloadPipeline+")")
+	fl.Float64Var(&f.modelShare, "model-share", nic.DefaultModelShare, "of the time, at most, that counting the card's cycles takes, above 0 to 1; what is more is left out, whole stretches of traffic at a time (1, every frame, with --capture)")
 	fl.StringVar(&f.capture, "capture", "", "write every frame that arrives to this pcapng file, an interface a port; meshnic replay gives it the live figures")
 	fl.StringVar(&f.fault, "fault", "", "faults injected on every port: loss=1%,dup=1%,reorder=1%,corrupt=0.1%,delay=2ms")
 	fl.Uint64Var(&f.seed, "seed", 1, "seed of the faults")
@@ -143,6 +145,10 @@ func runAttach(cmd *cobra.Command, f attachFlags) error {
 		}
 	}
 
+	if cfg.ModelShare, err = f.share(cmd); err != nil {
+		return err
+	}
+
 	log := func(format string, args ...any) { fmt.Fprintf(cmd.ErrOrStderr(), format+"\n", args...) }
 	flows := f.flows == "auto" && cfg.Program == nic.Passthrough && f.capture == "" && threaded != xdp.ThreadedOn
 	opt := attach.Options{Mode: mode, Threaded: threaded, FlowTable: flows, Fault: f.fault, Seed: f.seed, Log: log}
@@ -155,6 +161,17 @@ func runAttach(cmd *cobra.Command, f attachFlags) error {
 		return err
 	}
 	return j.run(cmd.Context(), &attachment{set: set})
+}
+
+// share is the model's. A capture is there to be compared with, to the last frame.
+func (f *attachFlags) share(cmd *cobra.Command) (float64, error) {
+	switch {
+	case !(f.modelShare > 0 && f.modelShare <= 1):
+		return 0, failure.Usagef("attach: --model-share is %g, want above 0 to 1; --pipeline none counts no cycles", f.modelShare)
+	case f.capture != "" && !cmd.Flags().Changed("model-share"):
+		return 1, nil
+	}
+	return f.modelShare, nil
 }
 
 // specs are the ports that were asked for.
@@ -349,7 +366,7 @@ func printSnapshot(w io.Writer, s nic.Snapshot, mode, format string) error {
 			fmt.Fprintf(tw, "no room on the card\t%d\n", m.Lost)
 		}
 		if m.Untimed > 0 {
-			fmt.Fprintf(tw, "not timed: faster than the model counts\t%d\n", m.Untimed)
+			fmt.Fprintf(tw, "not timed: beyond --model-share, or what the model can keep up with\t%d of %d\n", m.Untimed, m.Untimed+m.Timed+m.Behind)
 		}
 	}
 	fmt.Fprintln(tw, "\nport\trx_frames\trx_bytes\ttx_frames\ttx_bytes\tlost_by_link")

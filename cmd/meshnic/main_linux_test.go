@@ -118,6 +118,8 @@ func TestBadInput(t *testing.T) {
 		{"unknown program", []string{"attach", "--port", "a=x", "--port", "b=y", "--program", "offlaod"}, 2, []string{"offlaod", "null passthrough"}},
 		{"unknown pipeline", []string{"attach", "--port", "a=x", "--port", "b=y", "--pipeline", "nope"}, 3, []string{"nope", "passthrough-100g"}},
 		{"malformed pipeline", []string{"attach", "--port", "a=x", "--port", "b=y", "--pipeline", file("p.yaml", "- {module: axis_fifoo}\n")}, 3, []string{"p.yaml:1:12", "axis_fifo?"}},
+		{"a model without time", []string{"attach", "--port", "a=x", "--port", "b=y", "--model-share", "0"}, 2, []string{"--model-share is 0", "--pipeline none"}},
+		{"a model with too much", []string{"attach", "--port", "a=x", "--port", "b=y", "--model-share", "NaN"}, 2, []string{"--model-share is NaN", "to 1"}},
 		{"unknown mode", []string{"attach", "--port", "a=x", "--port", "b=y", "--mode", "dpdk"}, 2, []string{"xdp, tap or packet"}},
 		{"unknown namespace", []string{"attach", "--port", "a=x@nowhere_at_all", "--port", "b=y"}, 2, []string{"nowhere_at_all", "ip netns list"}},
 		{"two kinds of target", []string{"attach", "--container", "web", "--pod", "default/web"}, 2, []string{"choose one of", "next: meshnic attach --help"}},
