@@ -68,7 +68,7 @@ type System struct {
 	ToBaseline *Ratio  `json:"ratio_to_baseline,omitempty"`
 	Spread     *Spread `json:"spread,omitempty"` // of p50 and p90 over the repeats
 	RPS        float64 `json:"requests_per_s"`
-	Gbps       float64 `json:"gbit_per_s,omitempty"` // link: bulk TCP payload, median over repeats
+	Gbps       float64 `json:"gbit_per_s,omitempty"` // link: bulk TCP payload; hop: bodies of 4 MiB; median over the repeats that have it
 	CPU        *CPU    `json:"cpu_us_per_request"`
 	// Opened is how many TCP connections the hosts opened a request, the generator's
 	// among them; a NIC's are not hosts'.

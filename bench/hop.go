@@ -3,6 +3,7 @@ package bench
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"time"
@@ -27,7 +28,8 @@ var hopProxies = []struct {
 // Hop measures what one and two proxies in front of one small static backend
 // cost. A proxy stands where a sidecar stands, in the server's namespace; the
 // second one in the client's. One worker each, and everything on one core: a
-// wake-up across cores costs more than what is measured.
+// wake-up across cores costs more than what is measured. Bulk responses are
+// measured in labs of their own, with the cores free.
 func Hop(ctx context.Context, r *Run) (Document, error) {
 	s := &rigs{run: r}
 	cells, err := hopCells(ctx, r, s)
@@ -39,7 +41,7 @@ func Hop(ctx context.Context, r *Run) (Document, error) {
 }
 
 func hopCells(ctx context.Context, r *Run, s *rigs) ([]cell, error) {
-	core := r.cores("hop", "one")
+	core, free := r.cores("hop", "one"), r.cores("hop: bulk responses", "any")
 	hosts := []lab.Host{{Name: "client"}, {Name: "server"}}
 	direct, err := s.up(ctx, func(ctx context.Context) (*rig, error) { return r.rig(ctx, "hop", lab.Direct, hosts, core) },
 		func(g *rig) error { return g.nullServer("server", "0.0.0.0:8080") })
@@ -50,6 +52,11 @@ func hopCells(ctx context.Context, r *Run, s *rigs) ([]cell, error) {
 		return nil, err
 	}
 	server := direct.lab.IP("server")
+	bulk, err := s.up(ctx, func(ctx context.Context) (*rig, error) { return r.rig(ctx, "hopbulk", lab.Direct, hosts, free) },
+		func(g *rig) error { return g.bulkResponses("0.0.0.0:8080") })
+	if err != nil {
+		return nil, err
+	}
 	one := func(g *rig, name string, hops int, target string) []cell {
 		var cells []cell
 		for _, c := range r.connections(1, 8, 64) {
@@ -60,6 +67,7 @@ func hopCells(ctx context.Context, r *Run, s *rigs) ([]cell, error) {
 		return cells
 	}
 	cells := one(direct, "direct", 0, server+":8080")
+	cells[0].measure = bulk.withBulk(bulk.lab.IP("server")+":8080", cells[0].measure)
 
 	if r.wanted("nic_passthrough") {
 		through, err := s.up(ctx, func(ctx context.Context) (*rig, error) { return r.rig(ctx, "hopnic", lab.Ports, hosts, core) },
@@ -89,6 +97,11 @@ func hopCells(ctx context.Context, r *Run, s *rigs) ([]cell, error) {
 		if err != nil {
 			return nil, err
 		}
+		if o.two {
+			if err := s.hopOffloadBulk(ctx, hosts, free, &group[0]); err != nil {
+				return nil, err
+			}
+		}
 		cells = append(cells, group...)
 	}
 	for _, p := range hopProxies {
@@ -97,8 +110,12 @@ func hopCells(ctx context.Context, r *Run, s *rigs) ([]cell, error) {
 		}
 		inbound := fmt.Sprintf("%s:%d", server, p.port)
 		outbound := fmt.Sprintf("127.0.0.1:%d", p.port+1)
-		absent, err := direct.relays(p.name, inbound, outbound)
+		absent, err := direct.relays("hop", p.name, inbound, outbound)
 		if err != nil {
+			return nil, err
+		}
+		inBulk := fmt.Sprintf("%s:%d", bulk.lab.IP("server"), p.port)
+		if _, err := bulk.relays("hop/bulk", p.name, inBulk, ""); err != nil {
 			return nil, err
 		}
 		for hops, target := range []string{inbound, outbound} {
@@ -107,7 +124,7 @@ func hopCells(ctx context.Context, r *Run, s *rigs) ([]cell, error) {
 				group[i].absent = absent
 			}
 			if hops == 0 {
-				group[0].measure = direct.withMemory(p.name, inbound, group[0].measure)
+				group[0].measure = bulk.withBulk(inBulk, direct.withMemory(p.name, inbound, group[0].measure))
 			}
 			cells = append(cells, group...)
 		}
@@ -123,6 +140,9 @@ func hopCells(ctx context.Context, r *Run, s *rigs) ([]cell, error) {
 
 // hopBeside are the systems that what a hop adds is compared with.
 var hopBeside = []string{"envoy", "haproxy", "nginx"}
+
+// checkedRequests are captured, to be counted again.
+const checkedRequests = 5000
 
 // offloadHop is a NIC's proxy in front of the null server.
 type offloadHop struct {
@@ -159,14 +179,40 @@ func (s *rigs) hopOffload(ctx context.Context, o offloadHop, hosts []lab.Host, c
 	for i := range cells {
 		cells[i].like, cells[i].unmodelled = "direct", o.unmodelled
 	}
+	if o.two {
+		conns := s.run.connections(1, 8, 64)
+		s.check = &checked{o.name, g, work{"client", "run", load.Config{
+			Target: netip.MustParseAddrPort(inbound), Connections: conns[len(conns)-1], MaxRequests: checkedRequests, Check: load.Check{Body: load.NullBody()},
+		}}}
+	}
 	cells[0].measure = g.withMemory(o.name, inbound, cells[0].measure)
 	return cells, nil
 }
 
+// hopOffloadBulk has c measure bulk responses through a NIC's proxy too.
+func (s *rigs) hopOffloadBulk(ctx context.Context, hosts []lab.Host, cores []int, c *cell) error {
+	var inbound string
+	g, err := s.up(ctx, func(ctx context.Context) (*rig, error) { return s.run.rig(ctx, "hopoffbulk", lab.Ports, hosts, cores) },
+		func(g *rig) error {
+			inbound = g.vip(0) + ":8080"
+			cfg := relay("nic", inbound, g.lab.IP("server")+":8080")
+			g.log(&cfg, c.name, "nic")
+			if err := g.startProxyNIC(ctx, "hop/bulk/"+c.name+".yaml", cfg); err != nil {
+				return err
+			}
+			return g.bulkResponses("0.0.0.0:8080")
+		})
+	if err != nil {
+		return err
+	}
+	c.measure = g.withBulk(inbound, c.measure)
+	return nil
+}
+
 // relays starts a proxy's two instances: inbound in the server's namespace in
-// front of the backend, outbound in the client's in front of inbound. It
-// returns why the proxy is absent, if it is.
-func (g *rig) relays(name, inbound, outbound string) (absent string, err error) {
+// front of the backend, outbound, if it is an address, in the client's in front of
+// inbound. Configurations go to dir. It returns why the proxy is absent, if it is.
+func (g *rig) relays(dir, name, inbound, outbound string) (absent string, err error) {
 	program, absent := "", ""
 	if name != "sidecar" {
 		if program, absent = g.run.program(name); absent != "" {
@@ -177,7 +223,10 @@ func (g *rig) relays(name, inbound, outbound string) (absent string, err error) 
 		{"server", inbound, "127.0.0.1:8080"},
 		{"client", outbound, inbound},
 	} {
-		cmd, err := g.relay(name, program, x.host, x.listen, x.upstream)
+		if x.listen == "" {
+			continue
+		}
+		cmd, err := g.relay(dir, name, program, x.host, x.listen, x.upstream)
 		if err != nil {
 			return "", err
 		}
@@ -189,19 +238,19 @@ func (g *rig) relays(name, inbound, outbound string) (absent string, err error) 
 }
 
 // relay writes the configuration of one proxy and returns how it is started.
-func (g *rig) relay(name, program, host, listen, upstream string) (lab.Cmd, error) {
+func (g *rig) relay(dir, name, program, host, listen, upstream string) (lab.Cmd, error) {
 	switch name {
 	case "haproxy":
 		log := g.accessLog(name, host)
-		file, err := g.run.file("hop/haproxy-"+host+".cfg", []byte(haproxyConf(listen, upstream, log != "")))
+		file, err := g.run.file(dir+"/haproxy-"+host+".cfg", []byte(haproxyConf(listen, upstream, log != "")))
 		return lab.Cmd{Path: program, Args: []string{"-db", "-f", file}, Stdout: log}, err
 	case "nginx":
-		dir := filepath.Join(g.lab.Journal().Dir(), "nginx-"+host)
-		if err := os.MkdirAll(dir, 0o755); err != nil {
+		prefix := filepath.Join(g.lab.Journal().Dir(), "nginx-"+host)
+		if err := os.MkdirAll(prefix, 0o755); err != nil {
 			return lab.Cmd{}, fmt.Errorf("bench: %w", err)
 		}
-		file, err := g.run.file("hop/nginx-"+host+".conf", []byte(nginxConf(dir, g.accessLog(name, host), listen, upstream)))
-		return lab.Cmd{Path: program, Args: []string{"-e", "stderr", "-p", dir, "-c", file}}, err
+		file, err := g.run.file(dir+"/nginx-"+host+".conf", []byte(nginxConf(prefix, g.accessLog(name, host), listen, upstream)))
+		return lab.Cmd{Path: program, Args: []string{"-e", "stderr", "-p", prefix, "-c", file}}, err
 	}
 	cfg := relay(name+"-"+host, listen, upstream)
 	g.log(&cfg, name, host)
@@ -209,7 +258,7 @@ func (g *rig) relay(name, program, host, listen, upstream string) (lab.Cmd, erro
 	if err != nil {
 		return lab.Cmd{}, err
 	}
-	file, err := g.run.file("hop/"+name+"-"+host+".yaml", yaml)
+	file, err := g.run.file(dir+"/"+name+"-"+host+".yaml", yaml)
 	if err != nil {
 		return lab.Cmd{}, err
 	}

@@ -1,7 +1,6 @@
 package bench
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -10,6 +9,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/meshnic/meshnic/bench/lab"
@@ -85,6 +85,10 @@ type ModelCheck struct {
 	Maxplus  float64 `json:"maxplus_sum_ns"`
 	Agree    bool    `json:"agree"`
 
+	// PerSecond is how many requests a second the card carries of this traffic before it
+	// loses a frame: the capture, its frames evenly apart and ever closer. Of nic_offload.
+	PerSecond float64 `json:"card_requests_per_s,omitempty"`
+
 	// Stages add up, with the remainder, to the sum over the requests.
 	Stages    []StageTime `json:"stages_ns_per_request"`
 	Remainder float64     `json:"remainder_ns_per_request"` // between stages
@@ -115,7 +119,7 @@ func (c *checked) check(ctx context.Context, file string) (*ModelCheck, error) {
 		return nil, fmt.Errorf("bench: %w", err)
 	}
 	g.nic.Stop(stopGrace)
-	if err := g.startNIC(ctx, g.mode, g.does, "--capture", path); err != nil {
+	if err := g.startNIC(ctx, g.mode, g.does, slices.Concat(g.attach, []string{"--capture", path})...); err != nil {
 		return nil, err
 	}
 	s, err := g.measure(ctx, c.work)
@@ -132,7 +136,14 @@ func (c *checked) check(ctx context.Context, file string) (*ModelCheck, error) {
 		m.Pipeline, m.Frames, m.Lost, m.Live = live.Pipeline, live.Frames, live.Lost, live.Sum
 	}
 	g.run.Manifest.Files[file] = hashFile(path)
-	return m, m.recount(ctx, path)
+	if g.does != nic.Offload {
+		return m, m.recount(ctx, library(path))
+	}
+	if err := m.recount(ctx, g.child(path)); err != nil {
+		return nil, err
+	}
+	m.PerSecond, err = g.saturate(ctx, path)
+	return m, err
 }
 
 // stopGrace is how long the NIC may take to write down what it counted.
@@ -159,12 +170,12 @@ func readCounters(path string) (*nic.ModelTime, error) {
 }
 
 // recount replays the capture with both engines.
-func (m *ModelCheck) recount(ctx context.Context, path string) error {
-	tick, err := replayed(ctx, path, "tick", replay.Traces{})
+func (m *ModelCheck) recount(ctx context.Context, again replayer) error {
+	tick, err := again(ctx, "tick", false)
 	if err != nil {
 		return err
 	}
-	maxplus, err := replayed(ctx, path, "maxplus", replay.Traces{Waterfall: true})
+	maxplus, err := again(ctx, "maxplus", true)
 	if err != nil {
 		return err
 	}
@@ -184,20 +195,6 @@ func (m *ModelCheck) recount(ctx context.Context, path string) error {
 	}
 	m.Remainder = float64(maxplus.Waterfall.Remainder.SumNs) / 1e3 / n
 	return nil
-}
-
-// replayed sends a capture of the default card's through it.
-func replayed(ctx context.Context, path, engine string, t replay.Traces) (*replay.Result, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, fmt.Errorf("bench: %w", err)
-	}
-	defer f.Close()
-	c, err := replay.Open(bufio.NewReaderSize(f, 1<<20), path)
-	if err != nil {
-		return nil, err
-	}
-	return replay.Run(ctx, c, replay.Options{Pipeline: nic.DefaultConfig().Pipeline, Engine: engine, Ports: "interface", Traces: t})
 }
 
 // sum of the latencies of all frames, ns.

@@ -21,6 +21,7 @@ func (g *rig) startProxyNIC(ctx context.Context, file string, cfg mesh.Config, a
 	if err != nil {
 		return err
 	}
+	g.proxy = path
 	return g.startNIC(ctx, g.run.nicMode(), nic.Offload, append(args, "--config", path)...)
 }
 

@@ -71,7 +71,7 @@ func TestDisagreeingModelIsDistrusted(t *testing.T) {
 func TestRecount(t *testing.T) {
 	const path = "../examples/replay/web.pcap"
 	var m ModelCheck
-	require.NoError(t, m.recount(context.Background(), path))
+	require.NoError(t, m.recount(context.Background(), library(path)))
 	require.False(t, m.Agree, "nothing live")
 	require.Positive(t, m.Tick)
 	require.Equal(t, picos(m.Tick), picos(m.Maxplus))
@@ -82,11 +82,11 @@ func TestRecount(t *testing.T) {
 	require.InDelta(t, m.Tick, total, 1e-6, "the stages add up to the sum")
 
 	live := ModelCheck{Live: m.Tick, Frames: 14, Requests: 1}
-	require.NoError(t, live.recount(context.Background(), path))
+	require.NoError(t, live.recount(context.Background(), library(path)))
 	require.True(t, live.Agree)
 	for _, wrong := range []ModelCheck{{Live: m.Tick + 0.001, Frames: 14}, {Live: m.Tick, Frames: 13}, {Live: m.Tick, Frames: 14, Lost: 1}} {
-		require.NoError(t, wrong.recount(context.Background(), path))
+		require.NoError(t, wrong.recount(context.Background(), library(path)))
 		require.False(t, wrong.Agree, "%+v", wrong)
 	}
-	require.ErrorContains(t, m.recount(context.Background(), "missing.pcapng"), "missing.pcapng")
+	require.ErrorContains(t, m.recount(context.Background(), library("missing.pcapng")), "missing.pcapng")
 }

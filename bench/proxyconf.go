@@ -95,6 +95,7 @@ http {
     access_log LOG;
     client_body_temp_path DIR/body;
     proxy_temp_path DIR/proxy;
+    proxy_max_temp_file_size 0;
     fastcgi_temp_path DIR/fastcgi;
     uwsgi_temp_path DIR/uwsgi;
     scgi_temp_path DIR/scgi;

@@ -31,15 +31,17 @@ const (
 
 // rig is a lab with the programs of one system in it.
 type rig struct {
-	run   *Run
-	lab   *lab.Lab
-	procs [2][]*lab.Process // by role
-	nic   *lab.Process      // nil without a NIC
-	sock  string            // the NIC's control socket
-	mode  string            // of the NIC
-	does  nic.Program
-	creds *credentials // of sidecars in a cluster
-	cores []int        // where everything of this rig runs; nil: everywhere
+	run    *Run
+	lab    *lab.Lab
+	procs  [2][]*lab.Process // by role
+	nic    *lab.Process      // nil without a NIC
+	sock   string            // the NIC's control socket
+	mode   string            // of the NIC
+	does   nic.Program
+	attach []string     // options of the NIC besides those that all have
+	proxy  string       // file of the bootstrap of the proxy that is on it
+	creds  *credentials // of sidecars in a cluster
+	cores  []int        // where everything of this rig runs; nil: everywhere
 
 	starting []func() error // wait for what was started and may not listen yet
 }
@@ -118,7 +120,7 @@ func (g *rig) nullServer(host, addr string) error {
 // startNIC puts the NIC between the lab's ports and waits until it carries
 // frames. more are arguments of attach.
 func (g *rig) startNIC(ctx context.Context, mode string, program nic.Program, more ...string) error {
-	g.mode, g.does = mode, program
+	g.mode, g.does, g.attach = mode, program, more
 	g.sock = filepath.Join(g.lab.Journal().Dir(), "nic.sock")
 	args := []string{"attach", "--mode", mode, "--program", string(program), "--control", g.sock, "-o", "json", "--seed", fmt.Sprint(g.run.Seed)}
 	args = append(args, more...)

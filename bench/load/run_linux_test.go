@@ -259,6 +259,22 @@ func TestNoAllocationPerRequest(t *testing.T) {
 	require.Less(t, int64(many)-int64(few), int64(100), "allocations of 10000 requests, client and server together")
 }
 
+// A body of a size is that long, also where it takes many writes.
+func TestServeBySize(t *testing.T) {
+	const size = 5 << 20
+	srv := serveHere(t, ServeConfig{Listen: loopback, Size: size})
+	length := int64(size)
+	res, err := Run(t.Context(), Config{Target: srv.at, Connections: 2, MaxRequests: 20, Timeout: time.Minute, Check: Check{BodyLen: &length}})
+	require.NoError(t, err)
+	require.EqualValues(t, 20, res.N)
+	require.Zero(t, res.Errors.Total())
+	for _, bad := range []ServeConfig{{Size: -1}, {Size: 1 << 30}, {Size: 1, Body: "x"}} {
+		bad.Listen = loopback
+		_, err := Serve(t.Context(), bad)
+		require.ErrorContains(t, err, "size")
+	}
+}
+
 func TestServe(t *testing.T) {
 	srv := serveHere(t, ServeConfig{Listen: loopback, Body: "hello", ContentType: "text/plain"})
 	ask := func(t *testing.T, pieces ...string) string {

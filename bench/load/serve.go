@@ -12,6 +12,7 @@ import (
 type ServeConfig struct {
 	Listen      netip.AddrPort `json:"listen"`                 // port 0: any free one
 	Body        string         `json:"body,omitempty"`         // default: 200 bytes of JSON
+	Size        int            `json:"size,omitempty"`         // of a body of so many x instead, bytes, at most 64 MiB
 	ContentType string         `json:"content_type,omitempty"` // default application/json
 	Placement
 
@@ -37,7 +38,14 @@ func NullBody() string {
 }
 
 func (c ServeConfig) withDefaults() (ServeConfig, error) {
-	if c.Body == "" {
+	switch {
+	case c.Size < 0 || c.Size > 64<<20:
+		return c, failure.Usagef("load: size is %d, want at most 64 MiB", c.Size)
+	case c.Size > 0 && c.Body != "":
+		return c, failure.Usagef("load: body and size are two bodies; leave one out")
+	case c.Size > 0:
+		c.Body = strings.Repeat("x", c.Size)
+	case c.Body == "":
 		c.Body = NullBody()
 	}
 	if c.ContentType == "" {

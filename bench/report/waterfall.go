@@ -109,6 +109,10 @@ func (v *view) stageCaption() string {
 	if !m.Agree {
 		return "NOT TO BE TRUSTED: the live NIC and the two engines disagree about the capture " + m.Capture + "."
 	}
-	return fmt.Sprintf("%s through the card %s. The stretch was captured as %s; both engines and the live NIC have %.3f ns for its frames.",
+	text := fmt.Sprintf("%s through the card %s. The stretch was captured as %s; both engines and the live NIC have %.3f ns for its frames.",
 		m.System, m.Pipeline, m.Capture, m.Live)
+	if m.PerSecond > 0 {
+		text += fmt.Sprintf(" Replayed with its frames evenly apart and ever closer, the card carries %.2f million requests a second of it before it loses a frame.", m.PerSecond/1e6)
+	}
+	return text
 }

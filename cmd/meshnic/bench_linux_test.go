@@ -54,7 +54,7 @@ func TestBenchHopContract(t *testing.T) {
 	require.Contains(t, doc.Manifest.Binaries, "meshnic")
 	require.Equal(t, "direct", doc.Systems[0].Name, "the baseline is the first")
 
-	seen := map[string]int{}
+	seen, bulk := map[string]int{}, map[string]bool{}
 	for i, s := range doc.Systems {
 		row := raw["systems"].([]any)[i].(map[string]any)
 		for _, key := range []string{"name", "connections", "hops", "n", "errors", "wall_us", "ratio", "cpu_us_per_request", "model_ns", "absent"} {
@@ -87,10 +87,21 @@ func TestBenchHopContract(t *testing.T) {
 			require.NotZero(t, s.CPU.Proxy)
 		}
 		memory := (s.Name == "sidecar" || s.Name == "nic_offload") && s.Hops == 1 && s.Connections == 1
+		if s.Gbps > 0 {
+			require.True(t, s.Connections == 1 && s.Hops < 2, s.Name)
+			bulk[s.Name] = true
+		}
 		require.Equal(t, memory, s.ProxyKiB != nil && s.ProxyKiB.Idle1000 > 4096, "%s: memory with idle connections, once a proxy", s.Name)
 	}
 	require.Equal(t, map[string]int{"direct": 2, "nic_passthrough": 2, "nic_offload": 4, "sidecar": 4, "envoy": 4, "floor": 2}, seen)
+	m := doc.ModelCheck
+	require.True(t, m.Agree, "the live NIC and both engines, of the proxy's card: %+v", m)
+	require.Equal(t, "nic_offload", m.System)
+	require.Greater(t, m.PerSecond, 1e6, "requests that the card carries a second, whatever the machine")
+	require.NotEmpty(t, bulk, "bulk responses, where one came within the window")
+	require.Subset(t, map[string]bool{"direct": true, "nic_offload": true, "sidecar": true}, bulk)
 	require.NotEmpty(t, doc.Manifest.Files["hop/nic_offload.yaml"])
+	require.NotEmpty(t, doc.Manifest.Files["hop/bulk/nic_offload.yaml"])
 }
 
 // With --access-log every proxy has one, and says so.

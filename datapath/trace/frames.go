@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"strings"
 
 	"github.com/meshnic/meshnic/datapath/sim"
 )
@@ -31,6 +32,17 @@ func (n Nanos) String() string {
 
 // MarshalJSON writes a number.
 func (n Nanos) MarshalJSON() ([]byte, error) { return []byte(n.String()), nil }
+
+// UnmarshalJSON reads what MarshalJSON has written, to the picosecond.
+func (n *Nanos) UnmarshalJSON(b []byte) error {
+	whole, frac, _ := strings.Cut(string(b), ".")
+	ps, err := strconv.ParseInt(whole+(frac + "000")[:3], 10, 64)
+	if err != nil || whole == "" || len(frac) > 3 {
+		return fmt.Errorf("trace: %q is not a time in ns with up to three decimals", b)
+	}
+	*n = Nanos(ps)
+	return nil
+}
 
 // Frame is one row: what became of a frame.
 //

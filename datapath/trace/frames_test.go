@@ -240,3 +240,18 @@ func BenchmarkSummary(b *testing.B) {
 		})
 	}
 }
+
+// What is written of a time is read again to the picosecond.
+func TestNanosAsJSON(t *testing.T) {
+	for _, want := range []trace.Nanos{0, 1, -1, 999, 1000, -1500, 123456789, -1 << 62, 1<<63 - 1} {
+		b, err := want.MarshalJSON()
+		require.NoError(t, err)
+		var got trace.Nanos
+		require.NoError(t, got.UnmarshalJSON(b))
+		require.Equal(t, want, got, "%s", b)
+	}
+	for _, bad := range []string{"", "x", "1.2345", "1e3", `"1"`, "1.x"} {
+		var n trace.Nanos
+		require.Error(t, n.UnmarshalJSON([]byte(bad)), bad)
+	}
+}
