@@ -93,6 +93,8 @@ func (n *NIC) Run(ctx context.Context, opt RunOptions) error {
 		switch {
 		case moved > 1 || opt.Spin:
 			continue
+		case moved > 0 && opt.Poll > 0: // on one core, whom the frame woke had its turn within our sendto, and may have answered
+			continue
 		case now-last < opt.Poll:
 			yield()
 			continue
