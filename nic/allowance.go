@@ -7,8 +7,8 @@ import (
 )
 
 // stretch is how much CPU time the traffic that the model takes at a time is worth:
-// some 3,000 frames, which at 64 busy connections are ten requests of each.
-const stretch = 8 * time.Millisecond
+// some 1,500 frames, which at 64 busy connections are ten requests of each.
+const stretch = 5 * time.Millisecond
 
 // modelCost is what the model is taken to need for a segment before it has counted any.
 const modelCost = 3 * time.Microsecond

@@ -102,6 +102,9 @@ func (b *backlog) grow() {
 	b.ring = ring
 }
 
+// oldest is when the first of those that wait came, if there is one.
+func (b *backlog) oldest() sim.Cycle { return b.ring[b.first&uint64(len(b.ring)-1)].at }
+
 // size is how many bytes those that wait may take.
 func (b *backlog) size() uint64 { return uint64(len(b.ring)) * uint64(unsafe.Sizeof(arrival{})) }
 

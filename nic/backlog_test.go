@@ -88,18 +88,19 @@ func TestAllowance(t *testing.T) {
 		}
 		return taken, turns
 	}
-	a := newAllowance(0.05)
-	taken, turns := run(&a, second/10_000, 1, 4)
-	require.Equal(t, 40_000, taken, "10,000 a second at 3 us")
+	const share = 0.02
+	a := newAllowance(share)
+	taken, turns := run(&a, second/5_000, 1, 4)
+	require.Equal(t, 20_000, taken, "5,000 a second at 3 us")
 	require.Zero(t, turns)
 	taken, turns = run(&a, second/500_000, 5, 4)
-	require.InEpsilon(t, 4*0.05/3e-6, taken, 0.1)
-	require.InDelta(t, 2*4*0.05/stretch.Seconds(), turns, 10)
+	require.InEpsilon(t, 4*share/3e-6, taken, 0.1)
+	require.InDelta(t, 2*4*share/stretch.Seconds(), turns, 10)
 	for range 100 {
 		a.took(300*time.Nanosecond, 1)
 	}
 	taken, _ = run(&a, second/500_000, 9, 4)
-	require.InEpsilon(t, 4*0.05/300e-9, taken, 0.1, "a quicker machine")
+	require.InEpsilon(t, 4*share/300e-9, taken, 0.1, "a quicker machine")
 	all := newAllowance(1)
 	taken, turns = run(&all, second/500_000, 1, 1)
 	require.Equal(t, 500_000, taken)
@@ -113,15 +114,19 @@ func TestModelShare(t *testing.T) {
 	d := newDevice(t, cfg, "a", "b")
 	m := d.model
 	frame := []byte(datapathtest.Eth(macB, macA).IPv4("10.0.0.1", "10.0.0.2").TCP(1, 2, "A"))
-	const frames = 100_000
-	for k := range frames {
-		d.now += CoreHz / 1_000_000
+	const frames = 120_000
+	first := time.Duration(0)
+	for range frames {
+		d.now += CoreHz / 100_000
 		d.frame(d.now, 0, &hostif.Frame{Data: append([]byte(nil), frame...)}, false)
 		d.ports[1].tx = d.ports[1].tx[:0]
-		if now := time.Duration(k) * time.Microsecond; m.due(now, 0) {
-			m.turn(now)
+		if now := coreClock.Duration(d.now); m.due(now, 0) {
+			if m.turn(now); first == 0 {
+				first = now
+			}
 		}
 	}
+	require.InDelta(t, modelPatience, first, float64(10*time.Millisecond), "there was no pause")
 	d.settle()
 	s := d.Counters().ModelNS
 	require.EqualValues(t, frames, s.Timed+s.Untimed)

@@ -16,15 +16,16 @@ import (
 )
 
 // The model runs behind the traffic: it is nobody's path. Its work is done when
-// there is nothing to carry. Where that does not come for very many frames, it
-// takes a small part of the time, some frames between two looks at the rings. What
-// it may not take, or cannot keep up with, is left out (see allowance and backlog).
+// there is nothing to carry. Where that does not come for very many frames, or with
+// an allowance for long, it takes a small part of the time, some frames between two
+// looks at the rings. What it may not take, or cannot keep up with, is left out (see
+// allowance and backlog).
 const (
-	modelIdle  = time.Millisecond // without a frame, from which on there is nothing to carry
-	modelMany  = maxBehind / 2    // segments that wait for that; fewer with an allowance, which has it never far behind
-	modelFew   = 512              // then
-	modelSlice = 16               // segments between two looks at the rings
-	modelParts = 8                // parts of the time that are the traffic's, to one of the model's
+	modelIdle     = time.Millisecond       // without a frame, from which on there is nothing to carry
+	modelMany     = maxBehind / 2          // segments that wait for that, without an allowance
+	modelPatience = 500 * time.Millisecond // for which they wait, with one
+	modelSlice    = 16                     // segments between two looks at the rings
+	modelParts    = 8                      // parts of the time that are the traffic's, to one of the model's
 )
 
 // maxModel bounds the histograms; longer times count as this long.
@@ -45,7 +46,6 @@ type model struct {
 	flows  uint32       // the tracker's places; the proxy's are behind them
 	backlog
 	allowance
-	many   int           // segments that wait until there is nothing to carry
 	timed  uint64        // segments on the card so far
 	pause  time.Duration // until then the traffic has the time
 	stages []string      // that dropped frames
@@ -76,10 +76,7 @@ func (t *tally) times() Times {
 }
 
 func newModel(d *pipeline.Description, ports []string, flows int, share float64) (*model, error) {
-	m := &model{name: d.Name, ports: ports, all: newTally(), asked: newExchanges(flows), flows: uint32(flows), allowance: newAllowance(share), many: modelMany}
-	if m.share > 0 {
-		m.many = modelFew
-	}
+	m := &model{name: d.Name, ports: ports, all: newTally(), asked: newExchanges(flows), flows: uint32(flows), allowance: newAllowance(share)}
 	m.pair = make([]*tally, (len(ports)+1)*len(ports))
 	var err error
 	m.card, err = timing.New(d, timing.Options{Ports: len(ports)}, m)
@@ -212,7 +209,10 @@ func (m *model) due(now, idle time.Duration) bool {
 	if idle > modelIdle {
 		return m.behind()
 	}
-	return m.waiting >= m.many && now >= m.pause
+	if m.waiting == 0 || now < m.pause {
+		return false
+	}
+	return m.waiting >= modelMany || m.share > 0 && now-coreClock.Duration(m.oldest()) > modelPatience
 }
 
 // behind reports whether frames wait, or are on the card.

@@ -51,7 +51,7 @@ type Config struct {
 	// which pipeline.Ports makes as many as there are. nil counts none.
 	Pipeline *pipeline.Description
 	// ModelShare is how much of the time counting them may take, 0 to 1: DefaultModelShare
-	// is enough for some 15,000 frames a second. What is more is left out, whole stretches
+	// is enough for some 6,000 frames a second. What is more is left out, whole stretches
 	// of traffic at a time. 0 and 1 count every frame that there is memory for.
 	ModelShare float64
 	Proxy      Proxy // of program offload
@@ -93,7 +93,7 @@ type Capture interface {
 const DefaultPipeline = "passthrough-100g"
 
 // DefaultModelShare is the ModelShare of a NIC that carries live traffic.
-const DefaultModelShare = 0.05
+const DefaultModelShare = 0.02
 
 // OffloadPipeline is the same of program offload.
 const OffloadPipeline = "offload-100g"
