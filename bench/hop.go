@@ -15,8 +15,13 @@ import (
 	"github.com/meshnic/meshnic/proxy/mesh"
 )
 
-// hopWindow is how long one repeat of a cell lasts.
-const hopWindow = 200 * time.Millisecond
+// hopWindow is how long one repeat of a cell lasts, and hopFiner how many take the place
+// of one: a machine that others use too has a quick and a slow pace for a while each, and
+// ratios are of what is measured within a repeat.
+const (
+	hopWindow = 100 * time.Millisecond
+	hopFiner  = 2
+)
 
 // hopProxies are the proxies of the hop experiment, and the port each listens
 // on with one hop; with two, the outer one listens on the port after it.
@@ -31,11 +36,17 @@ var hopProxies = []struct {
 // wake-up across cores costs more than what is measured. Bulk responses are
 // measured in labs of their own, with the cores free.
 func Hop(ctx context.Context, r *Run) (Document, error) {
-	s := &rigs{run: r}
+	s := &rigs{run: r, finer: hopFiner}
+	if r.Quick || r.Duration > 0 {
+		s.finer = 1
+	}
 	cells, err := hopCells(ctx, r, s)
 	if err != nil {
 		s.down()
 		return Document{}, err
+	}
+	if s.finer > 1 {
+		r.note(fmt.Sprintf("hop: %d repeats in the place of each", s.finer))
 	}
 	return s.finish(ctx, "hop", Document{Experiment: "hop"}, cells)
 }
