@@ -14,7 +14,7 @@ import (
 const bulkBody = 4 << 20
 
 // hopBulkWindow is how long bulk responses are measured.
-const hopBulkWindow = 400 * time.Millisecond
+const hopBulkWindow = 600 * time.Millisecond
 
 // bulkResponses starts a backend that answers with bulkBody bytes.
 func (g *rig) bulkResponses(addr string) error {
