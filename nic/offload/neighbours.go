@@ -192,6 +192,9 @@ func (o *Offload) resolve() {
 // missed notes that the host of ep has not answered a question.
 func (o *Offload) missed(ep splice.Endpoint) {
 	e := &o.ends[ep]
+	if e.missed == missedAll-1 && !e.known {
+		o.gone++ // it has never been there, as far as we know
+	}
 	if e.missed = min(e.missed+1, missedAll); e.missed == missedAll {
 		o.lose(ep)
 	}
