@@ -1,7 +1,6 @@
 package bench
 
 import (
-	"bytes"
 	"context"
 	"net/netip"
 	"time"
@@ -33,22 +32,11 @@ func (g *rig) withBulk(target string, measure func(context.Context) (sample, err
 		if repeat++; err != nil || repeat > bulkRepeats {
 			return s, err
 		}
-		s.gbps, err = g.responses(ctx, w)
-		return s, err
+		res, err := g.load(ctx, w)
+		if err != nil {
+			return s, err
+		}
+		s.gbps = res.RPS * bulkBody * 8 / 1e9
+		return s, nil
 	}
-}
-
-// responses does w and returns how many Gbit/s of bodies it was answered.
-func (g *rig) responses(ctx context.Context, w work) (float64, error) {
-	cmd := g.self(w.config, "__load", w.verb)
-	cmd.Name, cmd.Cores = "load", g.cores
-	out, err := g.lab.Run(ctx, w.host, cmd)
-	if err != nil {
-		return 0, err
-	}
-	res, err := load.DecodeResult(bytes.NewReader(out.Stdout))
-	if err != nil {
-		return 0, err
-	}
-	return res.RPS * bulkBody * 8 / 1e9, nil
 }

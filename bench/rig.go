@@ -185,6 +185,17 @@ type work struct {
 	config any
 }
 
+// load does w and returns what the generator saw.
+func (g *rig) load(ctx context.Context, w work) (*load.Result, error) {
+	cmd := g.self(w.config, "__load", w.verb)
+	cmd.Name, cmd.Cores = "load", g.cores
+	out, err := g.lab.Run(ctx, w.host, cmd)
+	if err != nil {
+		return nil, err
+	}
+	return load.DecodeResult(bytes.NewReader(out.Stdout))
+}
+
 // measure does w and returns what it saw, the CPU time of the rig's processes
 // divided over all requests, warm-up included, that they worked for.
 func (g *rig) measure(ctx context.Context, w work) (sample, error) {
@@ -197,9 +208,7 @@ func (g *rig) measure(ctx context.Context, w work) (sample, error) {
 		return sample{}, err
 	}
 	opened := g.opened()
-	cmd := g.self(w.config, "__load", w.verb)
-	cmd.Name, cmd.Cores = "load", g.cores
-	out, err := g.lab.Run(ctx, w.host, cmd)
+	res, err := g.load(ctx, w)
 	if err != nil {
 		return sample{}, err
 	}
@@ -209,10 +218,6 @@ func (g *rig) measure(ctx context.Context, w work) (sample, error) {
 		return sample{}, err
 	}
 	after, err := g.cpu()
-	if err != nil {
-		return sample{}, err
-	}
-	res, err := load.DecodeResult(bytes.NewReader(out.Stdout))
 	if err != nil {
 		return sample{}, err
 	}

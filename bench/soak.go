@@ -1,7 +1,6 @@
 package bench
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -89,19 +88,14 @@ func Soak(ctx context.Context, r *Run, system string, connections int, duration 
 	w := g.page(t, connections, duration)
 	cfg := w.config.(load.Config)
 	cfg.Warmup, cfg.Timeout = 0, soakPatience
-	cmd := g.self(cfg, "__load", w.verb)
-	cmd.Name = "load"
+	w.config = cfg
 
 	memory := make(chan Memory)
 	stop := make(chan struct{})
 	go func() { memory <- g.watchMemory(duration, stop) }()
-	out, runErr := g.lab.Run(ctx, w.host, cmd)
+	result, err := g.load(ctx, w)
 	close(stop)
 	res = SoakResult{Schema: SoakSchema, Manifest: r.Manifest, System: system, Fault: r.Fault, Connections: connections, MemoryKiB: <-memory}
-	if runErr != nil {
-		return res, runErr
-	}
-	result, err := load.DecodeResult(bytes.NewReader(out.Stdout))
 	if err != nil {
 		return res, err
 	}

@@ -99,8 +99,7 @@ func (m *model) arrive(now sim.Cycle, in datapath.Port, size int, segment uint16
 		own = nil
 	}
 	n := segments(size, int(segment), int(h.PayloadOff))
-	if !m.takes(now, n+len(own)) {
-		m.miss(uint64(n + len(own)))
+	if !m.admits(now, n+len(own)) {
 		return
 	}
 	w := &o.Work
@@ -127,11 +126,19 @@ func (m *model) arrive(now sim.Cycle, in datapath.Port, size int, segment uint16
 	m.push(&a, own)
 }
 
+// admits reports whether the model may take so many segments; else they are left out.
+func (m *model) admits(now sim.Cycle, segments int) bool {
+	ok := m.takes(now, segments)
+	if !ok {
+		m.miss(uint64(segments))
+	}
+	return ok
+}
+
 // own notes a frame that the proxy has made at a time of its own.
 func (m *model) own(now sim.Cycle, f splice.Frame) {
 	if in, ok := m.card.OwnPort(); ok {
-		if !m.takes(now, 1) {
-			m.miss(1)
+		if !m.admits(now, 1) {
 			return
 		}
 		m.push(&arrival{at: now, in: uint8(in), size: uint32(len(f.Data)), segments: 1, to: datapath.PortSet(0).Add(f.Port), side: -1, told: true}, nil)

@@ -21,10 +21,13 @@ type stretch struct {
 	switches int  // during it
 }
 
+var (
+	lone = stretch{frames: []int{1}, every: 15 * time.Microsecond, d: 300 * time.Millisecond}
+	bulk = stretch{frames: []int{64}, every: 100 * time.Microsecond, d: 300 * time.Millisecond, on: true, switches: 1}
+)
+
 func TestPolicy(t *testing.T) {
 	const us, ms = time.Microsecond, time.Millisecond
-	lone := stretch{frames: []int{1}, every: 15 * us, d: 300 * ms}
-	bulk := stretch{frames: []int{64}, every: 100 * us, d: 300 * ms, on: true, switches: 1}
 	for _, tt := range []struct {
 		name    string
 		traffic []stretch
@@ -64,8 +67,6 @@ func TestPolicy(t *testing.T) {
 // With several cores only full frames speak for a thread, and those that come do too.
 func TestPolicyOfSeveralCores(t *testing.T) {
 	const us, ms = time.Microsecond, time.Millisecond
-	lone := stretch{frames: []int{1}, every: 15 * us, d: 300 * ms}
-	bulk := stretch{frames: []int{64}, every: 100 * us, d: 300 * ms, on: true, switches: 1}
 	for _, tt := range []struct {
 		name    string
 		traffic []stretch
