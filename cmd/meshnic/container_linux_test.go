@@ -37,13 +37,6 @@ var cycles = flag.Int("cycles", 4, "how often a NIC is put in front of a contain
 
 const bridgeAddr = "10.88.0.1"
 
-// ip runs ip(8).
-func ip(t *testing.T, args ...string) {
-	t.Helper()
-	out, err := exec.Command("ip", args...).CombinedOutput()
-	require.NoError(t, err, "ip %v: %s", args, out)
-}
-
 // newBridge makes the bridge br-test.
 func newBridge(t *testing.T) {
 	t.Helper()
@@ -51,11 +44,11 @@ func newBridge(t *testing.T) {
 	if netns.Entered() == "unprivileged" {
 		t.Skip("AF_XDP and tcx need root")
 	}
-	ip(t, "link", "add", "br-test", "type", "bridge")
+	hostiftest.IP(t, "link", "add", "br-test", "type", "bridge")
 	t.Cleanup(func() { exec.Command("ip", "link", "del", "br-test").Run() })
-	ip(t, "link", "set", "br-test", "addrgenmode", "none")
-	ip(t, "addr", "add", bridgeAddr+"/24", "dev", "br-test")
-	ip(t, "link", "set", "br-test", "up")
+	hostiftest.IP(t, "link", "set", "br-test", "addrgenmode", "none")
+	hostiftest.IP(t, "addr", "add", bridgeAddr+"/24", "dev", "br-test")
+	hostiftest.IP(t, "link", "set", "br-test", "up")
 }
 
 // newBox makes a container with the null server in it; on the bridge, or routed to with
@@ -64,27 +57,27 @@ func newBox(t *testing.T, name string, n int, routed bool) *box {
 	t.Helper()
 	addr := fmt.Sprintf("10.88.%d.%d", btoi(routed), 10+n)
 	near, gateway := "veth-"+name, bridgeAddr
-	ip(t, "netns", "add", name)
+	hostiftest.IP(t, "netns", "add", name)
 	t.Cleanup(func() { exec.Command("ip", "netns", "del", name).Run() })
-	ip(t, "link", "add", near, "type", "veth", "peer", "name", "eth0", "netns", name)
+	hostiftest.IP(t, "link", "add", near, "type", "veth", "peer", "name", "eth0", "netns", name)
 	t.Cleanup(func() { exec.Command("ip", "link", "del", near).Run() }) // the namespace takes its time
-	ip(t, "link", "set", near, "addrgenmode", "none")
-	ip(t, "-n", name, "link", "set", "eth0", "addrgenmode", "none")
-	ip(t, "-n", name, "link", "set", "lo", "up")
-	ip(t, "-n", name, "link", "set", "eth0", "up")
+	hostiftest.IP(t, "link", "set", near, "addrgenmode", "none")
+	hostiftest.IP(t, "-n", name, "link", "set", "eth0", "addrgenmode", "none")
+	hostiftest.IP(t, "-n", name, "link", "set", "lo", "up")
+	hostiftest.IP(t, "-n", name, "link", "set", "eth0", "up")
 	if routed {
 		gateway = "169.254.1.1"
-		ip(t, "addr", "add", gateway+"/32", "dev", near)
-		ip(t, "link", "set", near, "up")
-		ip(t, "-n", name, "addr", "add", addr+"/32", "dev", "eth0")
-		ip(t, "-n", name, "route", "add", gateway, "dev", "eth0", "scope", "link")
-		ip(t, "route", "add", addr+"/32", "dev", near, "scope", "link")
+		hostiftest.IP(t, "addr", "add", gateway+"/32", "dev", near)
+		hostiftest.IP(t, "link", "set", near, "up")
+		hostiftest.IP(t, "-n", name, "addr", "add", addr+"/32", "dev", "eth0")
+		hostiftest.IP(t, "-n", name, "route", "add", gateway, "dev", "eth0", "scope", "link")
+		hostiftest.IP(t, "route", "add", addr+"/32", "dev", near, "scope", "link")
 	} else {
-		ip(t, "link", "set", near, "master", "br-test")
-		ip(t, "link", "set", near, "up")
-		ip(t, "-n", name, "addr", "add", addr+"/24", "dev", "eth0")
+		hostiftest.IP(t, "link", "set", near, "master", "br-test")
+		hostiftest.IP(t, "link", "set", near, "up")
+		hostiftest.IP(t, "-n", name, "addr", "add", addr+"/24", "dev", "eth0")
 	}
-	ip(t, "-n", name, "route", "add", "default", "via", gateway)
+	hostiftest.IP(t, "-n", name, "route", "add", "default", "via", gateway)
 
 	b := &box{name: name, addr: netip.AddrPortFrom(netip.MustParseAddr(addr), 9080)}
 	b.pid = b.serve(t)

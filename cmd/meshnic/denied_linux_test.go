@@ -80,15 +80,11 @@ func twoVeths(t *testing.T) {
 	t.Helper()
 	hostiftest.NeedNet(t, netns.Probe)
 	for _, n := range []string{"a", "b"} {
-		ip := func(args ...string) {
-			out, err := exec.Command("ip", args...).CombinedOutput()
-			require.NoError(t, err, "ip %v: %s", args, out)
-		}
-		ip("link", "add", "port-"+n, "type", "veth", "peer", "name", "host-"+n)
+		hostiftest.IP(t, "link", "add", "port-"+n, "type", "veth", "peer", "name", "host-"+n)
 		t.Cleanup(func() { exec.Command("ip", "link", "del", "port-"+n).Run() })
 		for _, end := range []string{"port-", "host-"} {
-			ip("link", "set", end+n, "addrgenmode", "none") // no IPv6 address that comes later
-			ip("link", "set", end+n, "up")
+			hostiftest.IP(t, "link", "set", end+n, "addrgenmode", "none") // no IPv6 address that comes later
+			hostiftest.IP(t, "link", "set", end+n, "up")
 		}
 	}
 	// The kernel adds routes for multicast once it has seen the carrier.

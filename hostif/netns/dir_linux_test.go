@@ -17,13 +17,6 @@ import (
 	"github.com/meshnic/meshnic/hostif/hostiftest"
 )
 
-// ip runs iproute2's program.
-func ip(t *testing.T, args ...string) {
-	t.Helper()
-	out, err := exec.Command("ip", args...).CombinedOutput()
-	require.NoError(t, err, "ip %v: %s", args, out)
-}
-
 func needIP(t *testing.T) {
 	t.Helper()
 	hostiftest.NeedNet(t, Probe)
@@ -75,10 +68,10 @@ func TestLabsAndIP(t *testing.T) {
 
 	_, down := lab(t, "t")
 	require.Equal(t, 1, upper())
-	ip(t, "netns", "add", "x")
+	hostiftest.IP(t, "netns", "add", "x")
 	_, down2 := lab(t, "tt")
 	require.Equal(t, 1, upper())
-	ip(t, "netns", "del", "x")
+	hostiftest.IP(t, "netns", "del", "x")
 	down()
 	require.Equal(t, 1, upper(), "the other lab has it")
 	down2()
@@ -86,9 +79,9 @@ func TestLabsAndIP(t *testing.T) {
 	require.Zero(t, upper())
 
 	ns, down := lab(t, "t")
-	ip(t, "netns", "add", "x")
+	hostiftest.IP(t, "netns", "add", "x")
 	x := inode(t, "x")
-	ip(t, "netns", "del", ns) // somebody's mistake
+	hostiftest.IP(t, "netns", "del", ns) // somebody's mistake
 	down()
 	require.Equal(t, 1, upper(), "ip has something in it")
 	require.Equal(t, x, inode(t, "x"))
@@ -96,7 +89,7 @@ func TestLabsAndIP(t *testing.T) {
 	_, down = lab(t, "t")
 	down()
 	require.Equal(t, before, snapshot(t))
-	ip(t, "netns", "del", "x")
+	hostiftest.IP(t, "netns", "del", "x")
 	before = snapshot(t)
 	_, down = lab(t, "t")
 	require.Equal(t, 1, upper())
@@ -160,7 +153,7 @@ func TestDeleteWhatIPHasCovered(t *testing.T) {
 			require.NoError(t, os.WriteFile(Path("y"), nil, 0o444)) // so that New leaves the directory alone, as it once did
 			require.NoError(t, unix.Mount("/proc/self/ns/net", Path("y"), "", unix.MS_BIND, ""))
 			ns, down := lab(t, "t")
-			ip(t, "netns", "add", "x")
+			hostiftest.IP(t, "netns", "add", "x")
 			require.NoError(t, unix.Mount(Dir, Dir, "", unix.MS_BIND|unix.MS_REC, "")) // two at once did, before iproute2 had a lock
 			covers := mounted(Dir)
 			require.GreaterOrEqual(t, covers, hidden+2)
@@ -272,8 +265,8 @@ func TestManyProcesses(t *testing.T) {
 	_, down := lab(t, "t")
 	wait := start()
 	for range 30 {
-		ip(t, "netns", "add", "x")
-		ip(t, "netns", "del", "x")
+		hostiftest.IP(t, "netns", "add", "x")
+		hostiftest.IP(t, "netns", "del", "x")
 	}
 	wait()
 	down()
