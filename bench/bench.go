@@ -20,21 +20,24 @@ type Document struct {
 
 // Manifest says what ran where, so that a run can be repeated and compared.
 type Manifest struct {
-	Started   string            `json:"started"` // RFC 3339
-	Command   []string          `json:"command"`
-	Seed      uint64            `json:"seed"`
-	Version   string            `json:"version"`
-	Kernel    string            `json:"kernel"`
-	CPU       string            `json:"cpu"`
-	Cores     int               `json:"cores"`
-	MemoryMiB int               `json:"memory_mib"`
-	Load1     float64           `json:"load1"` // load average over one minute when the run began
-	Root      bool              `json:"root"`
-	Repeats   int               `json:"repeats"`
-	Binaries  map[string]Binary `json:"binaries"`  // by program name
-	Files     map[string]string `json:"files"`     // configuration files in the run folder: name to sha256
-	Placement map[string]string `json:"placement"` // process to cores, "0" or "0,1"
-	Notes     []string          `json:"notes,omitempty"`
+	Started string   `json:"started"` // RFC 3339
+	Command []string `json:"command"`
+	Seed    uint64   `json:"seed"`
+	Version string   `json:"version"`
+	Kernel  string   `json:"kernel"`
+	// TCPCongestion is the congestion control of every connection: the host's, which
+	// namespaces inherit. Bulk figures depend on it.
+	TCPCongestion string            `json:"tcp_congestion_control,omitempty"`
+	CPU           string            `json:"cpu"`
+	Cores         int               `json:"cores"`
+	MemoryMiB     int               `json:"memory_mib"`
+	Load1         float64           `json:"load1"` // load average over one minute when the run began
+	Root          bool              `json:"root"`
+	Repeats       int               `json:"repeats"`
+	Binaries      map[string]Binary `json:"binaries"`  // by program name
+	Files         map[string]string `json:"files"`     // configuration files in the run folder: name to sha256
+	Placement     map[string]string `json:"placement"` // process to cores, "0" or "0,1"
+	Notes         []string          `json:"notes,omitempty"`
 }
 
 // Binary identifies a program that took part.

@@ -19,18 +19,19 @@ import (
 // newManifest describes this host and the programs that take part.
 func newManifest(opt Options, started time.Time) Manifest {
 	m := Manifest{
-		Started:   started.UTC().Format(time.RFC3339),
-		Command:   opt.Command,
-		Seed:      opt.Seed,
-		Version:   opt.Version,
-		Kernel:    firstLine("/proc/sys/kernel/osrelease"),
-		CPU:       field("/proc/cpuinfo", "model name"),
-		Cores:     runtime.NumCPU(),
-		Root:      os.Geteuid() == 0 && !opt.Unprivileged,
-		Repeats:   opt.Repeats,
-		Binaries:  map[string]Binary{},
-		Files:     map[string]string{},
-		Placement: map[string]string{},
+		Started:       started.UTC().Format(time.RFC3339),
+		Command:       opt.Command,
+		Seed:          opt.Seed,
+		Version:       opt.Version,
+		Kernel:        firstLine("/proc/sys/kernel/osrelease"),
+		TCPCongestion: firstLine("/proc/sys/net/ipv4/tcp_congestion_control"),
+		CPU:           field("/proc/cpuinfo", "model name"),
+		Cores:         runtime.NumCPU(),
+		Root:          os.Geteuid() == 0 && !opt.Unprivileged,
+		Repeats:       opt.Repeats,
+		Binaries:      map[string]Binary{},
+		Files:         map[string]string{},
+		Placement:     map[string]string{},
 	}
 	if kb, err := strconv.Atoi(strings.TrimSuffix(field("/proc/meminfo", "MemTotal"), " kB")); err == nil {
 		m.MemoryMiB = kb / 1024

@@ -130,10 +130,10 @@ func differences(before, after bench.Document) []string {
 	var notes []string
 	a, b := before.Manifest, after.Manifest
 	for _, f := range []struct{ name, old, new string }{
-		{"kernel", a.Kernel, b.Kernel}, {"CPU", a.CPU, b.CPU},
+		{"kernel", a.Kernel, b.Kernel}, {"TCP congestion control", a.TCPCongestion, b.TCPCongestion}, {"CPU", a.CPU, b.CPU},
 		{"cores", fmt.Sprint(a.Cores), fmt.Sprint(b.Cores)}, {"root", fmt.Sprint(a.Root), fmt.Sprint(b.Root)},
 	} {
-		if f.old != f.new {
+		if f.old != f.new && f.old != "" { // older documents have not every field
 			notes = append(notes, fmt.Sprintf("%s differs: %s before, %s now", f.name, f.old, f.new))
 		}
 	}

@@ -85,10 +85,12 @@ func TestCompareCancelsTheMachine(t *testing.T) {
 		}
 	}
 	now.Manifest.CPU = "SYNTHETIC slower"
+	now.Manifest.TCPCongestion = "bbr"
 	c, err := Compare(syntheticBookinfo("polyglot", 6600), now, .1)
 	require.NoError(t, err)
 	require.NoError(t, c.Err())
-	require.Contains(t, c.Notes[0], "CPU differs")
+	require.Equal(t, "TCP congestion control differs: cubic before, bbr now", c.Notes[0])
+	require.Contains(t, c.Notes[1], "CPU differs")
 }
 
 func TestCompareRefuses(t *testing.T) {

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -40,6 +41,7 @@ func newManifest(run Run) manifest {
 		{"seed", func(m bench.Manifest) string { return strconv.FormatUint(m.Seed, 10) }},
 		{"repeats", func(m bench.Manifest) string { return strconv.Itoa(m.Repeats) }},
 		{"kernel", func(m bench.Manifest) string { return m.Kernel }},
+		{"TCP congestion control", func(m bench.Manifest) string { return cmp.Or(m.TCPCongestion, "not noted") }},
 		{"CPU", func(m bench.Manifest) string { return fmt.Sprintf("%s, %s", m.CPU, plural(m.Cores, "core")) }},
 		{"memory", func(m bench.Manifest) string { return fmt.Sprintf("%d MiB", m.MemoryMiB) }},
 		{"load when it began", func(m bench.Manifest) string { return fixed(m.Load1, 2) + " (average over one minute)" }},

@@ -23,7 +23,7 @@ func syntheticManifest(experiment string) bench.Manifest {
 	return bench.Manifest{
 		Started: "2001-02-03T04:05:06Z", Command: []string{"meshnic", "bench", experiment, "--synthetic"},
 		Seed: 7, Version: "0.0.0-synthetic", Kernel: "0.0.0-synthetic", CPU: "SYNTHETIC figures, no CPU took part",
-		Cores: 2, MemoryMiB: 1024, Load1: 0.25, Root: true, Repeats: 5,
+		TCPCongestion: "cubic", Cores: 2, MemoryMiB: 1024, Load1: 0.25, Root: true, Repeats: 5,
 		Binaries: map[string]bench.Binary{
 			"envoy": {Path: "env/bin/envoy", Version: "1.40.0", SHA256: "00ff" + "00112233445566778899aabbccddeeff00112233445566778899aabbccdd"},
 			"curl":  {Path: "/usr/bin/curl", Version: "8.0.0", SHA256: "11ff" + "00112233445566778899aabbccddeeff00112233445566778899aabbccdd"},
