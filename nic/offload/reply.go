@@ -80,8 +80,8 @@ func (o *Offload) outward(f *flow, i int, ask bool) bool {
 	leg := &f.legs[i]
 	h := o.second(true)
 	k, err := h.Parse(o.out)
-	if err != nil || k == 0 {
-		panic("offload: a response that was written cannot be read")
+	if err != nil {
+		return o.misreadOwn(f, i, ask)
 	}
 	if !ask {
 		o.judge(leg, h.Status)
@@ -99,6 +99,24 @@ func (o *Offload) outward(f *flow, i int, ask bool) bool {
 	}
 	o.back = append(o.back, body...)
 	o.out, o.back = o.back, o.out
+	return false
+}
+
+// misreadOwn is outward for an answer that leg i cannot read.
+func (o *Offload) misreadOwn(f *flow, i int, ask bool) bool {
+	leg, r := &f.legs[i], &mesh.ReplyProtocolError
+	o.closedHere(leg)
+	leg.cl.c.CxProtocolError++
+	o.ends[leg.ep].hs.RqError++
+	o.judge(leg, r.Status)
+	if ask && leg.tries.Lost(r, leg.cl, leg.cl.c) {
+		return true
+	}
+	o.leaveEndpoint(leg)
+	if i == 0 {
+		o.begunHere(f)
+	}
+	o.sayOf(f, leg, o.instead(leg, r))
 	return false
 }
 

@@ -97,23 +97,44 @@ func (o *Offload) start(f *flow, l *listener) {
 // anybody's guess. It is the first leg's to say so.
 func (o *Offload) malformed(n splice.Flow, f *flow, err error, h *http1.Head) splice.Decision {
 	o.abandon(n, f, 0)
-	c := f.l.c
-	switch err {
-	case http1.ErrNoHost, http1.ErrFragment: // to Envoy these two are well-formed, but not wanted
-		if err == http1.ErrFragment {
-			c.RqFailedPath++
-		}
-		if e := f.last().entry; e != nil {
-			e.KeepLine(h)
-		}
+	if o.unwanted(f.last(), err, h) {
 		o.completed(f)
-	default:
-		c.CxProtocolError++
+	} else {
 		f.complete = false
 	}
 	f.close = true
 	r := mesh.ReplyMalformed(err)
 	return o.reply(f, &r)
+}
+
+// unwanted counts a request that a leg cannot read, and reports whether to Envoy it is
+// well-formed, but not wanted.
+func (o *Offload) unwanted(leg *leg, err error, h *http1.Head) bool {
+	c := leg.l.c
+	switch err {
+	case http1.ErrNoHost, http1.ErrFragment:
+		if err == http1.ErrFragment {
+			c.RqFailedPath++
+		}
+		if leg.entry != nil {
+			leg.entry.KeepLine(h)
+		}
+		return true
+	}
+	c.CxProtocolError++
+	return false
+}
+
+// illegible has the last leg turn away a request with head h, which the leg before it has
+// written: it has made it too large, say.
+func (o *Offload) illegible(n splice.Flow, f *flow, err error, h *http1.Head) splice.Decision {
+	leg := f.last()
+	if !o.unwanted(leg, err, h) {
+		leg.l.c.RqResponseBeforeComplete++
+		leg.l.c.RqRxReset++
+	}
+	r := mesh.ReplyMalformed(err)
+	return o.answer(n, f, &r)
 }
 
 // request begins the request with head h.
@@ -193,10 +214,11 @@ func (o *Offload) hop(n splice.Flow, f *flow) (*http1.Head, splice.Decision) {
 		o.took(f, leg)
 	}
 	h := o.second(false)
-	if k, err := h.Parse(o.out); err != nil || k != len(o.out) {
-		panic("offload: a request that was written cannot be read")
-	}
+	_, err := h.Parse(o.out)
 	o.start(f, l)
+	if err != nil {
+		return nil, o.illegible(n, f, err, h)
+	}
 	if f.complete {
 		o.reachLeg(f.last(), mesh.RequestEnds)
 	}

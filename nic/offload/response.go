@@ -65,8 +65,8 @@ func (o *Offload) respond(n splice.Flow, f *flow, h *http1.Head, head, rest []by
 		o.out = o.passOn(f, i, h, o.out[:0], body.Chunked())
 		if i > 0 {
 			h = o.second(true)
-			if k, err := h.Parse(o.out); err != nil || k != len(o.out) {
-				panic("offload: a response that was written cannot be read")
+			if _, err := h.Parse(o.out); err != nil {
+				return o.misread(n, f, i-1, body, rest)
 			}
 		}
 	}
@@ -97,22 +97,8 @@ func (o *Offload) refuse(n splice.Flow, f *flow, i int, d *splice.Decision, body
 	parked := *d
 	parked.Do = splice.Park
 	if i < f.n-1 {
-		k, size, done, err := advance(&body, rest)
-		for j := i + 1; j < f.n; j++ {
-			leg := &f.legs[j]
-			if leg.entry == nil {
-				continue
-			}
-			leg.entry.Sent = uint64(size)
-			if done {
-				o.reachLeg(leg, mesh.ResponseEnds)
-				o.reachLeg(leg, mesh.DownstreamEnds)
-			}
-		}
-		if done = (done || body.Done()) && f.complete && err == nil; done {
+		if k, done := o.finish(n, f, i, body, rest); done {
 			parked.Head, parked.Body, parked.Framing = d.Head+k, 0, splice.Length
-		} else {
-			o.abandon(n, f, i)
 		}
 	}
 	if parked.Framing == splice.ToTheEnd {
@@ -120,6 +106,39 @@ func (o *Offload) refuse(n splice.Flow, f *flow, i int, d *splice.Decision, body
 	}
 	o.retry(n, f, i)
 	return parked
+}
+
+// finish has the legs behind leg i, which take the response's body no further, pass on
+// rest of it, if that is its end: k bytes belong to it. Otherwise they see their client
+// leave.
+func (o *Offload) finish(n splice.Flow, f *flow, i int, body http1.Body, rest []byte) (k int, whole bool) {
+	k, size, done, err := advance(&body, rest)
+	for j := i + 1; j < f.n; j++ {
+		leg := &f.legs[j]
+		if leg.entry == nil {
+			continue
+		}
+		leg.entry.Sent = uint64(size)
+		if done {
+			o.reachLeg(leg, mesh.ResponseEnds)
+			o.reachLeg(leg, mesh.DownstreamEnds)
+		}
+	}
+	whole = (done || body.Done()) && f.complete && err == nil
+	if !whole {
+		o.abandon(n, f, i)
+	}
+	return k, whole
+}
+
+// misread ends the try of leg i, which cannot read what the leg behind it has made of a
+// response: it has too many fields now, say. Of that response's body rest has come.
+func (o *Offload) misread(n splice.Flow, f *flow, i int, body http1.Body, rest []byte) splice.Decision {
+	o.finish(n, f, i, body, rest)
+	for f.n > i+1 {
+		o.pop(n, f)
+	}
+	return o.unreadable(n, f)
 }
 
 // judge tells the health of the leg's endpoint of an answer of its, or of the lack
