@@ -84,10 +84,10 @@ func (v *validator) give(path string, p *HashPolicy) {
 func cookie(h *http1.Head, name string) ([]byte, bool) {
 	for i := range h.Fields() {
 		f := &h.Fields()[i]
-		if !http1.EqualFold(h.Bytes(f.Name), "cookie") {
+		if !http1.EqualFold(h.Bytes(f.Name), "cookie") || !visible(h, f) {
 			continue
 		}
-		for rest := h.Bytes(f.Value); len(rest) > 0; {
+		for rest := valueOf(h, f); len(rest) > 0; {
 			var pair []byte
 			pair, rest, _ = bytes.Cut(rest, []byte(";"))
 			k, v, ok := bytes.Cut(bytes.TrimLeft(pair, " "), []byte("="))

@@ -51,11 +51,12 @@ type CompiledFault struct {
 	reply   Reply
 }
 
-func compileFault(f *Fault) *CompiledFault {
+// compileFault makes f ready for requests that come in over TLS, or not.
+func compileFault(f *Fault, secure bool) *CompiledFault {
 	if f == nil {
 		return nil
 	}
-	out := &CompiledFault{Fault: f, headers: compileHeaders(f.Headers)}
+	out := &CompiledFault{Fault: f, headers: compileRequestHeaders(f.Headers, secure)}
 	if f.Abort != nil {
 		out.reply = Reply{Status: f.Abort.Status, Body: f.Abort.Body, Flag: FlagFI, Details: "fault_filter_abort", filtered: true}
 		if out.reply.Body == "" {
@@ -197,7 +198,7 @@ func (f Fraction) lowered(h *http1.Head, name string) Fraction {
 
 // numeral is the number, of so many bits, that the first header of the name is.
 func numeral(h *http1.Head, name string, bits int) (uint64, bool) {
-	v, ok := h.Lookup(name)
+	v, ok := lookup(h, name)
 	if !ok {
 		return 0, false
 	}

@@ -17,7 +17,7 @@ func faulty(t testing.TB, f *Fault, cluster, fields string, draw func() uint64, 
 	_, err := h.Parse([]byte("GET / HTTP/1.1\r\nhost: h\r\n" + fields + "\r\n"))
 	require.NoError(t, err)
 	var a ActiveFaults
-	x := compileFault(f)
+	x := compileFault(f, false)
 	delay, r := x.Begin(h, cluster, &a, draw, c)
 	active := delay > 0 || r != nil
 	require.Equal(t, active, c.Active == 1)
@@ -95,7 +95,7 @@ func TestFaultOverflow(t *testing.T) {
 	_, err := h.Parse([]byte("GET / HTTP/1.1\r\nhost: h\r\n\r\n"))
 	require.NoError(t, err)
 	all := Fraction{Numerator: 100}
-	f := compileFault(&Fault{Delay: &FaultDelay{Fixed: time.Second, Percentage: all}, Abort: &FaultAbort{Status: 500, Percentage: all}, MaxActive: new(uint32(1))})
+	f := compileFault(&Fault{Delay: &FaultDelay{Fixed: time.Second, Percentage: all}, Abort: &FaultAbort{Status: 500, Percentage: all}, MaxActive: new(uint32(1))}, false)
 	var a ActiveFaults
 	delay, r := f.Begin(h, "", &a, nil, &c)
 	require.Equal(t, time.Second, delay)
@@ -120,7 +120,7 @@ func TestFaultDoesNotAllocate(t *testing.T) {
 		{Abort: &FaultAbort{Status: 500, Percentage: Fraction{Numerator: 100}}},
 		{Delay: &FaultDelay{Fixed: 1, Percentage: Fraction{Numerator: 100}}},
 	} {
-		x := compileFault(f)
+		x := compileFault(f, false)
 		require.Zero(t, testing.AllocsPerRun(100, func() {
 			if _, r := x.Begin(h, "c", &a, nil, &c); r != nil {
 				x.End(&a, &c)

@@ -37,9 +37,9 @@ type CompiledFilter struct {
 	Fault *CompiledFault
 }
 
-func compileFilters(list []Filter) (out []CompiledFilter) {
+func compileFilters(list []Filter, secure bool) (out []CompiledFilter) {
 	for i := range list {
-		out = append(out, CompiledFilter{Limit: compileLimit(list[i].RateLimit), Fault: compileFault(list[i].Fault)})
+		out = append(out, CompiledFilter{Limit: compileLimit(list[i].RateLimit), Fault: compileFault(list[i].Fault, secure)})
 	}
 	return out
 }

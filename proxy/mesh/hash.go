@@ -102,8 +102,8 @@ func (p *HashPolicy) of(h *http1.Head, c *Client) (hash uint64, ok bool) {
 	n := 0
 	for i := range h.Fields() {
 		f := &h.Fields()[i]
-		if n < maxValues && http1.EqualFold(h.Bytes(f.Name), p.Header) {
-			values[n] = h.Bytes(f.Value)
+		if n < maxValues && http1.EqualFold(h.Bytes(f.Name), p.Header) && visible(h, f) {
+			values[n] = valueOf(h, f)
 			n++
 		}
 	}

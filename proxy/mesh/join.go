@@ -17,7 +17,7 @@ var (
 		"if-modified-since", "x-envoy-external-address", "x-client-trace-id", "pragma", "x-envoy-original-path",
 		"x-envoy-original-host", "x-envoy-downstream-service-cluster", "x-envoy-downstream-service-node",
 		"x-envoy-is-timeout-retry", "access-control-request-headers", "access-control-request-method", "content-encoding",
-		"proxy-status", "access-control-request-private-network")
+		"proxy-status", "access-control-request-private-network", "expect")
 	joinedOfResponses = set("via", "content-type", "x-request-id", "cache-control", "x-envoy-attempt-count",
 		"x-envoy-decorator-operation", "etag", "access-control-allow-origin", "access-control-allow-headers",
 		"access-control-allow-methods", "access-control-allow-credentials", "access-control-expose-headers",
@@ -77,10 +77,10 @@ func joined(dst []byte, first, n, name int) []byte {
 func together(h *http1.Head, name string) (value []byte, ok bool) {
 	for i := range h.Fields() {
 		f := &h.Fields()[i]
-		if !http1.EqualFold(h.Bytes(f.Name), name) {
+		if !http1.EqualFold(h.Bytes(f.Name), name) || !visible(h, f) {
 			continue
 		}
-		switch v := h.Bytes(f.Value); {
+		switch v := valueOf(h, f); {
 		case len(value) == 0:
 			value = v
 		case len(v) > 0:

@@ -48,6 +48,7 @@ type HeaderMatch struct {
 type headerMatcher struct {
 	name   string // in lower case
 	joined bool   // several lines of it are one
+	given  []byte // its value where a request comes without one, and is given it before it is routed
 	value  bool   // it is looked at
 	kind   string
 	text   []byte
@@ -62,6 +63,22 @@ func compileHeaders(list []HeaderMatch) (out []headerMatcher) {
 		m.joined = joinedOfRequests[m.name]
 		m.compile(h.Value)
 		out = append(out, m)
+	}
+	return out
+}
+
+// compileRequestHeaders is compileHeaders for requests that come in over TLS, or not.
+func compileRequestHeaders(list []HeaderMatch, secure bool) []headerMatcher {
+	out := compileHeaders(list)
+	for i := range out {
+		switch m := &out[i]; m.name {
+		case "x-forwarded-proto":
+			if m.given = []byte("http"); secure {
+				m.given = []byte("https")
+			}
+		case "x-request-id":
+			m.given = []byte("00000000-0000-4000-8000-000000000000") // a UUID, like that which it gets
+		}
 	}
 	return out
 }
@@ -141,14 +158,17 @@ func (m *headerMatcher) matches(h *http1.Head) bool {
 		see(h.Bytes(h.Path))
 	default:
 		if m.joined {
-			if v, ok := together(h, m.name); ok {
+			switch v, ok := together(h, m.name); {
+			case len(v) == 0 && m.given != nil:
+				see(m.given)
+			case ok:
 				see(v)
 			}
 			break
 		}
 		for i := range h.Fields() {
-			if f := &h.Fields()[i]; http1.EqualFold(h.Bytes(f.Name), m.name) {
-				see(h.Bytes(f.Value))
+			if f := &h.Fields()[i]; http1.EqualFold(h.Bytes(f.Name), m.name) && visible(h, f) {
+				see(valueOf(h, f))
 			}
 		}
 	}

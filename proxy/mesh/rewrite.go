@@ -35,23 +35,16 @@ func AppendRequest(dst []byte, h *http1.Head, r *RouteEntry, ids *RequestIDs, e 
 	fields := h.Fields()
 	for i := range fields {
 		f := &fields[i]
-		if f.Nominated {
+		if f.ID == http1.Host || !visible(h, f) {
 			continue
 		}
 		switch f.ID {
-		case http1.Host, http1.Connection, http1.KeepAlive, http1.ProxyConnection, http1.TransferEncoding,
-			http1.Upgrade, http1.HTTP2Settings, http1.XForwardedClientCert, http1.XEnvoyControl:
-			continue
 		case http1.TE:
-			if h.TETrailers && !te {
+			if !te {
 				dst = append(dst, "te: trailers\r\n"...)
 				te = true
 			}
 			continue
-		case http1.Expect:
-			if h.Expect { // answered by the proxy
-				continue
-			}
 		case http1.XForwardedProto:
 			if f.Value.Off == f.Value.End {
 				continue

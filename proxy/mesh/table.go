@@ -230,15 +230,15 @@ func Compile(cfg Config) (*Table, error) {
 func compileListener(l Listener, cluster map[string]int) CompiledListener {
 	out := CompiledListener{
 		Name: l.Name, Address: netip.MustParseAddrPort(l.Address), StatPrefix: l.StatPrefix,
-		TCP: compileTCP(l.TCP, cluster), Intercept: l.Intercept, Match: l.Match, TLS: l.TLS, Handshake: l.Handshake, Logs: compileLogs(l.Logs), ConnLogs: compileLogs(l.ConnLogs), Filters: compileFilters(l.Filters), exact: map[string]*host{},
+		TCP: compileTCP(l.TCP, cluster), Intercept: l.Intercept, Match: l.Match, TLS: l.TLS, Handshake: l.Handshake, Logs: compileLogs(l.Logs), ConnLogs: compileLogs(l.ConnLogs), Filters: compileFilters(l.Filters, l.TLS != nil), exact: map[string]*host{},
 	}
 	for _, v := range l.VirtualHosts {
 		h := &host{}
 		for _, r := range v.Routes {
-			e := RouteEntry{name: r.Name, choice: newChoice(r.Cluster, r.Clusters, cluster), Timeout: r.Timeout, Idle: r.Idle, headers: compileHeaders(r.Headers), query: compileQuery(r.Query), direct: r.Direct, redirect: r.Redirect,
+			e := RouteEntry{name: r.Name, choice: newChoice(r.Cluster, r.Clusters, cluster), Timeout: r.Timeout, Idle: r.Idle, headers: compileRequestHeaders(r.Headers, l.TLS != nil), query: compileQuery(r.Query), direct: r.Direct, redirect: r.Redirect,
 				request:  compileMutations(&r.Mutate.Request, &v.Mutate.Request, &l.Mutate.Request),
 				response: compileMutations(&r.Mutate.Response, &v.Mutate.Response, &l.Mutate.Response),
-				rewrite:  compileRewrite(&r.Rewrite), countRequests: v.CountRequests, countResponses: v.CountResponses, fault: compileFault(cmp.Or(r.Fault, v.Fault))}
+				rewrite:  compileRewrite(&r.Rewrite), countRequests: v.CountRequests, countResponses: v.CountResponses, fault: compileFault(cmp.Or(r.Fault, v.Fault), l.TLS != nil)}
 			if e.proto = "x-forwarded-proto: http\r\n"; l.TLS != nil {
 				e.proto = "x-forwarded-proto: https\r\n"
 			}
