@@ -2,7 +2,7 @@ package http1
 
 // finish draws the conclusions that need all fields.
 func (h *Head) finish(b []byte) Error {
-	lengths, codings, hosts := 0, 0, 0
+	lengths, codings, hosts, expects, options := 0, 0, 0, 0, 0
 	keepAlive, nominates := false, false
 	absolute := h.Authority != Span{}
 	for i := range h.fields[:h.n] {
@@ -33,19 +33,23 @@ func (h *Head) finish(b []byte) Error {
 			if !absolute {
 				h.Authority = f.Value
 			}
-		case Connection, ProxyConnection:
-			more, err := h.connection(h.passedOn(f), &keepAlive)
+		case Connection:
+			more, err := h.connection(h.passedOn(f), &options, &keepAlive)
 			if err != 0 {
 				return err
 			}
 			nominates = nominates || more
+		case ProxyConnection: // names no fields
+			for tok, rest, ok := NextToken(h.passedOn(f)); ok; tok, rest, ok = NextToken(rest) {
+				h.Close = h.Close || EqualFold(tok, "close")
+				keepAlive = keepAlive || EqualFold(tok, "keep-alive")
+			}
 		case Upgrade:
 			h.HasUpgrade = h.HasUpgrade || !equalAsPassedOn(v, "h2c")
 		case Expect:
-			// As in RFC 9110 §10.1.1 the only expectation there is.
-			if equalAsPassedOn(v, "100-continue") {
-				h.Expect = true
-			}
+			// As in RFC 9110 §10.1.1 the only expectation there is. Several lines are one list.
+			expects++
+			h.Expect = expects == 1 && equalAsPassedOn(v, "100-continue")
 		case TE:
 			v = h.passedOn(f)
 			for tok, rest, ok := NextToken(v); ok; tok, rest, ok = NextToken(rest) {
@@ -70,12 +74,17 @@ func (h *Head) finish(b []byte) Error {
 		return ErrHost
 	case hosts == 0 && !absolute:
 		return ErrNoHost
-	}
-	if nominates {
+	case options > maxOptions:
+		return ErrNominated
+	case nominates:
 		h.nominate(b)
 	}
 	return 0
 }
+
+// maxOptions is how many options the Connection fields of a request may have, as with
+// Envoy: each is looked for among all fields.
+const maxOptions = 9
 
 // passedOn is what AppendField makes of f's value. It is a copy only where it
 // differs.
@@ -102,10 +111,11 @@ func equalAsPassedOn(v []byte, s string) bool {
 	return n == len(s)
 }
 
-// connection reads the options of a Connection field and reports whether it
-// names fields to remove.
-func (h *Head) connection(v []byte, keepAlive *bool) (nominates bool, err Error) {
+// connection reads the options of a Connection field, counts them, and reports
+// whether it names fields to remove.
+func (h *Head) connection(v []byte, options *int, keepAlive *bool) (nominates bool, err Error) {
 	for tok, rest, ok := NextToken(v); ok; tok, rest, ok = NextToken(rest) {
+		*options++
 		switch {
 		case EqualFold(tok, "close"):
 			h.Close = true

@@ -183,6 +183,7 @@ func TestRequestHeadRefused(t *testing.T) {
 		{"nominated host", field("Connection: host"), ErrNoHost},
 		{"nominated x-forwarded-proto", field("Connection: X-Forwarded-Proto"), ErrNominated},
 		{"nominated pseudo-field", field("Connection: :path"), ErrNominated},
+		{"ten connection options", field("Connection: a, b, c, d, e\r\nConnection: close, f, g, h, i"), ErrNominated},
 		{"101 fields", field(strings.TrimSuffix(strings.Repeat("A: b\r\n", 100), "\r\n")), ErrTooManyFields},
 		{"head too large", field("A: " + strings.Repeat("a", MaxRequestHead)), ErrHeadTooLarge},
 		{"line that never ends", "GET /" + strings.Repeat("a", MaxRequestHead), ErrHeadTooLarge},

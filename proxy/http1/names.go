@@ -80,6 +80,7 @@ var byLength = func() (t [48][]name) {
 		{"x-envoy-internal", XEnvoyControl},
 		{"x-envoy-force-trace", XEnvoyControl},
 		{"x-envoy-ip-tags", XEnvoyControl},
+		{"x-envoy-original-url", XEnvoyControl},
 	} {
 		t[len(n.s)] = append(t[len(n.s)], n)
 	}
