@@ -417,7 +417,7 @@ func (u *upstream) eof() {
 		return
 	}
 	r := &mesh.ReplyTerminated
-	if u.head != nil || u.inBody { // half a response
+	if len(u.in) > 0 || u.inBody { // half a response
 		r = &mesh.ReplyProtocolError
 		c.CxProtocolError++
 	}
