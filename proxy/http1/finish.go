@@ -165,6 +165,7 @@ func (h *Head) nominate(b []byte) {
 					same = same && lower[name[k]] == lower[tok[k]]
 				}
 				f.Nominated = f.Nominated || same
+				h.Expect = h.Expect && !(same && f.ID == Expect)
 			}
 		}
 	}

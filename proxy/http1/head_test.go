@@ -112,6 +112,7 @@ func TestRequestHead(t *testing.T) {
 			"GET x / upgrade protocol\nhost: x\nconnection: Upgrade\nupgrade: websocket"},
 		{"h2c is not an upgrade", "GET / HTTP/1.1\r\nHost: x\r\nUpgrade: h2c\r\n\r\n", "GET x /\nhost: x\nupgrade: h2c"},
 		{"expect", "GET / HTTP/1.1\r\nHost: x\r\nExpect: 100-Continue\r\n\r\n", "GET x / expect\nhost: x\nexpect: 100-Continue"},
+		{"nominated expect", "GET / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nConnection: expect\r\n\r\n", "GET x /\nhost: x\n-expect: 100-continue\nconnection: expect"},
 		{"te", "GET / HTTP/1.1\r\nHost: x\r\nTE: gzip, trailers\r\n\r\n", "GET x / trailers\nhost: x\nte: gzip, trailers"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
