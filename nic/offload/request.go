@@ -239,6 +239,9 @@ func (o *Offload) second(response bool) *http1.Head {
 func (o *Offload) through(f *flow, leg *leg, h *http1.Head, filter int) *mesh.Reply {
 	c := leg.l.c
 	if filter == 0 {
+		if leg.entry != nil && !h.Asterisk {
+			leg.entry.Forwarded(h)
+		}
 		switch {
 		case h.ConnUpgrade && h.HasUpgrade:
 			c.RqWS++

@@ -42,6 +42,9 @@ const (
 	opRemote
 	opRemoteIP
 	opRemotePort
+	opPeer
+	opPeerIP
+	opPeerPort
 	opLocal
 	opLocalIP
 	opLocalPort
@@ -102,7 +105,7 @@ var commands = map[string]commandSpec{
 	"UPSTREAM_LOCAL_ADDRESS_WITHOUT_PORT": {op: opUpstreamLocalIP}, "UPSTREAM_LOCAL_PORT": {op: opUpstreamLocalPort},
 	"UPSTREAM_REQUEST_ATTEMPT_COUNT": {op: opAttempts}, "UPSTREAM_TRANSPORT_FAILURE_REASON": {op: opFailure},
 	"DOWNSTREAM_REMOTE_ADDRESS": {op: opRemote}, "DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT": {op: opRemoteIP}, "DOWNSTREAM_REMOTE_PORT": {op: opRemotePort},
-	"DOWNSTREAM_DIRECT_REMOTE_ADDRESS": {op: opRemote}, "DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT": {op: opRemoteIP}, "DOWNSTREAM_DIRECT_REMOTE_PORT": {op: opRemotePort},
+	"DOWNSTREAM_DIRECT_REMOTE_ADDRESS": {op: opPeer}, "DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT": {op: opPeerIP}, "DOWNSTREAM_DIRECT_REMOTE_PORT": {op: opPeerPort},
 	"DOWNSTREAM_LOCAL_ADDRESS": {op: opLocal}, "DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT": {op: opLocalIP}, "DOWNSTREAM_LOCAL_PORT": {op: opLocalPort},
 	"DOWNSTREAM_DIRECT_LOCAL_ADDRESS": {op: opDirect}, "DOWNSTREAM_DIRECT_LOCAL_ADDRESS_WITHOUT_PORT": {op: opDirectIP}, "DOWNSTREAM_DIRECT_LOCAL_PORT": {op: opDirectPort},
 	"ROUTE_NAME": {op: opRoute}, "VIRTUAL_CLUSTER_NAME": {op: opNothing}, "REQUESTED_SERVER_NAME": {op: opServerName}, "FILTER_CHAIN_NAME": {op: opNothing},

@@ -59,7 +59,7 @@ type Entry struct {
 	Attempts int            // how often an endpoint was looked for
 	Failure  string         // of the way to the endpoint
 
-	Remote, Local netip.AddrPort // the two ends of the client's connection, as the client sees them
+	Remote, Local netip.AddrPort // the two ends of the client's connection, as the client sees them; see Forwarded
 	Direct        netip.AddrPort // where it was taken in: Local, unless it was on its way elsewhere
 	UpstreamLocal netip.AddrPort // our end of the endpoint's
 	ServerName    string         // that the client's TLS asked for, where filter chains are told apart by it
@@ -72,20 +72,29 @@ type Entry struct {
 	ID          []byte // a UUID, of a TCP proxy's
 	Termination string // why it was ended, in Envoy's words
 
-	status  [3]byte     // Status, in text
-	kept    []byte      // what Keep and KeepResponse copied
-	scratch []byte      // lines of headers to be added
-	lines   [][2]uint32 // where in it they are
+	peer    netip.AddrPort // the connection's Remote
+	status  [3]byte        // Status, in text
+	kept    []byte         // what Keep and KeepResponse copied
+	scratch []byte         // lines of headers to be added
+	lines   [][2]uint32    // where in it they are
 }
 
 // Begin makes e ready for the next request on its connection, whose first byte
 // came start ns after 1970.
 func (e *Entry) Begin(start int64) {
 	*e = Entry{
-		Start: start, Remote: e.Remote, Local: e.Local, Direct: e.Direct, Connection: e.Connection, Hostname: e.Hostname, ServerName: e.ServerName,
+		Start: start, Remote: e.Remote, peer: e.Remote, Local: e.Local, Direct: e.Direct, Connection: e.Connection, Hostname: e.Hostname, ServerName: e.ServerName,
 		kept: e.kept[:0], scratch: e.scratch, lines: e.lines,
 	}
 	e.Reach(RequestBegins, 0)
+}
+
+// Forwarded notes on whose behalf request h was sent, if a proxy before us says so: to
+// logs that is where it comes from, at port 0.
+func (e *Entry) Forwarded(h *http1.Head) {
+	if a, ok := forwardedFor(h); ok {
+		e.Remote = netip.AddrPortFrom(a, 0)
+	}
 }
 
 // Keep makes a copy of the request's head as AppendRequest wrote it.
@@ -126,6 +135,7 @@ func (e *Entry) KeepResponse(head []byte) {
 		head = head[:i+len(crlf)]
 	}
 	_, fields, _ := bytes.Cut(head, crlf)
+	fields = bytes.TrimSuffix(fields, chunkedLine) // which is Envoy's codec's
 	n := len(e.kept)
 	e.kept = append(e.kept, fields...)
 	e.Response = e.kept[n:]

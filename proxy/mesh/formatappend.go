@@ -56,6 +56,8 @@ func (p *part) append(dst []byte, e *Entry) (_ []byte, ok bool) {
 		return appendIf(dst, e.Failure, e.Failure != "")
 	case opRemote, opRemoteIP:
 		return appendAddress(dst, e.Remote, p.op == opRemote)
+	case opPeer, opPeerIP:
+		return appendAddress(dst, e.peer, p.op == opPeer)
 	case opLocal, opLocalIP:
 		return appendAddress(dst, e.Local, p.op == opLocal)
 	case opDirect, opDirectIP:
@@ -89,7 +91,7 @@ func (p *part) append(dst []byte, e *Entry) (_ []byte, ok bool) {
 // without quotes.
 func (p *part) numeric() bool {
 	switch p.op {
-	case opStatus, opReceived, opSent, opBetween, opHandshake, opAttempts, opConnection, opUpstreamPort, opUpstreamLocalPort, opRemotePort, opLocalPort, opDirectPort:
+	case opStatus, opReceived, opSent, opBetween, opHandshake, opAttempts, opConnection, opUpstreamPort, opUpstreamLocalPort, opRemotePort, opPeerPort, opLocalPort, opDirectPort:
 		return true
 	}
 	return false
@@ -118,6 +120,8 @@ func (p *part) number(e *Entry) (n int64, ok bool) {
 		return int64(e.UpstreamLocal.Port()), e.UpstreamLocal.IsValid()
 	case opRemotePort:
 		return int64(e.Remote.Port()), e.Remote.IsValid()
+	case opPeerPort:
+		return int64(e.peer.Port()), e.peer.IsValid()
 	case opLocalPort:
 		return int64(e.Local.Port()), e.Local.IsValid()
 	case opDirectPort:

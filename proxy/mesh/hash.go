@@ -120,13 +120,21 @@ const maxAddr = 64
 // ip is the address of who has sent a request: what a proxy before us has said of it,
 // the last in x-forwarded-for, or where the connection comes from.
 func (c *Client) ip(h *http1.Head) netip.Addr {
-	if v, ok := together(h, "x-forwarded-for"); ok {
-		last := bytes.Trim(v[bytes.LastIndexByte(v, ',')+1:], " \t")
-		if a, err := netip.ParseAddr(string(last)); err == nil && a.Zone() == "" {
-			return a
-		}
+	if a, ok := forwardedFor(h); ok {
+		return a
 	}
 	return c.Remote.Addr()
+}
+
+// forwardedFor is the last address in x-forwarded-for, if there is one.
+func forwardedFor(h *http1.Head) (netip.Addr, bool) {
+	v, ok := together(h, "x-forwarded-for")
+	if !ok {
+		return netip.Addr{}, false
+	}
+	last := bytes.Trim(v[bytes.LastIndexByte(v, ',')+1:], " \t")
+	a, err := netip.ParseAddr(string(last))
+	return a, err == nil && a.Zone() == ""
 }
 
 // maxHashed is how many policies a route may have: as many as Client has bits.

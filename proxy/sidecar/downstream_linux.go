@@ -335,6 +335,9 @@ func (d *downstream) start() {
 func (d *downstream) request(h *http1.Head, b []byte) int {
 	c := d.l.c
 	d.start()
+	if d.e != nil && !h.Asterisk {
+		d.e.Forwarded(h)
+	}
 	d.isHead = h.Method == http1.MethodHead
 	d.close, d.asked = d.close || h.Close, h.Close
 	d.body = h.Body(false)
