@@ -61,7 +61,7 @@ func (o *Offload) sayOf(f *flow, leg *leg, r *mesh.Reply) {
 	if e != nil {
 		e.Route, e.Flag, e.Details, e.Failure = leg.route, e.Flag.And(r.Flag), r.Details, r.Failure
 	}
-	o.out = mesh.AppendReply(o.out[:0], r, leg.route, e, o.today(), f.isHead, f.close && f.n == 1)
+	o.out = mesh.AppendReply(o.out[:0], r, leg.route, e, o.today(), f.isHead, f.close && leg == &f.legs[0])
 	if e == nil {
 		return
 	}
