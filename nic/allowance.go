@@ -10,19 +10,15 @@ import (
 // some 1,500 frames, which at 64 busy connections are ten requests of each.
 const stretch = 5 * time.Millisecond
 
-// quiet is how much of a time without traffic counts. More would let a burst after it
-// pay for a whole stretch at once, which is several times its share.
-const quiet = 10 * time.Millisecond
-
 // modelCost is what the model is taken to need for a segment before it has counted any.
 const modelCost = 3 * time.Microsecond
 
-// allowance is the CPU time that the model may take: a share of the time that there is
-// traffic, saved up for a stretch at most. As long as there is some, no frame is left out; when it is used
+// allowance is the CPU time that the model may take: a share of all time, saved up for
+// a stretch at most. As long as there is some, no frame is left out; when it is used
 // up, whole stretches of traffic are left out and whole ones taken, so that most
 // requests are seen either from beginning to end or not at all.
 type allowance struct {
-	share float64 // of the time with traffic; 0: whatever it takes
+	share float64 // of the time; 0: whatever it takes
 	left  time.Duration
 	since sim.Cycle     // when left was reckoned
 	cost  time.Duration // of a segment
@@ -42,7 +38,7 @@ func (a *allowance) takes(now sim.Cycle, segments int) bool {
 		return true
 	}
 	if now > a.since {
-		a.left = min(stretch, a.left+time.Duration(a.share*float64(min(quiet, coreClock.Duration(now-a.since)))))
+		a.left = min(stretch, a.left+time.Duration(a.share*float64(coreClock.Duration(now-a.since))))
 		a.since = now
 	}
 	if a.out && a.left < stretch {

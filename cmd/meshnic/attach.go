@@ -88,7 +88,7 @@ and its port "out" (the host), and takes it out again, without a frame lost. See
 	fl.StringVar(&f.config, "config", "", "of program offload: an Envoy bootstrap file; the NIC answers for its listeners' addresses")
 	fl.StringVar(&f.fallback, "fallback", "", "of program offload: the host sidecar that carries what the NIC does not: ADDR, or ADDR,PORT=ADDR:PORT,... for listeners that have other ports there")
 	fl.StringVar(&f.pipeline, "pipeline", nic.DefaultPipeline, "the card whose cycles are counted: a built-in pipeline, a YAML file, or none (default of program offload: "+nic.OffloadPipeline+")")
-	fl.Float64Var(&f.modelShare, "model-share", nic.DefaultModelShare, "of the time with traffic, at most, that counting the card's cycles takes, above 0 to 1; what is more is left out, whole stretches of traffic at a time (1, every frame, with --capture)")
+	fl.Float64Var(&f.modelShare, "model-share", nic.DefaultModelShare, "of the time, at most, that counting the card's cycles takes, above 0 to 1; what is more is left out, whole stretches of traffic at a time (1, every frame, with --capture)")
 	fl.StringVar(&f.capture, "capture", "", "write every frame that arrives to this pcapng file, an interface a port; meshnic replay gives it the live figures")
 	fl.StringVar(&f.fault, "fault", "", "faults injected on every port: loss=1%,dup=1%,reorder=1%,corrupt=0.1%,delay=2ms")
 	fl.Uint64Var(&f.seed, "seed", 1, "seed of the faults")
