@@ -12,6 +12,9 @@ import (
 // maxTimeout bounds a request, and with it what a histogram has to hold.
 const maxTimeout = 60 * time.Second
 
+// MaxRate is how many requests a second an open loop may ask for.
+const MaxRate = 10_000_000
+
 // Config says what Run sends, how fast, for how long and which answer is right.
 // Durations are nanoseconds in JSON.
 type Config struct {
@@ -91,8 +94,8 @@ func (c Config) withDefaults() (Config, error) {
 	switch {
 	case c.Connections < 1 || c.Connections > 10000:
 		return c, failure.Usagef("load: connections is %d, want 1 to 10000", c.Connections)
-	case !(c.Rate >= 0 && c.Rate <= 10e6):
-		return c, failure.Usagef("load: rate is %g, want 0 (closed loop) to 10000000 requests a second", c.Rate)
+	case !(c.Rate >= 0 && c.Rate <= MaxRate):
+		return c, failure.Usagef("load: rate is %g, want 0 (closed loop) to %d requests a second", c.Rate, MaxRate)
 	case c.Warmup < 0 || c.Duration < 0 || c.Spin < 0 || c.Spin > time.Second:
 		return c, failure.Usagef("load: warm-up and duration must not be negative, spin 0 to 1 s")
 	case c.Duration == 0 && c.MaxRequests == 0:

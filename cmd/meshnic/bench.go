@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/meshnic/meshnic/bench"
+	"github.com/meshnic/meshnic/bench/load"
 	"github.com/meshnic/meshnic/bench/report"
 	"github.com/meshnic/meshnic/hostif/fault"
 	"github.com/meshnic/meshnic/hostif/netns"
@@ -112,6 +113,9 @@ func (f benchFlags) check(args []string) error {
 	}
 	if f.repeats < 0 || f.rate < 0 || f.duration < 0 {
 		return failure.Usagef("--repeats, --rate and --duration must not be negative")
+	}
+	if !(f.rate <= load.MaxRate) {
+		return failure.Usagef("--rate %g: want 0 (closed loop) to %d requests a second", f.rate, load.MaxRate)
 	}
 	for _, c := range f.connections {
 		if c < 1 || c > 1024 {

@@ -108,6 +108,8 @@ func TestBadInput(t *testing.T) {
 		{"faults that make no sense in a bench", []string{"bench", "hop", "--fault", "loss=x"}, 2, []string{"loss=x", "1%"}},
 		{"faults that make no sense in a soak", []string{"bench", "soak", "--fault", "zz"}, 2, []string{`"zz"`, "loss, dup"}},
 		{"negative rate", []string{"bench", "hop", "--rate", "-1"}, 2, []string{"negative", "next: meshnic bench --help"}},
+		{"a rate that is no number", []string{"bench", "hop", "--rate", "NaN", "--dir", filepath.Join(dir, "run")}, 2, []string{"--rate NaN", "0 (closed loop) to 10000000 requests a second"}},
+		{"a rate without end", []string{"bench", "hop", "--rate", "Inf", "--dir", filepath.Join(dir, "run")}, 2, []string{"--rate +Inf"}},
 		{"no number", []string{"bench", "hop", "--duration", "1x"}, 2, []string{"1x", "meshnic bench --help"}},
 		{"a run folder that cannot be made", []string{"bench", "hop", "--dir", filepath.Join(dir, "bad.yaml", "x")}, 2, []string{"bad.yaml", "--dir"}},
 		{"run folder in use", []string{"bench", "hop", "--dir", dir}, 6, []string{"not empty", "--dir"}},
