@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
@@ -166,6 +167,7 @@ func TestMissingCapability(t *testing.T) {
 		code, _, stderr := result(t, meshnic(t, "lab", "down", "t_denied"))
 		require.Zero(t, code, stderr)
 	}()
+	elsewhere := slices.Clip([]string{"attach", "--netns", "mnic-t_denied-a", "--port", "a=x", "--port", "b=y"})
 	for _, tt := range []struct {
 		name string
 		args []string
@@ -175,6 +177,9 @@ func TestMissingCapability(t *testing.T) {
 		{"attach", attachBoth, "", []string{"CAP_NET_RAW", "next: run as root"}},
 		{"attach over AF_XDP", append(attachBoth, "--mode", "xdp"), "", []string{"CAP_NET_RAW", "next: run as root"}},
 		{"attach over TAP", []string{"attach", "--mode", "tap", "--port", "a=tap-a", "--port", "b=tap-b"}, "", []string{"CAP_NET_ADMIN", "next: run as root"}},
+		{"attach in another namespace", append(elsewhere, "--mode", "packet"), "", []string{"CAP_SYS_ADMIN", "next: run as root"}},
+		{"attach over AF_XDP in another namespace", append(elsewhere, "--mode", "xdp"), "", []string{"CAP_SYS_ADMIN", "next: run as root"}},
+		{"attach over TAP in another namespace", append(elsewhere, "--mode", "tap"), "", []string{"CAP_SYS_ADMIN", "next: run as root"}},
 		{"lab up", []string{"lab", "up", "lab.yaml"}, "", []string{"CAP_SYS_ADMIN", "next: run it as root"}},
 		{"lab down", []string{"lab", "down", "t_denied"}, "", []string{"t_denied", "CAP_SYS_ADMIN", "next: run it as root"}},
 		{"clean", []string{"clean"}, "", []string{"t_denied", "CAP_SYS_ADMIN", "next: run it as root"}},

@@ -1,6 +1,7 @@
 package ethtool
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -8,13 +9,16 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/meshnic/meshnic/hostif"
+	"github.com/meshnic/meshnic/internal/failure"
 )
 
 const selfNS = "/proc/thread-self/ns/net"
 
 // Do runs f on a thread inside the network namespace ns, a descriptor; -1 is
 // the caller's own. What f opens stays in that namespace. The caller's thread
-// is never moved.
+// is never moved. Failures: Privilege (CAP_SYS_ADMIN).
 func Do(ns int, f func() error) error {
 	if ns < 0 || isCurrent(ns) {
 		runtime.LockOSThread()
@@ -34,7 +38,7 @@ func Do(ns int, f func() error) error {
 		defer unix.Close(home)
 		if err := unix.Setns(ns, unix.CLONE_NEWNET); err != nil {
 			runtime.UnlockOSThread()
-			done <- fmt.Errorf("ethtool: enter network namespace: %w", err)
+			done <- refused(err)
 			return
 		}
 		err = f()
@@ -44,6 +48,15 @@ func Do(ns int, f func() error) error {
 		done <- err
 	}()
 	return <-done
+}
+
+// refused is the error of setns(2).
+func refused(err error) error {
+	const what = "enter network namespace"
+	if errors.Is(err, unix.EPERM) {
+		return failure.Wrap(failure.Privilege, fmt.Errorf("%w: CAP_SYS_ADMIN: %w", hostif.ErrPrivilege, err), what, "run as root (sudo)")
+	}
+	return fmt.Errorf("ethtool: %s: %w", what, err)
 }
 
 func isCurrent(ns int) bool {
