@@ -114,6 +114,9 @@ func runAttach(cmd *cobra.Command, f attachFlags) error {
 	if err := oneOf("program", f.program, string(nic.Null), string(nic.Passthrough), string(nic.Offload)); err != nil {
 		return err
 	}
+	if err := f.check(cmd); err != nil {
+		return err
+	}
 	mode, err := attach.ParseMode(f.mode)
 	if err != nil {
 		return err
@@ -161,6 +164,29 @@ func runAttach(cmd *cobra.Command, f attachFlags) error {
 		return err
 	}
 	return j.run(cmd.Context(), &attachment{set: set})
+}
+
+// check refuses what makes no sense together, and a configuration that would be refused
+// once the interfaces' settings are changed.
+func (f *attachFlags) check(cmd *cobra.Command) error {
+	switch {
+	case f.duration < 0:
+		return failure.Usagef("attach: --for %v is negative", f.duration)
+	case f.poll < 0 && cmd.Flags().Changed("poll"):
+		return failure.Usagef("attach: --poll %v is negative", f.poll)
+	case f.program != string(nic.Offload):
+		if f.config != "" || f.fallback != "" {
+			return failure.Usagef("attach: --config and --fallback are of the proxy, and program %s has none: add --program offload", f.program)
+		}
+		return nil
+	case f.config == "":
+		return failure.Usagef("attach: --program offload needs the proxy's configuration: --config FILE, an Envoy bootstrap")
+	}
+	if _, err := parseFallback(f.fallback); err != nil {
+		return err
+	}
+	_, err := readBootstrap(f.config)
+	return err
 }
 
 // share is the model's. A capture is there to be compared with, to the last frame.

@@ -27,9 +27,6 @@ var hostSource = netip.AddrFrom4([4]byte{169, 254, 110, 105})
 // newProxy makes the proxy of program offload for the ports of set, in front of host if
 // that is valid.
 func newProxy(f attachFlags, set *attach.Set, host netip.Addr) (*offload.Offload, nic.Origin, error) {
-	if f.config == "" {
-		return nil, nic.Origin{}, failure.Usagef("attach: --program offload needs the proxy's configuration: --config FILE, an Envoy bootstrap")
-	}
 	mtu := 0
 	for _, l := range set.Links {
 		if mtu == 0 || l.MTU() < mtu {

@@ -35,6 +35,9 @@ request; a file that it refuses then changes nothing. On SIGUSR1 it opens its ac
 			if concurrency < 0 {
 				return failure.Usagef("--concurrency %d: want 0 (one a core) or more", concurrency)
 			}
+			if drain < 0 || flush < 0 {
+				return failure.Usagef("--drain-time %v, --log-flush %v: must not be negative", drain, flush)
+			}
 			cfg, err := readBootstrap(config)
 			if err != nil {
 				return err
