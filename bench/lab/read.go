@@ -7,9 +7,7 @@ import (
 	"fmt"
 	"io"
 	"reflect"
-	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 
 	yaml "go.yaml.in/yaml/v3"
@@ -68,8 +66,6 @@ func (r *reader) failed() error {
 	return failure.New(failure.BadFile, "lab description "+r.file, strings.Join(r.problems, "\n  "), "mend the file; meshnic lab up --help shows one")
 }
 
-var lineOf = regexp.MustCompile(`line (\d+): (.*)$`)
-
 // document returns the root of the one document that text holds.
 func (r *reader) document(text []byte) (*yaml.Node, error) {
 	first := &yaml.Node{Line: 1, Column: 1}
@@ -88,11 +84,8 @@ func (r *reader) document(text []byte) (*yaml.Node, error) {
 	case errors.Is(err, io.EOF) || err == nil && len(doc.Content) != 1:
 		r.add(first, "is empty, want a mapping with name, fabric and hosts")
 	case err != nil:
-		why := strings.TrimPrefix(err.Error(), "yaml: ")
-		if m := lineOf.FindStringSubmatch(why); m != nil {
-			first.Line, _ = strconv.Atoi(m[1])
-			why = m[2]
-		}
+		var why string
+		first.Line, why = failure.Syntax(text, err)
 		r.add(first, "%s", why)
 	default:
 		return doc.Content[0], nil

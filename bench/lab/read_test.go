@@ -96,6 +96,7 @@ func TestParseSaysWhere(t *testing.T) {
 	}
 	for _, tt := range []struct{ name, text, says string }{
 		{"empty", "", "f.yaml:1:1: is empty, want a mapping with name, fabric and hosts"},
+		{"half-written", "name: x\nhosts: [{name: a}\nfabric: bridge\n", "f.yaml:2:1: did not find expected ',' or ']'"},
 		{"comment only", "# nothing\n", "f.yaml:1:1: is empty"},
 		{"a list", "- a\n", "f.yaml:1:1: want a mapping with name, hosts, fabric, mtu, static_neighbours"},
 		{"several documents", goodLab + "---\n" + goodLab, "f.yaml:1:1: holds several documents"},

@@ -3,7 +3,6 @@ package sweep
 import (
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -47,8 +46,6 @@ func (f *planFile) add(n *yaml.Node, format string, args ...any) {
 	f.problems = append(f.problems, fmt.Sprintf("%d:%d: ", n.Line, n.Column)+fmt.Sprintf(format, args...))
 }
 
-var lineOf = regexp.MustCompile(`line (\d+): (.*)$`)
-
 // file reads the whole; its error is the pipeline's own.
 func (f *planFile) file(text []byte) error {
 	const known = "schema, pipeline, vary, traffic, chart"
@@ -58,11 +55,8 @@ func (f *planFile) file(text []byte) error {
 		return nil
 	}
 	if err := yaml.Unmarshal(text, &doc); err != nil {
-		line, why := "1", strings.TrimPrefix(err.Error(), "yaml: ")
-		if m := lineOf.FindStringSubmatch(why); m != nil {
-			line, why = m[1], m[2]
-		}
-		f.problems = []string{line + ":1: " + why}
+		line, why := failure.Syntax(text, err)
+		f.problems = []string{fmt.Sprintf("%d:1: %s", line, why)}
 		return nil
 	}
 	if len(doc.Content) != 1 || doc.Content[0].Kind != yaml.MappingNode {

@@ -70,8 +70,6 @@ func (p *parser) add(n *yaml.Node, format string, args ...any) {
 	p.problems = append(p.problems, Problem{Line: n.Line, Column: n.Column, Why: fmt.Sprintf(format, args...)})
 }
 
-var lineOf = regexp.MustCompile(`line (\d+): (.*)$`)
-
 func (p *parser) file(file []byte) *Description {
 	var doc yaml.Node
 	if len(file) > maxFile {
@@ -91,12 +89,8 @@ func (p *parser) file(file []byte) *Description {
 		}
 	}
 	if !errors.Is(err, io.EOF) {
-		x := Problem{Line: 1, Column: 1, Why: strings.TrimPrefix(err.Error(), "yaml: ")}
-		if m := lineOf.FindStringSubmatch(x.Why); m != nil {
-			x.Line, _ = strconv.Atoi(m[1])
-			x.Why = m[2]
-		}
-		p.problems = Problems{x}
+		line, why := failure.Syntax(file, err)
+		p.problems = Problems{{Line: line, Column: 1, Why: why}}
 		return nil
 	}
 	d := &Description{}

@@ -14,6 +14,8 @@ import (
 	yaml "go.yaml.in/yaml/v3"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
+
+	"github.com/meshnic/meshnic/internal/failure"
 )
 
 // node is a value in the file and where it stands.
@@ -26,20 +28,17 @@ type node struct {
 func parse(file []byte) (*node, []Problem) {
 	var doc yaml.Node
 	if err := yaml.Unmarshal(file, &doc); err != nil {
-		p := Problem{Line: 1, Column: 1, Why: strings.TrimPrefix(err.Error(), "yaml: ")}
-		if m := lineOf.FindStringSubmatch(p.Why); m != nil {
-			p.Line, _ = strconv.Atoi(m[1])
-			p.Why = m[2]
-		}
-		return nil, []Problem{p}
+		line, why := failure.Syntax(file, err)
+		return nil, []Problem{{Line: line, Column: 1, Why: why}}
 	}
-	if len(doc.Content) != 1 || doc.Content[0].Kind != yaml.MappingNode {
+	if len(doc.Content) == 0 {
+		return nil, []Problem{{Line: 1, Column: 1, Why: "is empty, want a mapping with static_resources"}}
+	}
+	if doc.Content[0].Kind != yaml.MappingNode {
 		return nil, []Problem{{Line: 1, Column: 1, Why: "is not a mapping"}}
 	}
 	return wrap(doc.Content[0]), nil
 }
-
-var lineOf = regexp.MustCompile(`^line (\d+): (.*)$`)
 
 func wrap(n *yaml.Node) *node {
 	for n.Kind == yaml.AliasNode {

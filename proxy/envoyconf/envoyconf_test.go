@@ -304,7 +304,8 @@ func TestReadRefuses(t *testing.T) {
 	for _, tt := range []struct{ name, file, want string }{
 		{"not YAML", "a: b: c", "f.yaml:1:1: mapping values are not allowed"},
 		{"not a mapping", "- a", "f.yaml:1:1: is not a mapping"},
-		{"empty", "", "f.yaml:1:1: is not a mapping"},
+		{"empty", "", "f.yaml:1:1: is empty, want a mapping with static_resources"},
+		{"half-written", "static_resources:\n  listeners:\n  - {name: l\n", "f.yaml:3:1: did not find expected ',' or '}'"},
 		{"field that Envoy does not have", replace("admin:", "amdin:"), "f.yaml:2:1: amdin: Bootstrap has no such field"},
 		{"field that we do not carry", replace("admin:", "layered_runtime: {}\nadmin:"),
 			"f.yaml:2:1: layered_runtime: is not supported; carried of Bootstrap: admin, node, static_resources"},

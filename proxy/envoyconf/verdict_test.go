@@ -89,7 +89,7 @@ func TestCheckRefuses(t *testing.T) {
 		{"  - name: app\n", "  - name: app\n    upstream_bind_config: {}\n", "37:5 refused upstream_bind_config"},             // not carried
 		{"{cluster: app}\n                metadata", "{cluster: nowhere}\n                metadata", "28:34 refused cluster"}, // not there
 		{"static_resources", "static", "5:1 refused static"},
-		{"\nnode", "\n- node", "1:1 refused "},
+		{"\nnode", "\n- node", "2:1 refused "},
 	} {
 		items := Check([]byte(strings.Replace(judged, tt.old, tt.new, 1)), "f.yaml")
 		found := false
