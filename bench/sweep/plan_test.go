@@ -78,6 +78,12 @@ chart: latency:throughput
 	require.Equal(t, fresh.Stages[1].Params, p.Pipeline.Stages[1].Params, "the plan's own pipeline stays as it is")
 }
 
+func TestWordsAreWordsOfTheHelp(t *testing.T) {
+	for _, w := range wordNames() {
+		require.Contains(t, Words(), "  "+w+"  ", "a word stands apart from what it says")
+	}
+}
+
 func TestWords(t *testing.T) {
 	const stages = `
 stages:
@@ -103,6 +109,7 @@ stages:
 func TestBadPlans(t *testing.T) {
 	for name, tt := range map[string]struct{ text, want string }{
 		"no YAML":             {"pipeline: [", "plan.yaml:1:1: did not find expected node content"},
+		"half-written":        {"pipeline: switch\nvary: {a: [1\ntraffic: {}\n", "plan.yaml:2:1: did not find expected ',' or ']'"},
 		"no mapping":          {"- 1", "plan.yaml:1:1: is not a mapping with schema, pipeline, vary, traffic, chart"},
 		"empty":               {"", "plan.yaml:1:1: is not a mapping"},
 		"schema":              {"schema: 2\npipeline: switch", `plan.yaml:1:9: schema is "2", want "meshnic.sweep-plan/1"`},

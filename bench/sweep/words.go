@@ -34,8 +34,12 @@ var words = []word{
 
 // Words lists the words that may be varied, one a line, for help texts.
 func Words() string {
+	width := 0
+	for _, w := range words {
+		width = max(width, len(w.Name)+2)
+	}
 	var b strings.Builder
-	line := func(name, doc string) { b.WriteString("  " + name + strings.Repeat(" ", 17-len(name)) + doc + "\n") }
+	line := func(name, doc string) { b.WriteString("  " + name + strings.Repeat(" ", width-len(name)) + doc + "\n") }
 	line(clock, "of the pipeline's input, and of all that runs at the same frequency")
 	for _, w := range words {
 		line(w.Name, w.Doc)
