@@ -151,7 +151,12 @@ type ParamError struct{ Param, Why string }
 func (e *ParamError) Error() string { return e.Why }
 
 func (p *Param) check(v float64) error {
-	num := func(v float64) string { return strconv.FormatFloat(v, 'g', -1, 64) }
+	num := func(v float64) string {
+		if v == math.Trunc(v) && math.Abs(v) < 1e15 {
+			return strconv.FormatFloat(v, 'f', 0, 64)
+		}
+		return strconv.FormatFloat(v, 'g', -1, 64)
+	}
 	switch {
 	case math.IsNaN(v) || math.IsInf(v, 0):
 		return fmt.Errorf("%s is not a number", p.Name)

@@ -287,7 +287,7 @@ func TestRefuse(t *testing.T) {
 		want  string
 	}{
 		{block{arbiter.Module, module.Args{"NUM_QUEUES": 4}, 0}, "NUM_QUEUES is 4, want 3"},
-		{block{queues.Module, module.Args{"BUFFER_SIZE": 1024}, 0}, "BUFFER_SIZE is 1024, want 2048 to 1.048576e+06"},
+		{block{queues.Module, module.Args{"BUFFER_SIZE": 1024}, 0}, "BUFFER_SIZE is 1024, want 2048 to 1048576"},
 		{block{nic.Module, module.Args{"C_S_AXIS_DATA_WIDTH": 100}, 0}, "C_S_AXIS_DATA_WIDTH is 100, want a power of two"},
 	} {
 		i := slices.IndexFunc(netfpga.Modules, func(m module.Module) bool { return m.Name == c.block.Module })
