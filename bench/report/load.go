@@ -60,7 +60,7 @@ func ReadFile(path string) (bench.Document, error) {
 		data, err = os.ReadFile(path)
 	}
 	if err != nil {
-		next := "name a file that meshnic bench wrote with -o json"
+		next := "name a document of a run folder, such as runs/20260102-030405/hop.json"
 		if errors.Is(err, fs.ErrPermission) {
 			next = "make it readable for this user"
 		}
@@ -74,7 +74,7 @@ func ReadFile(path string) (bench.Document, error) {
 func Decode(name string, data []byte) (bench.Document, error) {
 	var doc bench.Document
 	if err := json.Unmarshal(data, &doc); err != nil {
-		return doc, failure.New(failure.BadFile, "read "+name, position(data, err)+": "+err.Error(), "write it again with meshnic bench -o json")
+		return doc, failure.New(failure.BadFile, "read "+name, position(data, err)+": "+err.Error(), "run meshnic bench again: it writes a document an experiment into its run folder")
 	}
 	if why := check(doc); why != "" {
 		return doc, failure.New(failure.BadFile, "read "+name, why, "write it again with this version of meshnic bench")

@@ -52,7 +52,11 @@ and column, what would become of it, and why:
 			} else {
 				tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 				for _, i := range items {
-					fmt.Fprintf(tw, "%s:%d:%d:\t%s\t%s: %s\n", args[0], i.Line, i.Column, i.Verdict, i.Path, i.Why)
+					path := i.Path
+					if path == "" {
+						path = "the file"
+					}
+					fmt.Fprintf(tw, "%s:%d:%d:\t%s\t%s: %s\n", args[0], i.Line, i.Column, i.Verdict, path, i.Why)
 				}
 				err = tw.Flush()
 			}

@@ -156,6 +156,7 @@ func TestBadInput(t *testing.T) {
 		{"names of a malformed file", []string{"dns", "--zone", file("zone.json", "{}"), "--listen", "127.0.0.1:0"}, 3, []string{"zone.json", "domain is empty"}},
 		{"lab that is not there", []string{"lab", "down", "not_there"}, 2, []string{"not_there", "meshnic lab"}},
 		{"report of nothing", []string{"report", t.TempDir()}, 3, []string{"bookinfo"}},
+		{"comparison of folders", []string{"compare", t.TempDir(), t.TempDir()}, 3, []string{"is a directory", "next: name a document of a run folder, such as runs/20260102-030405/hop.json"}},
 		{"report of nonsense", []string{"compare", file("a.json", "{"), file("b.json", "{}")}, 3, []string{"a.json"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

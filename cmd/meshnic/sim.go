@@ -63,6 +63,9 @@ Sinks:    ` + strings.Join(sim.Patterns, ", ") + `.`,
 					return failure.New(failure.Usage, fmt.Sprintf("--%s %d", name, v), "want 1 or more", "meshnic sim --help")
 				}
 			}
+			if lane != 0 && lane != 4 {
+				return failure.Usagef("--start-lane %d: want START in lane 0 or 4", lane)
+			}
 			if t.Dest, err = pipeline.ParseDests(dests); err != nil {
 				return simFailure(file, err)
 			}

@@ -63,7 +63,10 @@ func TestSimRefuses(t *testing.T) {
 		{"dest", "- {module: axis_register, DATA_WIDTH: 64}", []string{"--dest", "x"}, 2, `dest "x" of input 0 is not a number`},
 		{"dests", "- {module: axis_register, DATA_WIDTH: 64}", []string{"--dest", "0,1"}, 2, "dests for 2 inputs (0,1), but traffic on 1"},
 		{"frames", "- {module: axis_register, DATA_WIDTH: 64}", []string{"--frames", "0"}, 2, "--frames 0: want 1 or more"},
-		{"lane", "- {module: axis_xgmii_rx_64}", []string{"--start-lane", "1"}, 2, "want START in lane 0 or 4"},
+		{"lane", "- {module: axis_xgmii_rx_64}", []string{"--start-lane", "1"}, 2, "--start-lane 1: want START in lane 0 or 4"},
+		{"half-written", "- {module: axis_register, DATA_WIDTH: 64}\n- {module: axis_register\n", nil, 3, "-:2:1: did not find expected ',' or '}'"},
+		{"a tab", "stages:\n\t- {module: axis_register, DATA_WIDTH: 64}\n", nil, 3, "-:2:1: found a tab character: YAML is indented with spaces"},
+		{"too many", "- {module: match_action, DATA_WIDTH: 64, ENTRIES: 4294967296}", nil, 3, "ENTRIES is 4294967296, want 1 to 16777216"},
 		{"sink", "- {module: axis_register, DATA_WIDTH: 64}", []string{"--sink", "x"}, 2, `unknown pattern "x", want none, alt50`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
