@@ -39,8 +39,9 @@ func (s *segment) read(p *datapath.Packet, c *conn) {
 		return
 	}
 	if len(opts) == optTimestampsLen {
-		s.tsVal, s.tsEcr, s.ts = t.Timestamps()
-		return
+		if s.tsVal, s.tsEcr, s.ts = t.Timestamps(); s.ts {
+			return
+		}
 	}
 	it := wire.TCPOptions(opts)
 	for o := (wire.TCPOption{}); it.Next(&o); {
