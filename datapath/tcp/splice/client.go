@@ -163,7 +163,7 @@ func (e *Engine) clientData(n int32, c *conn, x *exchange, s *segment) datapath.
 		}
 		return datapath.Consume
 	case from < until || x.raw && fin:
-		flags := s.flags & (wire.ACK | wire.PSH | wire.URG)
+		flags := s.flags & (wire.ACK | wire.PSH)
 		if x.raw && fin {
 			flags |= wire.FIN
 			endsWith(c, m, s)

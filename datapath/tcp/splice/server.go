@@ -102,7 +102,7 @@ func (e *Engine) serverData(p *pair, n int32, s *segment) datapath.Verdict {
 	if until < len(s.payload) {
 		e.extra(u, s.payload[until:])
 	}
-	flags := s.flags & (wire.ACK | wire.PSH | wire.URG)
+	flags := s.flags & (wire.ACK | wire.PSH)
 	if fin {
 		flags |= e.serverFIN(c, n, s)
 	}
