@@ -125,7 +125,7 @@ func (e *Engine) answered(s *segment, remote, local Addr) datapath.Verdict {
 	c := e.conn(n)
 	eth := wire.Ethernet(s.p.Data)
 	c.next = Neighbour{MAC: eth.Src(), Own: eth.Dst(), Port: s.p.In}
-	c.mss = mss
+	c.mss = min(mss, e.mss(c))
 	c.irs, c.iss = s.seq-1, s.ack-1
 	c.sndNxt, c.sndUna, c.rcvNxt = s.ack, s.ack, s.seq
 	c.acked, c.seen, c.told = s.seq, s.seq, gatherWindow
