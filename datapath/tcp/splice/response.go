@@ -47,6 +47,11 @@ func (e *Engine) respond(c, n int32, s *segment) datapath.Verdict {
 				continue
 			}
 			e.rest(u, nil)
+			if s.flags.Has(wire.FIN) {
+				u.flags |= flagFIN
+				e.serverGone(n, ServerClosed)
+				return datapath.Consume
+			}
 			u.acked = u.acked.Max(u.rcvNxt)
 			e.ack(u)
 			return e.onlyAck(n, c, s)
