@@ -19,6 +19,7 @@ import (
 //	/keep       to endpoint 0, held until the response begins; after a failure again, to endpoint 1
 //	/park       the same, 100 ms after the failure
 //	/late       to endpoint 0, Due 200 ms later: a reply
+//	/last       to endpoint 0, and the client's connection ends with the response
 //	/reply      a reply
 //	/raw        two streams
 //	/abort      a reset
@@ -117,6 +118,7 @@ func (a *script) Request(now sim.Cycle, f splice.Flow, b []byte) splice.Decision
 		d.Keep = true
 	case "/late":
 		a.e.SetDeadline(f, now+200)
+	case "/last":
 	case "/reply":
 		d.Do, d.Out = splice.Reply, []byte("HTTP/1.1 404 No\r\nlength: 2\r\n\r\nno")
 	case "/raw":
@@ -149,7 +151,7 @@ func (a *script) Response(_ sim.Cycle, f splice.Flow, b []byte) splice.Decision 
 	d := splice.Decision{Do: splice.Send, Head: len(head), Out: []byte("HTTP/1.1 " + status + "\r\n" + fields)}
 	a.frame(f, splice.Response, head, &d)
 	d.Bad = d.Close
-	d.Close = d.Framing == splice.ToTheEnd
+	d.Close = d.Framing == splice.ToTheEnd || a.target[f] == "/last"
 	a.tell("response %s to %s", status, a.target[f])
 	return d
 }

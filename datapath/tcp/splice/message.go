@@ -37,6 +37,19 @@ func (m *message) back(a wire.Seq) wire.Seq {
 	}
 }
 
+// sent is back, up to what the sender has sent: a FIN of our own is nothing of its.
+func (m *message) sent(a wire.Seq) wire.Seq {
+	b := m.back(a)
+	if !m.whole {
+		return b
+	}
+	end := m.next
+	if m.fin {
+		end++
+	}
+	return b.Min(end)
+}
+
 // reach is how far ahead of what came next may be.
 const reach = 1 << 29
 

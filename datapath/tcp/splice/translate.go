@@ -6,20 +6,16 @@ import "github.com/meshnic/meshnic/datapath/wire"
 // the peer of from: what acknowledges m, a message the other way, is translated.
 func (e *Engine) translate(s *segment, from, to *conn, m *message, h *header) {
 	h.ack = to.acked
-	edge := s.ack + wire.Seq(s.window)
+	ack, window := s.ack, s.window
+	if ack.Before(from.sndUna) { // another has overtaken it
+		ack, window = from.sndUna, from.window
+	}
+	edge := ack + wire.Seq(window)
 	if m.begun {
-		a := m.back(s.ack)
-		if m.whole { // our own FIN is nothing that the other side sent
-			last := m.next
-			if m.fin {
-				last++
-			}
-			a = a.Min(last)
-		}
-		h.ack = h.ack.Max(a)
+		h.ack = h.ack.Max(m.sent(ack))
 		edge = m.back(edge)
 	} else {
-		edge = h.ack + wire.Seq(max(s.window, uint32(to.mss))) // a head is taken here, whatever room there is for it
+		edge = h.ack + wire.Seq(max(window, uint32(to.mss))) // a head is taken here, whatever room there is for it
 	}
 	to.acked = h.ack
 	h.window = scaled(h.ack.Distance(edge), to.rcvScale)
@@ -30,8 +26,8 @@ func (e *Engine) translate(s *segment, from, to *conn, m *message, h *header) {
 			if body := m.out.Add(m.headOut); b.Left.Before(body) {
 				b.Left = body
 			}
-			if b.Right.After(b.Left) {
-				h.sacks = append(h.sacks, wire.SACKBlock{Left: m.back(b.Left), Right: m.back(b.Right)})
+			if b.Left, b.Right = m.back(b.Left), m.sent(b.Right); b.Right.After(b.Left) {
+				h.sacks = append(h.sacks, b)
 			}
 		}
 		if to.has(flagTimestamps) && len(h.sacks) > 3 {
