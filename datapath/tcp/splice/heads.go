@@ -139,7 +139,10 @@ func (e *Engine) resend(c *conn) {
 	}
 	e.count.HeldAgain++
 	c.heldNxt = c.heldAt.Max(c.sndUna)
-	c.window = max(c.window, 1)
+	if c.window == 0 { // the byte is not taken
+		e.sendRange(c, c.heldNxt, c.heldNxt.Add(1))
+		return
+	}
 	e.sendHeld(c)
 }
 
@@ -156,6 +159,7 @@ func (e *Engine) resendHead(c *conn, end wire.Seq) {
 
 // sendHeld sends what c holds and was not sent, as far as the peer's window reaches.
 func (e *Engine) sendHeld(c *conn) {
+	c.heldNxt = c.heldNxt.Max(c.sndUna).Min(c.heldEnd())
 	if end := c.heldEnd().Min(c.sndUna.Add(c.window)); end.After(c.heldNxt) {
 		e.sendRange(c, c.heldNxt, end)
 		c.heldNxt = end

@@ -109,6 +109,9 @@ func (e *Engine) note(c *conn, s *segment) (advanced bool) {
 	}
 	c.window = s.window
 	if s.ack == c.sndUna {
+		if s.window == 0 { // it is there: RFC 9293 §3.8.6.1
+			c.tries = min(c.tries, maxTries-1)
+		}
 		return false
 	}
 	c.sndUna = s.ack
