@@ -1,0 +1,166 @@
+package offload
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/meshnic/meshnic/datapath"
+	dt "github.com/meshnic/meshnic/datapath/datapathtest"
+	"github.com/meshnic/meshnic/datapath/parser"
+	"github.com/meshnic/meshnic/datapath/sim"
+	"github.com/meshnic/meshnic/datapath/wire"
+	"github.com/meshnic/meshnic/proxy/mesh"
+)
+
+// byHand is an Offload with listener 10.0.0.200:80 before 10.0.0.3:80, whose hosts are played
+// by hand.
+type byHand struct {
+	t     *testing.T
+	o     *Offload
+	parse *parser.Parser
+	now   sim.Cycle
+	out   []sent
+	turns int // of the timers
+}
+
+// sent is a segment that left.
+type sent struct {
+	datapath.PHV
+	to      wire.MAC
+	payload string
+}
+
+// far is the other end of one of its connections: behind the last byte that it has sent and got.
+type far struct {
+	h         *byHand
+	eth       dt.Frame
+	port, its uint16
+	seq, got  uint32
+}
+
+func newByHand(t *testing.T, cfg Config) *byHand {
+	cfg.Conns, cfg.Ports, cfg.Clock, cfg.Epoch = 64, 1, sim.Clock{Hz: uint64(second)}, time.Unix(1_700_000_000, 0)
+	if cfg.Mesh.Listeners == nil {
+		cfg.Mesh = mesh.Config{
+			Listeners: []mesh.Listener{{Name: "a", Address: "10.0.0.200:80", StatPrefix: "a",
+				VirtualHosts: []mesh.VirtualHost{{Name: "any", Domains: []string{"*"}, Routes: []mesh.Route{{Prefix: "/", Cluster: "up"}}}}}},
+			Clusters: []mesh.Cluster{{Name: "up", Endpoints: []mesh.Endpoint{{Address: "10.0.0.3:80"}}}},
+		}
+	}
+	o, err := New(cfg)
+	require.NoError(t, err)
+	t.Cleanup(o.Close)
+	h := &byHand{t: t, o: o, parse: parser.New(parser.Config{VerifyChecksums: true}), now: 1000}
+	h.at("10.0.0.3", "02:00:00:00:00:03")
+	return h
+}
+
+// at has host ip say where it is.
+func (h *byHand) at(ip, mac string) {
+	h.process(dt.Eth("02:6e:69:63:00:01", mac).ARP(wire.ARPReply, mac, ip, "02:6e:69:63:00:01", "10.0.0.200"))
+}
+
+func (h *byHand) process(f []byte) {
+	h.out = nil
+	p := datapath.Packet{Data: append([]byte(nil), f...)}
+	require.Equal(h.t, datapath.Continue, h.parse.Process(0, &p), "%v", p.Reason)
+	v := h.o.Process(h.now, &p)
+	h.take()
+	if v == datapath.Forward {
+		h.left(p.Data)
+	}
+}
+
+func (h *byHand) take() {
+	for _, f := range h.o.Out() {
+		h.left(f.Data)
+	}
+	h.o.Flushed()
+}
+
+func (h *byHand) left(f []byte) {
+	p := datapath.Packet{Data: f}
+	require.Equal(h.t, datapath.Continue, h.parse.Process(0, &p), "%v", p.Reason)
+	if p.PHV.Has(datapath.HdrTCP) {
+		h.out = append(h.out, sent{p.PHV, wire.Ethernet(f).Dst(), string(f[p.PHV.PayloadOff:][:p.PHV.PayloadLen])})
+	}
+}
+
+// pass lets d of time pass. What leaves meanwhile is in out.
+func (h *byHand) pass(d sim.Cycle) {
+	h.out = nil
+	for end := h.now + d; ; h.turns++ {
+		at, ok := h.o.Next()
+		if !ok || at > end {
+			h.now = end
+			return
+		}
+		h.now = max(h.now, at)
+		h.o.Advance(h.now)
+		h.take()
+	}
+}
+
+// say has f send a segment, and returns what it gets at once, in one piece.
+func (f *far) say(flags, payload string) string {
+	f.h.process(f.eth.TCP(f.port, f.its, flags, dt.Seq(f.seq), dt.Ack(f.got), dt.Win(60000)).Payload(payload))
+	f.seq += uint32(len(payload))
+	return f.takes()
+}
+
+// takes takes what left to f, and returns it.
+func (f *far) takes() (b string) {
+	for _, s := range f.h.out {
+		if s.DstPort == f.port && s.SrcPort == f.its {
+			b += s.payload
+			f.got = uint32(s.TCPSeq) + s.PayloadLen
+		}
+	}
+	return b
+}
+
+// client opens a connection to the listener.
+func (h *byHand) client(port uint16) *far {
+	f := &far{h: h, eth: dt.Eth("02:6e:69:63:00:01", "02:00:00:00:00:01").IPv4("10.0.0.1", "10.0.0.200"), port: port, its: 80}
+	h.process(f.eth.TCP(port, 80, "S", dt.Seq(0), dt.Win(60000)))
+	require.Len(h.t, h.out, 1)
+	f.got, f.seq = uint32(h.out[0].TCPSeq)+1, 1
+	f.say("A", "")
+	return f
+}
+
+// server accepts the connection whose SYN has just left, and returns what comes with it.
+func (h *byHand) server() (*far, string) {
+	require.Len(h.t, h.out, 1)
+	s := h.out[0]
+	require.True(h.t, s.TCPFlags.Has(wire.SYN))
+	f := &far{h: h, eth: dt.Eth("02:6e:69:63:00:01", "02:00:00:00:00:03").IPv4("10.0.0.3", "10.0.0.200"), port: s.DstPort, its: s.SrcPort, got: uint32(s.TCPSeq) + 1}
+	f.h.process(f.eth.TCP(f.port, f.its, "SA", dt.Seq(0), dt.Ack(f.got), dt.Win(60000)))
+	f.seq = 1
+	return f, f.takes()
+}
+
+// conns is how many connections there are.
+func (h *byHand) conns() uint64 { return h.o.Counters()["splice.conns"] }
+
+// A client that is gone before it has acknowledged all of its response, while its server may
+// well have closed and forgotten it, is not waited for for ever.
+func TestClientVanishesWithItsResponse(t *testing.T) {
+	h := newByHand(t, Config{})
+	c := h.client(4000)
+	c.say("PA", "GET / HTTP/1.1\r\nhost: a\r\n\r\n")
+	s, head := h.server()
+	require.Contains(t, head, "GET / HTTP/1.1")
+	s.say("A", "HTTP/1.1 200 OK\r\ncontent-length: 2000\r\n\r\n")
+	require.Contains(t, c.takes(), "200 OK")
+	c.say("A", "")
+	s.say("PA", string(make([]byte, 1000)))
+	s.say("PA", string(make([]byte, 1000)))
+	h.turns = 0
+	h.pass(20 * 60 * second)
+	require.Zero(t, h.conns())
+	require.Less(t, h.turns, 1000, "nothing is due all the time")
+	require.EqualValues(t, 0, h.o.Counters()["http.a.downstream_rq_active"])
+}
