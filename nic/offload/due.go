@@ -14,7 +14,8 @@ func (o *Offload) deadline(n splice.Flow) {
 	f := o.flow(n)
 	var at sim.Cycle
 	switch {
-	case f.raw != byNothing: // what it waits for is the sidecar's business
+	case f.raw != byNothing: // what it waits for is the sidecar's business, as long as both are there
+		at = max(o.now, o.engine.Active(n)) + o.keep
 	case !f.active && f.parser != nil:
 		at = f.headAt + o.idle
 	case !f.active:
@@ -112,6 +113,9 @@ func (o *Offload) due(n splice.Flow, f *flow) splice.Decision {
 	c := f.l.c
 	switch {
 	case f.raw != byNothing:
+		if o.engine.Owes(n) && o.now >= o.engine.Active(n)+o.keep { // one of the two is not
+			return splice.Decision{Do: splice.Abort}
+		}
 		return splice.Decision{Do: splice.Nothing}
 	case f.l.reason != byNothing:
 		return o.fallBack(f, f.l.reason)

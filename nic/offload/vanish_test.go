@@ -1,6 +1,7 @@
 package offload
 
 import (
+	"net/netip"
 	"testing"
 	"time"
 
@@ -163,4 +164,25 @@ func TestClientVanishesWithItsResponse(t *testing.T) {
 	require.Zero(t, h.conns())
 	require.Less(t, h.turns, 1000, "nothing is due all the time")
 	require.EqualValues(t, 0, h.o.Counters()["http.a.downstream_rq_active"])
+}
+
+// Nor is a client that has fallen back, when its sidecar has closed and forgotten the connection.
+func TestClientVanishesBeforeItsSidecar(t *testing.T) {
+	h := newByHand(t, Config{
+		Fallback: Fallback{Addr: netip.MustParseAddr("10.0.0.3")},
+		Mesh: mesh.Config{
+			Listeners: []mesh.Listener{{Name: "a", Address: "10.0.0.200:80", StatPrefix: "a", TCP: &mesh.TCPProxy{Cluster: "up"}}},
+			Clusters:  []mesh.Cluster{{Name: "up", Endpoints: []mesh.Endpoint{{Address: "10.0.0.3:80"}}}},
+		}})
+	c := h.client(4000)
+	h.pass(second)
+	s, _ := h.server()
+	c.say("PA", "hello")
+	require.Equal(t, "hello", s.takes())
+	s.say("A", "")
+	h.pass(3 * 3600 * second)
+	require.EqualValues(t, 2, h.conns(), "nobody is owed anything")
+	s.say("FA", "")
+	h.pass(3 * 3600 * second)
+	require.Zero(t, h.conns())
 }

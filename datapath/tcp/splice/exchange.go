@@ -224,6 +224,13 @@ func (e *Engine) Resendable(f Flow) bool {
 	return (x.keep || c.kept != nil) && told.AtOrBefore(x.req.withIt())
 }
 
+// Owes reports whether a peer of f's exchange has not acknowledged all that it was sent. An App
+// may ask at any time.
+func (e *Engine) Owes(f Flow) bool {
+	c, up := e.conn(int32(f)), e.exchange(int32(f)).up
+	return c.sndUna != c.sndNxt || up != none && e.conn(up).sndUna != e.conn(up).sndNxt
+}
+
 // Local is our end of the connection to the server of f's request. An App may ask in
 // Watcher.Joined.
 func (e *Engine) Local(f Flow) Addr { return e.conn(e.exchange(int32(f)).up).local }
