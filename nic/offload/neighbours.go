@@ -83,9 +83,14 @@ func (o *Offload) learn(ip [16]byte, mac wire.MAC, port datapath.Port) {
 // place notes where the host of ep is.
 func (o *Offload) place(ep splice.Endpoint, n splice.Neighbour) {
 	e := &o.ends[ep]
+	moved := e.known
 	e.known, e.next = true, n
 	e.answers()
 	o.engine.SetNeighbour(o.now, ep, n)
+	if moved { // it may be another host by now, which knows of none
+		e.drained++
+		o.engine.DropIdle(ep)
+	}
 }
 
 // answers notes that e's host does.

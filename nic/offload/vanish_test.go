@@ -186,3 +186,30 @@ func TestClientVanishesBeforeItsSidecar(t *testing.T) {
 	h.pass(3 * 3600 * second)
 	require.Zero(t, h.conns())
 }
+
+// Where a host has another MAC address than it had, as one that has been started anew, it is
+// sent nothing at the old one: what is under way goes to the new one when it is sent again, and
+// the connections that wait for requests are closed.
+func TestHostMoves(t *testing.T) {
+	h := newByHand(t, Config{})
+	c := h.client(4000)
+	c.say("PA", "GET / HTTP/1.1\r\nhost: a\r\n\r\n")
+	s, _ := h.server()
+	s.say("PA", "HTTP/1.1 204 No Content\r\n\r\n")
+	require.Contains(t, c.takes(), "204")
+	c.say("A", "")
+	h.at("10.0.0.3", "02:00:00:00:00:04")
+	require.Len(t, h.out, 1)
+	require.True(t, h.out[0].TCPFlags.Has(wire.FIN))
+	require.Equal(t, wire.MAC{2, 5: 4}, h.out[0].to)
+	s.say("R", "")
+	c.say("PA", "GET / HTTP/1.1\r\nhost: a\r\n\r\n")
+	require.Equal(t, wire.MAC{2, 5: 4}, h.out[0].to)
+	_, head := h.server()
+	require.NotEmpty(t, head)
+	h.at("10.0.0.3", "02:00:00:00:00:05")
+	h.pass(second / 2)
+	require.Len(t, h.out, 1)
+	require.Equal(t, head, h.out[0].payload)
+	require.Equal(t, wire.MAC{2, 5: 5}, h.out[0].to)
+}

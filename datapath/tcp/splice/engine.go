@@ -109,7 +109,8 @@ func (e *Engine) SetIdleTimeout(ep Endpoint, d sim.Cycle) { e.ends[ep].expire = 
 func (e *Engine) Idle(ep Endpoint) int { return int(e.ends[ep].idles) }
 
 // SetNeighbour says where frames for endpoint ep go. Connections that were waiting
-// for it are opened; what they send is in Out.
+// for it are opened; what they send is in Out. If it was elsewhere, those in its pool go
+// there from now on, and those with a request when that is sent again.
 func (e *Engine) SetNeighbour(now sim.Cycle, ep Endpoint, n Neighbour) {
 	e.at(now)
 	x := &e.ends[ep]
@@ -121,6 +122,16 @@ func (e *Engine) SetNeighbour(now sim.Cycle, ep Endpoint, n Neighbour) {
 				e.syn(n)
 			}
 		})
+	}
+	for n := x.idle; n != none; n = e.conn(n).link {
+		e.locate(e.conn(n))
+	}
+}
+
+// locate has u, a server's connection, go where its endpoint is by now.
+func (e *Engine) locate(u *conn) {
+	if x := &e.ends[u.ep]; x.known && x.remote == u.remote {
+		u.next = x.next
 	}
 }
 

@@ -170,6 +170,9 @@ func (e *Engine) expired(n int32) {
 		e.unanswered(n)
 	case c.has(flagHolds) && c.sndUna.Before(c.heldEnd()):
 		c.tries++
+		if c.has(flagServer) {
+			e.locate(c)
+		}
 		e.resend(c)
 		c.deadline = e.now + e.cfg.Timeouts.Held<<c.tries
 		if c.has(flagServer) {
