@@ -224,10 +224,10 @@ func (e *Engine) clockFor(c *conn) uint32 {
 }
 
 // ack acknowledges to the peer what it was acknowledged before.
-func (e *Engine) ack(c *conn) { e.own(c, wire.ACK, c.sndNxt, nil) }
+func (e *Engine) ack(c *conn) { e.own(c, wire.ACK, c.bare(), nil) }
 
 // reset ends the peer's end at once.
-func (e *Engine) reset(c *conn) { e.own(c, wire.RST|wire.ACK, c.sndNxt, nil) }
+func (e *Engine) reset(c *conn) { e.own(c, wire.RST|wire.ACK, c.bare(), nil) }
 
 // refuse answers a segment that belongs to no connection (RFC 9293 §3.10.7.1).
 func (e *Engine) refuse(s *segment) {

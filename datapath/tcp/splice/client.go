@@ -83,7 +83,7 @@ func (e *Engine) clientAck(n int32, c *conn, x *exchange, s *segment, ended int3
 	if ended != none {
 		if u := e.conn(ended); u.state == established && u.peer == none && u.acked != u.rcvNxt && !u.has(flagFIN|flagSpent) {
 			u.acked = u.rcvNxt
-			g := pass{to: u, header: e.ownHeader(u, wire.ACK, u.sndNxt)}
+			g := pass{to: u, header: e.ownHeader(u, wire.ACK, u.bare())}
 			return e.send(s, &g)
 		}
 	}

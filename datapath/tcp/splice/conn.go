@@ -95,6 +95,10 @@ func newConn(remote, local Addr) conn {
 	return c
 }
 
+// bare is the number of a segment to the peer that has no byte: behind what it was sent, but
+// within its window, of which a head takes no heed, or it would not be looked at.
+func (c *conn) bare() wire.Seq { return c.sndNxt.Min(c.sndUna.Add(c.window)) }
+
 // room is how many bytes of payload fit a segment to the peer.
 func (c *conn) room() int {
 	n := int(c.mss)

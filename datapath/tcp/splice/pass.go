@@ -29,7 +29,7 @@ func (g *pass) onward(s *segment, c *conn, m *message) (end wire.Seq, ok bool) {
 	case s.asks(c):
 		g.seq = g.to.sndUna - 1
 	default:
-		g.seq = g.to.sndNxt
+		g.seq = g.to.bare()
 	}
 	return 0, false
 }
@@ -100,7 +100,7 @@ func (e *Engine) onlyAck(from, to int32, s *segment) datapath.Verdict {
 		m = &e.exchange(from).resp
 	}
 	g := pass{to: t}
-	g.flags, g.seq = wire.ACK, t.sndNxt
+	g.flags, g.seq = wire.ACK, t.bare()
 	e.translate(s, c, t, m, &g.header)
 	return e.send(s, &g)
 }
