@@ -52,6 +52,10 @@ func (e *Engine) fromServer(n int32, s *segment) datapath.Verdict {
 	}
 	p := pair{c, x, k, u}
 	if len(s.payload) == 0 && !s.flags.Has(wire.FIN) {
+		if !x.resp.begun && s.asks(u) { // the client's answer would say nothing of its response
+			e.ack(u)
+			return e.onlyAck(n, c, s)
+		}
 		return e.toClient(&p, s, 0, 0, wire.ACK)
 	}
 	return e.serverData(&p, n, s)
