@@ -218,9 +218,26 @@ func (o *Offload) prune() {
 	o.sinks.Keep(inUse...)
 	busy := o.replaced[:0]
 	for _, cl := range o.replaced {
-		if cl.requests+cl.pending+cl.connections > 0 {
+		if cl.requests+cl.pending+cl.connections > 0 || o.refers(cl) {
 			busy = append(busy, cl)
+			continue
+		}
+		for _, ep := range cl.ends {
+			o.ends[ep] = end{quiet: true}
+			o.spare = append(o.spare, ep)
 		}
 	}
 	o.replaced = busy
+}
+
+// refers reports whether a request may go to cl yet.
+func (o *Offload) refers(cl *cluster) bool {
+	for _, f := range o.all() {
+		for i := range f.n {
+			if leg := &f.legs[i]; f.active && (leg.cl == cl || leg.dest == cl) {
+				return true
+			}
+		}
+	}
+	return false
 }

@@ -52,9 +52,10 @@ type Offload struct {
 	owned     map[[16]byte]bool // addresses that we answer for
 	sources   sources           // of these, where connections to endpoints come from
 	clusters  []*cluster
-	replaced  []*cluster // by a reload, with requests
-	ends      []end      // by splice.Endpoint
-	sidecar   *cluster   // whose endpoints are the host sidecar's listeners
+	replaced  []*cluster        // by a reload, with requests
+	ends      []end             // by splice.Endpoint
+	spare     []splice.Endpoint // that nobody uses
+	sidecar   *cluster          // whose endpoints are the host sidecar's listeners
 	fallbacks map[Reason]uint64
 
 	flows     []*[flowBlock]flow // in blocks that have had a connection

@@ -66,6 +66,11 @@ func (o *Offload) newCluster(t *mesh.CompiledCluster, from *mesh.Cluster) *clust
 // newEnd gives e, of cl, a number. A connection to it has so long to get there.
 func (o *Offload) newEnd(cl *cluster, e end, timeout time.Duration) splice.Endpoint {
 	ep := splice.Endpoint(len(o.ends))
+	if n := len(o.spare); n > 0 {
+		ep, o.spare = o.spare[n-1], o.spare[:n-1]
+	} else {
+		o.ends = append(o.ends, end{})
+	}
 	o.engine.SetEndpoint(ep, e.addr, e.from)
 	o.engine.SetConnectTimeout(ep, o.cycles(timeout))
 	keep := o.keep
@@ -73,14 +78,14 @@ func (o *Offload) newEnd(cl *cluster, e end, timeout time.Duration) splice.Endpo
 		keep = o.cycles(*d)
 	}
 	o.engine.SetIdleTimeout(ep, keep)
-	o.ends = append(o.ends, e)
+	o.ends[ep] = e
 	if l := o.byAddr[e.addr]; cl.reason != byNothing || l != nil && l.reason == byNothing && !l.stands {
 		o.ends[ep].quiet = true // nobody goes there
 		return ep
 	}
 	o.want(ep)
-	for i := range o.ends[:ep] { // it is known where its host is
-		if was := &o.ends[i]; was.known && was.addr.IP == e.addr.IP {
+	for i := range o.ends { // it is known where its host is
+		if was := &o.ends[i]; i != int(ep) && was.known && was.addr.IP == e.addr.IP {
 			o.place(ep, was.next)
 			break
 		}
