@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"testing"
 	"time"
 
@@ -66,7 +67,7 @@ func TestSettingsAreRestored(t *testing.T) {
 			j := &journal{t: t, ns: host, iface: "eth0"}
 			g := open(t, Config{Ifaces: []Iface{{"p0", nic}}, Frames: 64, Recorder: j})
 			f := features(t, host, "eth0")
-			for _, name := range append([]string{"tx-tcp-segmentation", "tx-tcp6-segmentation"}, txChecksum...) {
+			for _, name := range slices.Concat([]string{"tx-tcp-segmentation", "tx-tcp6-segmentation"}, txChecksum, txTags) {
 				require.False(t, f[name].Active, name)
 			}
 			for _, c := range j.changes {

@@ -14,8 +14,12 @@ var txChecksum = []string{
 	"tx-checksum-ipv4", "tx-checksum-ipv6", "tx-checksum-ip-generic", "tx-checksum-sctp", "tx-checksum-fcoe-crc",
 }
 
-// settlePeer sees to it that frames arrive with finished checksums: by turning
-// transmit checksumming off on the peer, or else by finishing them here.
+// txTags are the features that leave a VLAN tag to the device: it comes beside the
+// frame then, where an AF_XDP socket does not see it.
+var txTags = []string{"tx-vlan-hw-insert", "tx-vlan-stag-hw-insert"}
+
+// settlePeer sees to it that frames arrive whole, with finished checksums: by turning
+// transmit checksumming and tagging off on the peer, or else by finishing sums here.
 func (l *Link) settlePeer(p *port) error {
 	cfg := &l.g.cfg
 	peer, err := ethtool.FindPeer(-1, l.iface.Name) // we are in its namespace
@@ -30,10 +34,10 @@ func (l *Link) settlePeer(p *port) error {
 	}
 	if err != nil {
 		l.finish = true
-		cfg.logf("xdp: %s: unfinished checksums are finished on receive: %v", l.iface.Name, err)
+		cfg.logf("xdp: %s: unfinished checksums are finished on receive, and VLAN tags left to the device are lost: %v", l.iface.Name, err)
 		return nil
 	}
-	n, err, unrecorded := l.turn(peer, false, txChecksum...)
+	n, err, unrecorded := l.turn(peer, false, slices.Concat(txChecksum, txTags)...)
 	if unrecorded != nil {
 		return unrecorded
 	}
@@ -43,7 +47,7 @@ func (l *Link) settlePeer(p *port) error {
 		return l.restorePeer()
 	}
 	if n > 0 {
-		cfg.logf("xdp: %s: transmit checksum offload of its peer %s is off while attached", l.iface.Name, peer.Name)
+		cfg.logf("xdp: %s: transmit checksum and VLAN offload of its peer %s is off while attached", l.iface.Name, peer.Name)
 	}
 	return nil
 }

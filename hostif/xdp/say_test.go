@@ -21,7 +21,7 @@ func TestTrapsAreSaid(t *testing.T) {
 		want []string
 	}{
 		{1500, Config{}, []string{
-			"xdp: p0: transmit checksum offload of its peer eth0 is off while attached",
+			"xdp: p0: transmit checksum and VLAN offload of its peer eth0 is off while attached",
 			"xdp: p0: TSO of its peer eth0 is off while attached: bulk TCP comes in frames of its MTU",
 			"xdp: p0: one sendto took 32 of 200 frames: it is repeated until none is left",
 		}},

@@ -13,6 +13,9 @@
 //     Transmit checksumming (and with it TSO) is turned off on the veth's peer,
 //     and back on at Close; where the peer is out of reach, such sums are
 //     finished on receive.
+//   - A VLAN device leaves its tag to the device below, and AF_XDP does not show that
+//     either: tagging is turned off on the peer in the same way. Where the peer is out of
+//     reach, such tags are lost.
 //   - A native program turns TSO off on the peer by itself, a generic one does
 //     not: generic mode is refused while the peer's TSO is on.
 //   - A veth has NAPI only with a program or GRO. Our program gives the port
