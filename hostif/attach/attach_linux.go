@@ -24,15 +24,23 @@ import (
 // journal.
 const settingHandler = "ethtool"
 
-// UndoHandlers restore journalled settings; netns.Undo takes them.
+// UndoHandlers restore journalled settings, and remove what was made; netns.Undo takes
+// them.
 func UndoHandlers() map[string]netns.UndoFunc {
-	return map[string]netns.UndoFunc{settingHandler: func(raw []byte) error {
-		var c ethtool.Change
-		if err := json.Unmarshal(raw, &c); err != nil {
+	return map[string]netns.UndoFunc{
+		settingHandler: undoing(ethtool.Undo),
+		pairHandler:    undoing(pair.remove),
+	}
+}
+
+func undoing[T any](undo func(T) error) netns.UndoFunc {
+	return func(raw []byte) error {
+		var change T
+		if err := json.Unmarshal(raw, &change); err != nil {
 			return fmt.Errorf("attach: journalled setting: %w", err)
 		}
-		return ethtool.Undo(c)
-	}}
+		return undo(change)
+	}
 }
 
 // Open opens one link a port, all or none.

@@ -1,8 +1,12 @@
 package attach
 
 import (
+	"bytes"
+	"crypto/rand"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"time"
 
@@ -97,6 +101,50 @@ func OpenInline(veth string, opt Options) (_ *Inline, err error) {
 func stackName(near int) string { return fmt.Sprintf("mnic%d", near) }
 func cardName(near int) string  { return fmt.Sprintf("mnic%dc", near) }
 
+// pairHandler is the name under which pairs stand in a journal.
+const pairHandler = "pair"
+
+// pair is a veth that was made, so that another process removes that one and no other:
+// a number is used again in each namespace, and so is a name.
+type pair struct {
+	NetNS ethtool.NetNS    `json:"netns"`
+	Name  string           `json:"name"`
+	MAC   net.HardwareAddr `json:"mac"` // chosen at random
+}
+
+// newPair is a pair to be made in the calling thread's namespace.
+func newPair(name string) (p pair, err error) {
+	p = pair{Name: name, MAC: make(net.HardwareAddr, 6)}
+	if _, err := rand.Read(p.MAC); err != nil {
+		return p, err
+	}
+	p.MAC[0] = p.MAC[0]&^1 | 2 // of one interface, locally administered
+	p.NetNS, err = ethtool.Identify(-1)
+	return p, err
+}
+
+// remove removes it, if it is there.
+func (p pair) remove() error {
+	ns, err := p.NetNS.Open()
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer unix.Close(ns)
+	return ethtool.Do(ns, func() error {
+		l, err := netlink.LinkByName(p.Name)
+		if errors.As(err, &netlink.LinkNotFoundError{}) || err == nil && !bytes.Equal(l.Attrs().HardwareAddr, p.MAC) {
+			return nil
+		}
+		if err == nil {
+			err = netlink.LinkDel(l)
+		}
+		return err
+	})
+}
+
 // makePair makes the veth between the NIC and the stack. It has no address and
 // sends nothing of its own.
 func (in *Inline) makePair(journal *netns.Journal, mtu int) error {
@@ -104,7 +152,16 @@ func (in *Inline) makePair(journal *netns.Journal, mtu int) error {
 	what := "make veth " + name
 	v := &netlink.Veth{LinkAttrs: netlink.NewLinkAttrs(), PeerName: card, PeerMTU: uint32(mtu), PeerTxQLen: -1}
 	v.Name, v.MTU = name, mtu
-	err := journal.Step(netns.Entry{Kind: netns.KindLink, Name: name, Text: "ip link add " + name + " type veth peer name " + card},
+	made, err := newPair(name)
+	if err != nil {
+		return failure.Wrap(failure.Unexpected, err, what, "")
+	}
+	v.HardwareAddr = made.MAC
+	change, err := json.Marshal(made)
+	if err != nil {
+		return failure.Wrap(failure.Unexpected, err, what, "")
+	}
+	err = journal.Step(netns.Entry{Kind: netns.KindSetting, Handler: pairHandler, Change: change, Text: "ip link add " + name + " type veth peer name " + card},
 		func() error { return netlink.LinkAdd(v) })
 	switch {
 	case errors.Is(err, unix.EEXIST):
