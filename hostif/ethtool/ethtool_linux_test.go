@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"runtime"
@@ -298,6 +299,29 @@ func TestToggle(t *testing.T) {
 	f, err := p.Features()
 	require.NoError(t, err)
 	require.Equal(t, before, f)
+
+	// It keeps to its interface when that has another name, and another one has its.
+	rename := func(from, to string) {
+		require.NoError(t, Do(ns, func() error {
+			l, err := netlink.LinkByName(from)
+			if err != nil {
+				return err
+			}
+			return errors.Join(netlink.LinkSetDown(l), netlink.LinkSetName(l, to))
+		}))
+	}
+	rename("b", "c")
+	rename("a", "b")
+	other, err := Get(ns, "b")
+	require.NoError(t, err)
+	require.NoError(t, toggle.Set(false))
+	f, err = p.Features()
+	require.NoError(t, err)
+	require.False(t, f["tx-tcp-segmentation"].Active)
+	f, err = Get(ns, "b")
+	require.NoError(t, err)
+	require.Equal(t, other, f)
+
 	require.NoError(t, Do(ns, func() error {
 		l, err := netlink.LinkByName("b")
 		if err != nil {

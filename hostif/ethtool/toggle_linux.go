@@ -14,7 +14,8 @@ import (
 // whoever toggles has recorded the changes. It is used by one goroutine.
 type Toggle struct {
 	fd    int // a socket of the interface's namespace, which the ioctl goes by
-	iface string
+	index int
+	iface string   // when it was looked up, for people
 	mask  []uint32 // the features' bits, by block
 }
 
@@ -33,7 +34,7 @@ func NewToggle(p Peer, features ...string) (*Toggle, error) {
 				t.mask[i/32] |= 1 << (i % 32)
 			}
 		}
-		t.iface = iface
+		t.iface, t.index = iface, p.Index
 		t.fd, err = unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 		return err
 	})
@@ -55,10 +56,27 @@ func (t *Toggle) Set(on bool) error {
 			ne.PutUint32(b[12+i*8:], m)
 		}
 	}
-	if err := ioctlBy(t.fd, t.iface, b); err != nil {
+	name, err := t.name()
+	if err == nil {
+		err = ioctlBy(t.fd, name, b)
+	}
+	if err != nil {
 		return &hostif.OpError{Op: "switch features of", Iface: t.iface, Err: err}
 	}
 	return nil
+}
+
+// name is the interface's name of now: another may have that of before.
+func (t *Toggle) name() (string, error) {
+	ifr, err := unix.NewIfreq("")
+	if err != nil {
+		return "", err
+	}
+	ifr.SetUint32(uint32(t.index))
+	if err := unix.IoctlIfreq(t.fd, unix.SIOCGIFNAME, ifr); err != nil {
+		return "", err
+	}
+	return ifr.Name(), nil
 }
 
 // Close forgets the interface, whose features stay as they are.
