@@ -15,6 +15,7 @@ import (
 	"net/netip"
 	"os"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -28,12 +29,16 @@ const patience = 2 * time.Second
 const (
 	quiet   = 200 * time.Millisecond // after which who has said nothing wants a Snapshot
 	maxLine = 128
+	clients = 16 // answered at a time
 )
 
 // Serve answers on l until ctx ends, and closes it, which removes its socket.
 func Serve(ctx context.Context, l net.Listener, n *nic.NIC) error {
 	stop := context.AfterFunc(ctx, func() { l.Close() })
 	defer stop()
+	var all sync.WaitGroup
+	defer all.Wait()
+	free := make(chan struct{}, clients)
 	for {
 		conn, err := l.Accept()
 		if err != nil {
@@ -42,7 +47,11 @@ func Serve(ctx context.Context, l net.Listener, n *nic.NIC) error {
 			}
 			return fmt.Errorf("control: %w", err)
 		}
-		answer(ctx, conn, n)
+		free <- struct{}{}
+		all.Go(func() {
+			answer(ctx, conn, n)
+			<-free
+		})
 	}
 }
 
@@ -53,6 +62,7 @@ func answer(ctx context.Context, conn net.Conn, n *nic.NIC) {
 	// Who wants a Snapshot need not say so.
 	conn.SetReadDeadline(time.Now().Add(quiet))
 	line, _ := bufio.NewReader(io.LimitReader(conn, maxLine)).ReadString('\n')
+	conn.SetWriteDeadline(time.Now().Add(2 * patience)) // of which the NIC may take one
 	if client, ok := strings.CutPrefix(strings.TrimSpace(line), "flow "); ok {
 		fmt.Fprintln(conn, flow(ctx, n, client))
 		return
@@ -61,7 +71,6 @@ func answer(ctx context.Context, conn net.Conn, n *nic.NIC) {
 	if err != nil {
 		return
 	}
-	conn.SetWriteDeadline(time.Now().Add(patience))
 	json.NewEncoder(conn).Encode(s)
 }
 
@@ -86,12 +95,16 @@ func Listen(path string) (net.Listener, error) {
 	if !errors.Is(err, syscall.EADDRINUSE) {
 		return l, failure.Wrap(failure.Usage, err, "listen on control socket "+path, "choose a path that can be written, shorter than 108 bytes")
 	}
-	if conn, err := net.DialTimeout("unix", path, patience); err == nil {
+	conn, err := net.DialTimeout("unix", path, patience)
+	if err == nil {
 		conn.Close()
 		return nil, failure.New(failure.Conflict, "listen on control socket "+path, "another meshnic answers on it", "choose another path with --control")
 	}
 	if info, err := os.Lstat(path); err == nil && info.Mode()&fs.ModeSocket == 0 {
 		return nil, failure.New(failure.Conflict, "listen on control socket "+path, "it is a file, not a socket", "choose another path with --control")
+	}
+	if !errors.Is(err, syscall.ECONNREFUSED) { // a dead process's refuses
+		return nil, failure.Wrap(failure.Conflict, err, "listen on control socket "+path+", which another program may have", "choose another path with --control")
 	}
 	if err := os.Remove(path); err != nil {
 		return nil, fmt.Errorf("control: remove the socket that a dead process left: %w", err)

@@ -81,6 +81,32 @@ func TestASocketInUseIsAConflict(t *testing.T) {
 	require.NoError(t, stop())
 }
 
+// A socket of another kind refuses nobody, and is in use all the same.
+func TestAnotherProgramsSocketIsNotRemoved(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log")
+	other, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
+	require.NoError(t, err)
+	defer other.Close()
+	_, err = Listen(path)
+	require.Equal(t, failure.Conflict, failure.KindOf(err), "%v", err)
+	_, err = net.Dial("unixgram", path)
+	require.NoError(t, err)
+}
+
+// Who connects and says nothing is waited for, and nobody behind him.
+func TestSilentClientsHoldUpNobody(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "nic.sock")
+	stop := serve(t, path, running(t))
+	for range clients - 1 {
+		silent, err := net.Dial("unix", path)
+		require.NoError(t, err)
+		defer silent.Close()
+	}
+	_, err := Get(t.Context(), path)
+	require.NoError(t, err)
+	require.NoError(t, stop())
+}
+
 func TestAFileIsNotRemoved(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "precious")
 	require.NoError(t, os.WriteFile(path, []byte("x"), 0o600))
