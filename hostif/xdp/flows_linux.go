@@ -38,19 +38,19 @@ type device struct {
 	*netlink.Handle
 	index int
 	was   uint64 // frames dropped on their way out, when it was attached
+	lost  uint64 // since, when it was asked last
 }
 
 // dropped is the frames that the device has dropped on their way out: its peer's
-// queue was full.
+// queue was full. A device that is gone has dropped what it had.
 func (d *device) dropped() uint64 {
 	if d.Handle == nil {
-		return 0
+		return d.lost
 	}
-	l, err := d.LinkByIndex(d.index)
-	if err != nil || l.Attrs().Statistics == nil {
-		return 0
+	if l, err := d.LinkByIndex(d.index); err == nil && l.Attrs().Statistics != nil {
+		d.lost = l.Attrs().Statistics.TxDropped - d.was
 	}
-	return l.Attrs().Statistics.TxDropped - d.was
+	return d.lost
 }
 
 // openFlows makes the group's flow table, if it is to have one. What cannot be had
@@ -112,6 +112,7 @@ func (t *flowTable) settle(l *Link, p *port) error {
 		d := &t.device[l.port]
 		d.Handle, d.index = h, l.index
 		d.was = d.dropped()
+		d.lost = 0
 	}
 	t.open[l.port].Store(true)
 	return nil
@@ -122,6 +123,7 @@ func (t *flowTable) leave(l *Link) {
 	t.open[l.port].Store(false)
 	_ = t.ports.Delete(uint32(l.port))
 	if d := &t.device[l.port]; d.Handle != nil {
+		d.dropped()
 		d.Close()
 		d.Handle = nil
 	}

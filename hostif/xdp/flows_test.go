@@ -326,7 +326,11 @@ func TestFlowTableLinkClosed(t *testing.T) {
 	needXDP(t)
 	g, frame := newTestbed(t, 1500, &Config{FlowTable: true}).group, request(macB)
 	require.True(t, g.flows.Learn(0, 1, frame))
+	g.flows.device[1].was -= 3 // as if it had dropped as many since
 	require.NoError(t, g.Links[1].Close())
+	counted := map[string]uint64{}
+	g.flows.Count(counted)
+	require.EqualValues(t, 3, counted["flow_table.lost"], "no counter goes back")
 	require.False(t, g.flows.Learn(1, 0, frame))
 	require.False(t, g.flows.Learn(0, 1, request("02:00:00:00:00:0c")))
 	require.EqualValues(t, xdpAborted, run(t, g.Links[0], frame))
