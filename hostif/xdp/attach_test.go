@@ -245,6 +245,33 @@ func TestInterfaceVanishes(t *testing.T) {
 	}, 20*time.Second, 100*time.Microsecond)
 }
 
+// The one frame that waits while its interface is down leaves when nothing comes, and is
+// counted if the far end refuses it then.
+func TestRefusedWhileIdle(t *testing.T) {
+	needXDP(t)
+	ns := newNS(t)
+	require.NoError(t, addVeth(ns, "p0", ns, "eth0", 1500))
+	l := open(t, Config{Ifaces: []Iface{{"p0", ns}}, Frames: 64}).Links[0]
+	set := func(name string, f func(netlink.Link) error) {
+		require.NoError(t, ethtool.Do(ns, func() error {
+			end, err := netlink.LinkByName(name)
+			if err != nil {
+				return err
+			}
+			return f(end)
+		}))
+	}
+	set("p0", netlink.LinkSetDown)
+	n, err := l.Send([]*hostif.Frame{{Data: make([]byte, 60)}})
+	require.NoError(t, err)
+	require.Equal(t, 1, n)
+	set("eth0", netlink.LinkSetDown)
+	set("p0", netlink.LinkSetUp)
+	_, err = l.Recv(make([]*hostif.Frame, 1))
+	require.NoError(t, err)
+	require.EqualValues(t, 1, l.Stats().TxDropError)
+}
+
 // While the interface is down, frames are lost and counted, not kept for later.
 func TestInterfaceDown(t *testing.T) {
 	needXDP(t)

@@ -220,7 +220,7 @@ func (l *Link) idleChecks() error {
 		l.refill()
 	}
 	if l.unreaped > 0 && l.sock.tx.pending() > 0 {
-		l.push()
+		l.st.TxDropError += l.push() // they were counted as sent
 	}
 	l.threads.idle()
 	if l.idle++; l.idle%64 == 0 {

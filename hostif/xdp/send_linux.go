@@ -21,7 +21,7 @@ func (l *Link) Send(frames []*hostif.Frame) (int, error) {
 		return 0, nil
 	}
 	if l.down { // do not queue what would leave long after its time
-		if l.push(); l.down {
+		if l.st.TxDropError += l.push(); l.down {
 			l.st.TxDropError += uint64(len(frames))
 			return 0, nil
 		}
