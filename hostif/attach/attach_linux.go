@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"regexp"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -147,7 +148,7 @@ func (s *Set) openEach(ports []PortSpec, spaces []int, open func(PortSpec, int) 
 // openXDP opens a group of AF_XDP links. The settings it changes on the peers
 // are journalled, so that clean restores them after a kill -9.
 func (s *Set) openXDP(ports []PortSpec, spaces []int, opt Options) error {
-	journal, err := s.begin(fmt.Sprintf("attach_%d", os.Getpid()))
+	journal, err := s.begin(fmt.Sprintf("attach_%d", os.Getpid()), opt.Log)
 	if err != nil {
 		return err
 	}
@@ -159,8 +160,37 @@ func (s *Set) openXDP(ports []PortSpec, spaces []int, opt Options) error {
 	return err
 }
 
+var ofAttach = regexp.MustCompile(`^attach_[0-9]+(_[0-9]+)?$`)
+
+// undoDead undoes what attaches left whose process is dead. It is done before a setting is
+// looked at: one that is as the dead left it would stay so, and a clean would later put it
+// back under a NIC that relies on it.
+func undoDead(log hostif.Logf) {
+	names, err := netns.Labs()
+	for _, name := range names {
+		if !ofAttach.MatchString(name) {
+			continue
+		}
+		if st, lerr := netns.Load(name); lerr != nil || st.Alive {
+			continue
+		}
+		found, uerr := netns.Undo(name, netns.UndoOptions{Handlers: UndoHandlers()})
+		switch {
+		case failure.KindOf(uerr) == failure.Conflict: // it has begun meanwhile
+		case uerr != nil:
+			err = errors.Join(err, uerr)
+		case found && log != nil:
+			log("undone: %s, whose process is dead", name)
+		}
+	}
+	if err != nil && log != nil {
+		log("what a dead attach left here could not all be undone: %v", err)
+	}
+}
+
 // begin makes the journal, which Close undoes last.
-func (s *Set) begin(name string) (*netns.Journal, error) {
+func (s *Set) begin(name string, log hostif.Logf) (*netns.Journal, error) {
+	undoDead(log)
 	journal, err := netns.Create(name, nil)
 	if err != nil {
 		return nil, err

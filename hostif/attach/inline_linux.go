@@ -71,7 +71,7 @@ func OpenInline(veth string, opt Options) (_ *Inline, err error) {
 			in.Close()
 		}
 	}()
-	journal, err := in.begin(fmt.Sprintf("attach_%d_%d", os.Getpid(), in.near))
+	journal, err := in.begin(fmt.Sprintf("attach_%d_%d", os.Getpid(), in.near), opt.Log)
 	if err != nil {
 		return nil, err
 	}
