@@ -36,6 +36,7 @@ const maxModel = sim.Picos(1e12) // a second
 // figures.
 type model struct {
 	card   *timing.Card
+	build  func() (*timing.Card, error)
 	name   string
 	ports  []string
 	begun  bool
@@ -78,9 +79,9 @@ func (t *tally) times() Times {
 func newModel(d *pipeline.Description, ports []string, flows int, share float64) (*model, error) {
 	m := &model{name: d.Name, ports: ports, all: newTally(), asked: newExchanges(flows), flows: uint32(flows), allowance: newAllowance(share)}
 	m.pair = make([]*tally, (len(ports)+1)*len(ports))
+	m.build = func() (*timing.Card, error) { return timing.New(d, timing.Options{Ports: len(ports)}, m) }
 	var err error
-	m.card, err = timing.New(d, timing.Options{Ports: len(ports)}, m)
-	if err != nil {
+	if m.card, err = m.build(); err != nil {
 		return nil, fmt.Errorf("nic: %w", err)
 	}
 	return m, nil
@@ -155,9 +156,24 @@ func (m *model) stage(name string) uint8 {
 	return uint8(i + 1)
 }
 
+// renewal is how old a card is when it makes way for a new one, once nothing is on it:
+// 53 days. Its time fits for twice as long.
+const renewal = sim.Cycle(sim.Never / 2 / corePeriod)
+
+// renew begins time anew where it is time to, before a frame that comes at a cycle.
+func (m *model) renew(at sim.Cycle) {
+	if !m.begun || at < m.start+renewal || m.card.InFlight() > 0 {
+		return
+	}
+	if card, err := m.build(); err == nil { // as it was once before
+		m.card, m.begun, m.id = card, false, 0
+	}
+}
+
 // enter puts a frame on the card. One that stands for several segments enters as
 // these, each behind the frame's headers.
 func (m *model) enter(a *arrival) {
+	m.renew(a.at)
 	if !m.begun {
 		m.begun, m.start = true, a.at
 	}

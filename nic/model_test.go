@@ -132,3 +132,16 @@ func TestRequests(t *testing.T) {
 	require.Less(t, m.Requests.Sum, m.Sum)
 	require.Zero(t, len(d.model.asked.all)-1-len(d.model.asked.free), "none is forgotten")
 }
+
+// Picoseconds since the first frame fit for 106 days; a NIC may be there for longer.
+func TestModelCountsAfterYears(t *testing.T) {
+	d := newDevice(t, DefaultConfig(), "a", "b")
+	for frames := uint64(1); frames < 5; frames++ {
+		d.send("a", tcpFrame(macB, macA))
+		d.model.advance(d.now + 1000)
+		m := d.Counters().ModelNS
+		require.Equal(t, frames, m.Frames, "after %v", coreClock.Duration(d.now))
+		require.Zero(t, m.Behind)
+		d.now += cycleAt(120 * 24 * time.Hour)
+	}
+}
