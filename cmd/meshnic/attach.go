@@ -75,7 +75,10 @@ and its port "out" (the host), and takes it out again, without a frame lost. See
   meshnic attach --pod default/reviews-v2-7d5f
   meshnic attach --pod-label app=reviews         every such pod of this node, as they come and go`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return runAttach(cmd, f) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			outliveReader()
+			return runAttach(cmd, f)
+		},
 	}
 	fl := cmd.Flags()
 	fl.StringArrayVar(&f.ports, "port", nil, "a port: NAME=INTERFACE, or NAME=INTERFACE@NETNS; two or more")

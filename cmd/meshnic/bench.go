@@ -75,7 +75,10 @@ report.html and manifest.json, and prints the folder's name last.
 Without root it does the same inside a user and network namespace, over AF_PACKET.`,
 		ValidArgs: []string{"curl", "link", "hop", "bookinfo"},
 		Args:      cobra.OnlyValidArgs,
-		RunE:      func(cmd *cobra.Command, args []string) error { return runBench(cmd, args, f) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			outliveReader()
+			return runBench(cmd, args, f)
+		},
 	}
 	fl := cmd.Flags()
 	fl.BoolVar(&f.quick, "quick", false, "the same work in under a minute: fewer and shorter repeats, Bookinfo at 1, 2 and 8 connections")

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -11,6 +13,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 
 	"github.com/meshnic/meshnic/hostif/ethtool"
 	"github.com/meshnic/meshnic/hostif/hostiftest"
@@ -141,6 +144,35 @@ func TestKilledAttachIsCleaned(t *testing.T) {
 	}
 	if netns.Entered() != "unprivileged" {
 		require.NotZero(t, changed, "an offload was turned off, and stayed so until the clean")
+	}
+}
+
+// An attach whose terminal is closed, or whose output nobody reads any more, as with
+// "| tee log" and an interrupt that tee has too, restores what it changed.
+func TestAttachOutlivesItsTerminal(t *testing.T) {
+	twoVeths(t)
+	before := hostState(t)
+	for name, end := range map[string]func(cmd *exec.Cmd, read *os.File) error{
+		"hung up": func(cmd *exec.Cmd, _ *os.File) error { return cmd.Process.Signal(unix.SIGHUP) },
+		"broken pipe": func(cmd *exec.Cmd, read *os.File) error {
+			return errors.Join(read.Close(), cmd.Process.Signal(unix.SIGTERM))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			read, write, err := os.Pipe()
+			require.NoError(t, err)
+			defer read.Close()
+			sock := filepath.Join(t.TempDir(), "nic.sock")
+			cmd := meshnic(t, "attach", "--port", "a=port-a", "--port", "b=port-b", "--control", sock)
+			cmd.Stdout, cmd.Stderr = write, write
+			require.NoError(t, cmd.Start())
+			require.NoError(t, write.Close())
+			await(t, sock)
+			require.NoError(t, end(cmd, read))
+			cmd.Wait()
+			require.Eventually(t, func() bool { return hostState(t) == before }, 30*time.Second, 20*time.Millisecond)
+		})
+		cleaned(t, before, name)
 	}
 }
 

@@ -104,6 +104,7 @@ func readSpec(file string) (lab.Spec, error) {
 }
 
 func labUp(cmd *cobra.Command, args []string) error {
+	outliveReader()
 	spec, err := readSpec(args[0])
 	if err != nil {
 		return err

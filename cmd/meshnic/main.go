@@ -66,14 +66,22 @@ func exitCode(err error) int {
 	}
 }
 
-// interruptible returns a context that the first SIGINT or SIGTERM ends, and a
-// function that tells which one came. A second signal ends the process at once.
+// interruptible returns a context that the first SIGINT, SIGTERM or SIGHUP ends, and a
+// function that tells which one came. A second signal ends the process at once. SIGHUP,
+// which comes when the terminal is closed, ends nothing under nohup, and where it means
+// that a file is to be read again.
 func interruptible() (context.Context, func() syscall.Signal) {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	ch := make(chan os.Signal, 1)
+	if !signal.Ignored(syscall.SIGHUP) {
+		signal.Notify(ch, syscall.SIGHUP)
+	}
 	signal.Notify(ch, syscall.SIGINT, syscall.SIGTERM)
 	go func() {
 		sig := (<-ch).(syscall.Signal)
+		for sig == syscall.SIGHUP && reloads.Load() {
+			sig = (<-ch).(syscall.Signal)
+		}
 		signal.Stop(ch)
 		cancel(signalError(sig))
 	}()
@@ -85,6 +93,10 @@ func interruptible() (context.Context, func() syscall.Signal) {
 		return 0
 	}
 }
+
+// outliveReader has writing to a pipe that nobody reads any more fail, which ends the
+// process otherwise: it is for verbs that have something to put back.
+func outliveReader() { signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) }
 
 type signalError syscall.Signal
 

@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"sync/atomic"
 	"syscall"
 
 	"github.com/meshnic/meshnic/internal/failure"
@@ -45,10 +46,14 @@ func reopenOnUser(s *sidecar.Server) (stop func()) {
 	}
 }
 
+// reloads is whether SIGHUP has a file read again.
+var reloads atomic.Bool
+
 // reloadOnHangup has s read its file again whenever SIGHUP comes, until stop is called.
 // A file that is refused changes nothing; why goes to log.
 func reloadOnHangup(s interface{ Reload(mesh.Config) error }, file string, read func() (mesh.Config, error), log io.Writer) (stop func()) {
 	hup, done := make(chan os.Signal, 1), make(chan struct{})
+	reloads.Store(true)
 	signal.Notify(hup, syscall.SIGHUP)
 	go func() {
 		defer close(done)
@@ -66,6 +71,7 @@ func reloadOnHangup(s interface{ Reload(mesh.Config) error }, file string, read 
 	}()
 	return func() {
 		signal.Stop(hup)
+		reloads.Store(false)
 		close(hup)
 		<-done
 	}

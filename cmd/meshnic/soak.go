@@ -31,6 +31,7 @@ productpage, 10 s or 2.5 s in reviews. What is asked is whether the NIC loses or
 anything: two SYNs lost in a row take 3 s with or without one.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			outliveReader()
 			if f.duration <= 0 || connections < 1 {
 				return failure.Usagef("--duration and --connections must be above 0")
 			}
