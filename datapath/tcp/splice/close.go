@@ -205,17 +205,11 @@ func (e *Engine) serverGone(n int32, why Failure) {
 	}
 }
 
-// cut ends the connection of client n in the middle of a response: by a reset, if a FIN would
-// be its end.
+// cut ends the connection of client n in the middle of a response.
 func (e *Engine) cut(n int32, why Failure) {
 	c, x := e.conn(n), e.exchange(n)
 	e.app.Aborted(e.now, Flow(n), why)
 	e.leave(n)
-	if x.resp.stream && !x.resp.fin {
-		e.reset(c)
-		e.gone(n)
-		return
-	}
 	e.forget(c)
 	x.phase = idle
 	c.rcvNxt = c.seen
