@@ -146,26 +146,6 @@ func (h *byHand) server() (*far, string) {
 // conns is how many connections there are.
 func (h *byHand) conns() uint64 { return h.o.Counters()["splice.conns"] }
 
-// A client that is gone before it has acknowledged all of its response, while its server may
-// well have closed and forgotten it, is not waited for for ever.
-func TestClientVanishesWithItsResponse(t *testing.T) {
-	h := newByHand(t, Config{})
-	c := h.client(4000)
-	c.say("PA", "GET / HTTP/1.1\r\nhost: a\r\n\r\n")
-	s, head := h.server()
-	require.Contains(t, head, "GET / HTTP/1.1")
-	s.say("A", "HTTP/1.1 200 OK\r\ncontent-length: 2000\r\n\r\n")
-	require.Contains(t, c.takes(), "200 OK")
-	c.say("A", "")
-	s.say("PA", string(make([]byte, 1000)))
-	s.say("PA", string(make([]byte, 1000)))
-	h.turns = 0
-	h.pass(20 * 60 * second)
-	require.Zero(t, h.conns())
-	require.Less(t, h.turns, 1000, "nothing is due all the time")
-	require.EqualValues(t, 0, h.o.Counters()["http.a.downstream_rq_active"])
-}
-
 // Nor is a client that has fallen back, when its sidecar has closed and forgotten the connection.
 func TestClientVanishesBeforeItsSidecar(t *testing.T) {
 	h := newByHand(t, Config{
