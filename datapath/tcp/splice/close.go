@@ -205,6 +205,12 @@ func (e *Engine) serverGone(n int32, why Failure) {
 	}
 }
 
+// serverCloses is serverGone for server n, whose FIN has come.
+func (e *Engine) serverCloses(n int32) {
+	e.conn(n).flags |= flagFIN
+	e.serverGone(n, ServerClosed)
+}
+
 // cut ends the connection of client n in the middle of a response.
 func (e *Engine) cut(n int32, why Failure) {
 	c, x := e.conn(n), e.exchange(n)

@@ -17,8 +17,7 @@ func (e *Engine) respond(c, n int32, s *segment) datapath.Verdict {
 	}
 	if off >= len(s.payload) {
 		if s.flags.Has(wire.FIN) && s.end() == at {
-			u.flags |= flagFIN
-			e.serverGone(n, ServerClosed)
+			e.serverCloses(n)
 			return datapath.Consume
 		}
 		if len(s.payload) > 0 && s.end().AtOrBefore(u.acked) {
@@ -48,8 +47,7 @@ func (e *Engine) respond(c, n int32, s *segment) datapath.Verdict {
 			}
 			e.rest(u, nil)
 			if s.flags.Has(wire.FIN) {
-				u.flags |= flagFIN
-				e.serverGone(n, ServerClosed)
+				e.serverCloses(n)
 				return datapath.Consume
 			}
 			u.acked = u.acked.Max(u.rcvNxt)
@@ -58,8 +56,7 @@ func (e *Engine) respond(c, n int32, s *segment) datapath.Verdict {
 		case Wait:
 			e.rest(u, b)
 			if s.flags.Has(wire.FIN) {
-				u.flags |= flagFIN
-				e.serverGone(n, ServerClosed)
+				e.serverCloses(n)
 				return datapath.Consume
 			}
 			e.count.HeadAcked++
