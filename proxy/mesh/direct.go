@@ -73,12 +73,17 @@ func (r *RouteEntry) answers() {
 	}
 }
 
+// scheme is that of requests that come in over TLS, or not.
+func scheme(secure bool) string {
+	if secure {
+		return "https"
+	}
+	return "http"
+}
+
 // location is where the client is sent by route r, as Envoy puts it together.
 func (d *Redirect) location(h *http1.Head, r *RouteEntry, secure bool) string {
-	from := "http"
-	if secure {
-		from = "https"
-	}
+	from := scheme(secure)
 	told := from
 	if v, ok := together(h, "x-forwarded-proto"); ok && len(v) > 0 { // by a proxy before us
 		told = string(v)

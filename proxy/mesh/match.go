@@ -73,9 +73,7 @@ func compileRequestHeaders(list []HeaderMatch, secure bool) []headerMatcher {
 	for i := range out {
 		switch m := &out[i]; m.name {
 		case "x-forwarded-proto":
-			if m.given = []byte("http"); secure {
-				m.given = []byte("https")
-			}
+			m.given = []byte(scheme(secure))
 		case "x-request-id":
 			m.given = []byte("00000000-0000-4000-8000-000000000000") // a UUID, like that which it gets
 		}

@@ -239,9 +239,7 @@ func compileListener(l Listener, cluster map[string]int) CompiledListener {
 				request:  compileMutations(&r.Mutate.Request, &v.Mutate.Request, &l.Mutate.Request),
 				response: compileMutations(&r.Mutate.Response, &v.Mutate.Response, &l.Mutate.Response),
 				rewrite:  compileRewrite(&r.Rewrite), countRequests: v.CountRequests, countResponses: v.CountResponses, fault: compileFault(cmp.Or(r.Fault, v.Fault), l.TLS != nil)}
-			if e.proto = "x-forwarded-proto: http\r\n"; l.TLS != nil {
-				e.proto = "x-forwarded-proto: https\r\n"
-			}
+			e.proto = "x-forwarded-proto: " + scheme(l.TLS != nil) + "\r\n"
 			e.Formats = formatted(e.request) || formatted(e.response)
 			e.compilePath(&r)
 			e.compileHash(r.Hash)
