@@ -233,8 +233,11 @@ func (o *Offload) prune() {
 // refers reports whether a request may go to cl yet.
 func (o *Offload) refers(cl *cluster) bool {
 	for _, f := range o.all() {
+		if !f.active {
+			continue
+		}
 		for i := range f.n {
-			if leg := &f.legs[i]; f.active && (leg.cl == cl || leg.dest == cl) {
+			if leg := &f.legs[i]; leg.cl == cl || leg.dest == cl {
 				return true
 			}
 		}

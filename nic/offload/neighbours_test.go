@@ -28,14 +28,26 @@ type quiet struct {
 	other []datapath.PHV
 }
 
-func newQuiet(t *testing.T, listener, endpoint string, outlier *mesh.OutlierDetection) *quiet {
-	o, err := New(Config{Conns: 64, Ports: 1, Clock: sim.Clock{Hz: uint64(second)}, Epoch: time.Unix(1_700_000_000, 0), Mesh: mesh.Config{
+// newSmall is an Offload of one port, with a clock of its own.
+func newSmall(t *testing.T, cfg Config) *Offload {
+	cfg.Conns, cfg.Ports, cfg.Clock, cfg.Epoch = 64, 1, sim.Clock{Hz: uint64(second)}, time.Unix(1_700_000_000, 0)
+	o, err := New(cfg)
+	require.NoError(t, err)
+	t.Cleanup(o.Close)
+	return o
+}
+
+// oneRoute is a listener before one endpoint.
+func oneRoute(listener, endpoint string, outlier *mesh.OutlierDetection) mesh.Config {
+	return mesh.Config{
 		Listeners: []mesh.Listener{{Name: "a", Address: listener, StatPrefix: "a",
 			VirtualHosts: []mesh.VirtualHost{{Name: "any", Domains: []string{"*"}, Routes: []mesh.Route{{Prefix: "/", Cluster: "up"}}}}}},
 		Clusters: []mesh.Cluster{{Name: "up", Endpoints: []mesh.Endpoint{{Address: endpoint}}, Outliers: outlier}},
-	}})
-	require.NoError(t, err)
-	t.Cleanup(o.Close)
+	}
+}
+
+func newQuiet(t *testing.T, listener, endpoint string, outlier *mesh.OutlierDetection) *quiet {
+	o := newSmall(t, Config{Mesh: oneRoute(listener, endpoint, outlier)})
 	return &quiet{t: t, o: o, said: map[uint16]string{}, parse: parser.New(parser.Config{VerifyChecksums: true})}
 }
 

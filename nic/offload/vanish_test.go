@@ -3,7 +3,6 @@ package offload
 import (
 	"net/netip"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -23,7 +22,6 @@ type byHand struct {
 	parse *parser.Parser
 	now   sim.Cycle
 	out   []sent
-	turns int // of the timers
 }
 
 // sent is a segment that left.
@@ -42,18 +40,10 @@ type far struct {
 }
 
 func newByHand(t *testing.T, cfg Config) *byHand {
-	cfg.Conns, cfg.Ports, cfg.Clock, cfg.Epoch = 64, 1, sim.Clock{Hz: uint64(second)}, time.Unix(1_700_000_000, 0)
 	if cfg.Mesh.Listeners == nil {
-		cfg.Mesh = mesh.Config{
-			Listeners: []mesh.Listener{{Name: "a", Address: "10.0.0.200:80", StatPrefix: "a",
-				VirtualHosts: []mesh.VirtualHost{{Name: "any", Domains: []string{"*"}, Routes: []mesh.Route{{Prefix: "/", Cluster: "up"}}}}}},
-			Clusters: []mesh.Cluster{{Name: "up", Endpoints: []mesh.Endpoint{{Address: "10.0.0.3:80"}}}},
-		}
+		cfg.Mesh = oneRoute("10.0.0.200:80", "10.0.0.3:80", nil)
 	}
-	o, err := New(cfg)
-	require.NoError(t, err)
-	t.Cleanup(o.Close)
-	h := &byHand{t: t, o: o, parse: parser.New(parser.Config{VerifyChecksums: true}), now: 1000}
+	h := &byHand{t: t, o: newSmall(t, cfg), parse: parser.New(parser.Config{VerifyChecksums: true}), now: 1000}
 	h.at("10.0.0.3", "02:00:00:00:00:03")
 	return h
 }
@@ -92,7 +82,7 @@ func (h *byHand) left(f []byte) {
 // pass lets d of time pass. What leaves meanwhile is in out.
 func (h *byHand) pass(d sim.Cycle) {
 	h.out = nil
-	for end := h.now + d; ; h.turns++ {
+	for end := h.now + d; ; {
 		at, ok := h.o.Next()
 		if !ok || at > end {
 			h.now = end
@@ -146,7 +136,8 @@ func (h *byHand) server() (*far, string) {
 // conns is how many connections there are.
 func (h *byHand) conns() uint64 { return h.o.Counters()["splice.conns"] }
 
-// Nor is a client that has fallen back, when its sidecar has closed and forgotten the connection.
+// A client that has fallen back and vanished is given up when its sidecar has closed and
+// forgotten the connection.
 func TestClientVanishesBeforeItsSidecar(t *testing.T) {
 	h := newByHand(t, Config{
 		Fallback: Fallback{Addr: netip.MustParseAddr("10.0.0.3")},
