@@ -2,6 +2,7 @@ package offload
 
 import (
 	"cmp"
+	"time"
 
 	"github.com/meshnic/meshnic/datapath/sim"
 	"github.com/meshnic/meshnic/datapath/tcp/splice"
@@ -25,9 +26,22 @@ func (o *Offload) deadline(n splice.Flow) {
 	o.engine.SetDeadline(n, at)
 }
 
+// leftAfter is for how long a client may take to say that it has more of a response that
+// has come as a whole: longer than those who send it try to, 100 s at least (RFC 9293 §3.8.3).
+const leftAfter = 5 * time.Minute
+
+// leftEnd is when a client whose request is answered, by its server or here, has left
+// without a word.
+func (o *Offload) leftEnd(n splice.Flow, f *flow) sim.Cycle {
+	return max(f.touched, o.engine.Active(n)) + o.cycles(leftAfter)
+}
+
 // nextEnd is when something is due of the request of f, 0 for never.
 func (o *Offload) nextEnd(n splice.Flow, f *flow) sim.Cycle {
-	if f.turn {
+	switch {
+	case f.answered:
+		return o.leftEnd(n, f)
+	case f.turn:
 		return max(o.now, 1)
 	}
 	at := o.idleEnd(n, f)
@@ -132,12 +146,16 @@ func (o *Offload) expired(n splice.Flow, f *flow) splice.Decision {
 	if f.held != nil && f.held.fault != nil && o.now >= f.held.until {
 		return o.goOn(n, f)
 	}
-	if at, leg := f.timeout(o); at != 0 && o.now >= at && !f.answered {
+	if f.answered { // the client is slow to say that it has it
+		if o.now < o.leftEnd(n, f) {
+			return splice.Decision{Do: splice.Nothing}
+		}
+		return splice.Decision{Do: splice.Abort}
+	}
+	if at, leg := f.timeout(o); at != 0 && o.now >= at {
 		return o.timedOut(n, f, leg)
 	}
 	switch i := o.tryDue(f); {
-	case f.answered: // the client is slow to say that it has it
-		return splice.Decision{Do: splice.Nothing}
 	case f.againAt != 0 && o.now >= f.againAt && f.held != nil:
 		return o.onceMore(n, f)
 	case f.againAt != 0 && o.now >= f.againAt:

@@ -227,7 +227,7 @@ func (o *Offload) completed(f *flow) {
 func (o *Offload) Answered(now sim.Cycle, n splice.Flow) {
 	o.now = now
 	if f := o.flow(n); f.active {
-		f.answered = true
+		f.answered, f.touched = true, o.now
 		o.reach(f, mesh.ResponseEnds)
 		o.reach(f, mesh.DownstreamEnds)
 	}

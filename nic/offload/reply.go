@@ -50,7 +50,8 @@ func (o *Offload) begunHere(f *flow) {
 		f.l.c.RqRxReset++
 	}
 	o.leaving(f)
-	f.responded, f.answered = true, true
+	f.responded = true
+	f.answered, f.touched = true, o.now
 	f.legs[0].tries.end = 0
 }
 

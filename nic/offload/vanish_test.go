@@ -22,6 +22,7 @@ type byHand struct {
 	parse *parser.Parser
 	now   sim.Cycle
 	out   []sent
+	turns int // of the timers
 }
 
 // sent is a segment that left.
@@ -82,7 +83,7 @@ func (h *byHand) left(f []byte) {
 // pass lets d of time pass. What leaves meanwhile is in out.
 func (h *byHand) pass(d sim.Cycle) {
 	h.out = nil
-	for end := h.now + d; ; {
+	for end := h.now + d; ; h.turns++ {
 		at, ok := h.o.Next()
 		if !ok || at > end {
 			h.now = end
@@ -183,4 +184,42 @@ func TestHostMoves(t *testing.T) {
 	require.Len(t, h.out, 1)
 	require.Equal(t, head, h.out[0].payload)
 	require.Equal(t, wire.MAC{2, 5: 5}, h.out[0].to)
+}
+
+// A client that is gone before it has acknowledged all of its response, while its server may
+// well have closed and forgotten it, is not waited for for ever.
+func TestClientVanishesWithItsResponse(t *testing.T) {
+	h := newByHand(t, Config{})
+	c := h.client(4000)
+	c.say("PA", "GET / HTTP/1.1\r\nhost: a\r\n\r\n")
+	s, head := h.server()
+	require.Contains(t, head, "GET / HTTP/1.1")
+	s.say("A", "HTTP/1.1 200 OK\r\ncontent-length: 2000\r\n\r\n")
+	require.Contains(t, c.takes(), "200 OK")
+	c.say("A", "")
+	s.say("PA", string(make([]byte, 1000)))
+	s.say("PA", string(make([]byte, 1000)))
+	h.turns = 0
+	h.pass(20 * 60 * second)
+	require.Zero(t, h.conns())
+	require.Less(t, h.turns, 1000, "nothing is due all the time")
+	require.EqualValues(t, 0, h.o.Counters()["http.a.downstream_rq_active"])
+}
+
+// The answer to a request that was waited for in vain is there to be taken.
+func TestAnswerAfterLongSilence(t *testing.T) {
+	h := newByHand(t, Config{})
+	c := h.client(4000)
+	c.say("PA", "GET / HTTP/1.1\r\nhost: a\r\n\r\n")
+	s, head := h.server()
+	require.Contains(t, head, "GET / HTTP/1.1")
+	s.say("A", "")
+	h.pass(5*60*second + second/1000)
+	require.Contains(t, c.takes(), " 504 ")
+	h.pass(second / 10)
+	for _, s := range h.out {
+		require.False(t, s.TCPFlags.Has(wire.RST))
+	}
+	c.say("A", "")
+	require.EqualValues(t, 1, h.o.Counters()["splice.conns"], "the client's, kept alive")
 }
