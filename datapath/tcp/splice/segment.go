@@ -69,7 +69,7 @@ func (s *segment) asks(c *conn) bool {
 func (e *Engine) valid(c *conn, s *segment) bool {
 	switch {
 	case s.flags.Has(wire.RST):
-		if s.seq.AtOrAfter(c.acked) && s.seq.AtOrBefore(c.seen.Max(c.acked).Add(1)) {
+		if seen := c.seen.Max(c.acked); s.seq == c.acked || s.seq == seen || s.seq == seen+1 { // a FIN may be the last that was seen
 			return true
 		}
 		e.count.Refused++
