@@ -25,6 +25,11 @@ func (e *Engine) respond(c, n int32, s *segment) datapath.Verdict {
 		}
 		return e.onlyAck(n, c, s)
 	}
+	if s.ack.AtOrBefore(x.req.out) { // said before any of the request had come, and so no response to it
+		e.extra(u, s.payload[off:])
+		e.serverGone(n, ServerClosed)
+		return datapath.Consume
+	}
 	b := s.payload[off:]
 	direct := u.gather.len() == 0
 	if !direct {
