@@ -16,6 +16,7 @@ func (e *Engine) fromServer(n int32, s *segment) datapath.Verdict {
 		return datapath.Consume
 	}
 	if s.flags.Has(wire.RST) {
+		e.endsByReset(n)
 		e.serverGone(n, ServerReset)
 		return datapath.Consume
 	}
@@ -59,6 +60,19 @@ func (e *Engine) fromServer(n int32, s *segment) datapath.Verdict {
 		return e.toClient(&p, s, 0, 0, wire.ACK)
 	}
 	return e.serverData(&p, n, s)
+}
+
+// endsByReset notes that the response of server n, whose reset has come, is whole if it was one
+// that ends with its stream: as Envoy, and unlike RFC 9112 §8, we do not tell apart how that ends.
+func (e *Engine) endsByReset(n int32) {
+	u := e.conn(n)
+	if u.peer == none {
+		return
+	}
+	if x := e.exchange(u.peer); x.resp.begun && x.resp.stream && !x.resp.whole && !x.raw {
+		x.resp.whole, x.resp.next = true, u.seen
+		e.responded(u.peer, u, x)
+	}
 }
 
 // idleServer takes what a server says on a connection that carries no request.
