@@ -74,6 +74,13 @@ func Open(ports []PortSpec, opt Options) (_ *Set, err error) {
 		return nil, err
 	}
 	defer closeSpaces()
+	for i, p := range ports {
+		release, err := claim(p, spaces[i])
+		if err != nil {
+			return nil, err
+		}
+		s.undo = append(s.undo, release)
+	}
 	switch s.Mode {
 	case XDP:
 		err = s.openXDP(ports, spaces, opt)
