@@ -1,14 +1,12 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/netip"
-	"os"
 	"runtime"
 	"slices"
 	"text/tabwriter"
@@ -18,7 +16,6 @@ import (
 
 	"github.com/meshnic/meshnic/datapath/pipeline"
 	"github.com/meshnic/meshnic/hostif/attach"
-	"github.com/meshnic/meshnic/hostif/pcap"
 	"github.com/meshnic/meshnic/hostif/xdp"
 	"github.com/meshnic/meshnic/internal/failure"
 	"github.com/meshnic/meshnic/nic"
@@ -273,26 +270,6 @@ func cardPipeline(cmd *cobra.Command, name string, ports int) (*pipeline.Descrip
 	return d, nil
 }
 
-// openCapture makes the capture file.
-func openCapture(path string, specs []attach.PortSpec, origin *nic.Origin) (c *pcap.Capture, end func() error, err error) {
-	file, err := os.Create(path)
-	if err != nil {
-		return nil, nil, &failure.Error{Kind: failure.Usage, What: "capture " + path, Err: err, Next: "name a file in a folder that can be written to"}
-	}
-	var names []string
-	for _, s := range specs {
-		names = append(names, s.Name)
-	}
-	buffered := bufio.NewWriterSize(file, 1<<20)
-	start, comment := time.Now(), ""
-	if origin != nil { // so that a replay has the proxy do the same
-		start, comment = origin.Start, origin.String()
-		names = append(names, nic.OwnFrames)
-	}
-	c, err = pcap.NewCapture(buffered, names, start, comment)
-	return c, func() error { return errors.Join(c.Close(), buffered.Flush(), file.Close()) }, err
-}
-
 // carry builds the NIC on the open links and runs it until ctx ends. That the
 // control socket is there means that the ports are open.
 func (j *job) carry(ctx context.Context, a *attachment, cfg nic.Config, origin *nic.Origin) (failed error) {
@@ -303,12 +280,12 @@ func (j *job) carry(ctx context.Context, a *attachment, cfg nic.Config, origin *
 		ports = append(ports, nic.Port{Name: specs[i].Name, Link: l})
 	}
 	if f.capture != "" {
-		c, end, err := openCapture(f.capture, specs, origin)
+		c, err := openCapture(f.capture, specs, origin, j.log)
 		if err != nil {
 			return err
 		}
 		cfg.Capture = c
-		defer func() { failed = errors.Join(failed, end()) }()
+		defer func() { failed = errors.Join(failed, c.close()) }()
 	}
 	n, err := nic.New(cfg, ports)
 	if err != nil {
