@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -130,8 +131,8 @@ func TestKernelWithoutAFXDP(t *testing.T) {
 	require.Regexp(t, `no +AF_XDP(.*\n)+ +next: needs a kernel with CONFIG_XDP_SOCKETS`, stdout)
 }
 
-// A queue that is taken is a conflict that names who has it.
-func TestBusyQueue(t *testing.T) {
+// An interface that is taken is a conflict that names who has it.
+func TestBusyInterface(t *testing.T) {
 	twoVeths(t)
 	hostiftest.NeedNet(t, probe.XDP)
 	before := hostState(t)
@@ -140,14 +141,16 @@ func TestBusyQueue(t *testing.T) {
 	require.NoError(t, first.Start())
 	await(t, sock)
 	busy := hostState(t)
-	code, stdout, stderr := result(t, meshnic(t, append(attachBoth, "--mode", "xdp")...))
-	require.Equal(t, 6, code, stderr)
-	require.Empty(t, stdout)
-	require.Regexp(t, `attach to port-a.*held by process \d+`, stderr)
-	require.Contains(t, stderr, "next: stop that process")
-	require.Equal(t, busy, hostState(t), "the first one is left alone")
+	for _, mode := range []string{"xdp", "packet"} {
+		code, stdout, stderr := result(t, meshnic(t, append(attachBoth, "--mode", mode)...))
+		require.Equal(t, 6, code, stderr)
+		require.Empty(t, stdout)
+		require.Contains(t, stderr, fmt.Sprintf("attach port a to port-a: in use: it is a port of the NIC of process %d\n", first.Process.Pid))
+		require.Contains(t, stderr, "next: end that attach first")
+		require.Equal(t, busy, hostState(t), "the first one is left alone")
+	}
 
-	code, _, stderr = result(t, meshnic(t, "attach", "--port", "a=port-a", "--port", "b=port-b", "--mode", "packet", "--for", "10ms", "--control", sock))
+	code, _, stderr := result(t, meshnic(t, "attach", "--port", "a=host-a", "--port", "b=host-b", "--mode", "packet", "--for", "10ms", "--control", sock))
 	require.Equal(t, 6, code, stderr)
 	require.Contains(t, stderr, "another meshnic answers on it")
 

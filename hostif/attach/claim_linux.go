@@ -31,7 +31,7 @@ func claim(p PortSpec, ns int) (release func() error, err error) {
 			return taken(p, fd, at)
 		}
 		if err == nil {
-			err = unix.Listen(fd, 1)
+			err = unix.Listen(fd, unix.SOMAXCONN) // nobody accepts what asks for our number
 		}
 		return err
 	})

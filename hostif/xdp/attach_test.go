@@ -140,6 +140,18 @@ func TestRebind(t *testing.T) {
 	open(t, Config{Ifaces: []Iface{{"p0", ns}}, Frames: 64})
 }
 
+// An XDP program that is there already is a conflict that names who holds it.
+func TestProgramOfAnother(t *testing.T) {
+	needXDP(t)
+	ns := newNS(t)
+	require.NoError(t, addVeth(ns, "p0", ns, "eth0", 1500))
+	open(t, Config{Ifaces: []Iface{{"p0", ns}}, Frames: 64})
+	_, err := Open(Config{Ifaces: []Iface{{"p0", ns}}, Frames: 64})
+	require.ErrorIs(t, err, hostif.ErrBusy)
+	require.Equal(t, failure.Conflict, failure.KindOf(err))
+	require.ErrorContains(t, err, fmt.Sprintf("is already attached, held by process %d (", os.Getpid()))
+}
+
 func netlinkIndex(ns int, name string) (index int, err error) {
 	err = ethtool.Do(ns, func() error {
 		l, err := netlink.LinkByName(name)
