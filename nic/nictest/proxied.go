@@ -19,6 +19,9 @@ type Proxy struct {
 	// Loose allows that any request is answered by the proxy itself: servers may
 	// end connections as requests come to them.
 	Loose bool
+	// Absent says that a server was silent for so long that the proxy took it for gone: what
+	// it was in the middle of is cut.
+	Absent bool
 }
 
 // checkProxied holds what clients and servers saw against what a proxy makes of
@@ -147,7 +150,7 @@ func (r *Record) proxiedClient(conn int, p *Proxy) (answered []bool, err error) 
 			m, head, body, ok = next()
 		}
 		if !ok {
-			if ended || reset || k.leaves() {
+			if ended || reset || k.leaves() || p.Absent { // it was cut before its request had come as a whole
 				break
 			}
 			return answered, fmt.Errorf("/%d/%d has no answer, the connection ended by %v %s, %s", conn, i, s.Ended, s.Why, s.Left)
@@ -165,7 +168,7 @@ func (r *Record) proxiedClient(conn int, p *Proxy) (answered []bool, err error) 
 		if err := compare(p.Plain(head), p.Response(raw[:at], e.method()), false); err != nil {
 			return answered, fmt.Errorf("/%d/%d, head: %w", conn, i, err)
 		}
-		if err := compare(body, raw[at:], k.leaves() || e.Answer.Reset > 0); err != nil {
+		if err := compare(body, raw[at:], k.leaves() || e.Answer.Reset > 0 || p.Absent); err != nil {
 			return answered, fmt.Errorf("/%d/%d, body: %w (ended by %v %s, %s)", conn, i, err, s.Ended, s.Why, s.Left)
 		}
 		// A server that resets may leave a response of which the client has all, but has

@@ -298,7 +298,8 @@ func runThroughBy(c *nictest.Conversation, cfg mesh.Config, trace func(time.Dura
 	}
 	// With enough bad luck a server's handshake is over in no time, or it is silent for so long that it is not there.
 	n := k.o.Counters()
-	p.Loose = p.Loose || n["cluster.all.upstream_cx_connect_timeout"] > 0 || n["neighbours.gone"] > 0
+	p.Absent = n["neighbours.gone"] > 0
+	p.Loose = p.Loose || n["cluster.all.upstream_cx_connect_timeout"] > 0 || p.Absent
 	if err := r.Check(nictest.View{Proxy: p}); err != nil {
 		if len(r.Stalls) > 0 && k.broken == nil {
 			return r, errSilent

@@ -125,6 +125,19 @@ func (o *Offload) doubt(ep splice.Endpoint) {
 	}
 }
 
+// trust ends the doubts about the host of ep, which has said something: that is an answer, too
+// (RFC 4861 §7.3.1).
+func (o *Offload) trust(ep splice.Endpoint) {
+	if !o.ends[ep].doubted {
+		return
+	}
+	for i := range o.ends {
+		if e := &o.ends[i]; e.known && e.addr.IP == o.ends[ep].addr.IP {
+			e.answers()
+		}
+	}
+}
+
 // absent reports whether e's host is not there, and is being asked for, as it is every second
 // while somebody wants it: nobody needs to wait for it to say so again.
 func (o *Offload) absent(e *end) bool {

@@ -29,6 +29,7 @@ func TestSeeds(t *testing.T) {
 		{"both end at once, and the acknowledgement of the end comes twice", "as drawn", 9717494858},
 		{"a request waits for one whose server is gone without a word, and its client gives up", "loss of 5 %", 9752401381},
 		{"a client leaves in the middle of an answer of the proxy's own", "none", 9752405042},
+		{"a client of whom nothing was heard for minutes is answered", "superframes", 591183252},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			c := drawnWith(tt.seed, byName[tt.fault])

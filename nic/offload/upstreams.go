@@ -140,6 +140,8 @@ func (o *Offload) Upstream(now sim.Cycle, ep splice.Endpoint, what splice.ConnEv
 		c.CxDestroyLocal++
 	case splice.Silent:
 		o.doubt(ep)
+	case splice.Heard:
+		o.trust(ep)
 	case splice.Idle:
 		if cl.retired {
 			o.drain = append(o.drain, ep)

@@ -223,3 +223,20 @@ func TestAnswerAfterLongSilence(t *testing.T) {
 	c.say("A", "")
 	require.EqualValues(t, 1, h.o.Counters()["splice.conns"], "the client's, kept alive")
 }
+
+// A host that lets the proxy's questions go unanswered, but acknowledges, is there.
+func TestHostThatAcknowledgesIsThere(t *testing.T) {
+	h := newByHand(t, Config{})
+	c := h.client(4000)
+	c.say("PA", "GET / HTTP/1.1\r\nhost: a\r\n\r\n")
+	s, _ := h.server()
+	h.pass(second / 2)
+	require.Contains(t, s.takes(), "GET / HTTP/1.1", "again: it is in doubt, and asked for")
+	s.say("A", "")
+	h.pass(4 * second)
+	require.Zero(t, h.o.Counters()["neighbours.gone"])
+	d := h.client(4001)
+	d.say("PA", "GET / HTTP/1.1\r\nhost: a\r\n\r\n")
+	_, head := h.server()
+	require.Contains(t, head, "GET / HTTP/1.1")
+}

@@ -159,6 +159,7 @@ const (
 	GoneIdle // Gone, by the server, while it was in its pool
 	IdleOver // it has been in its pool for as long as it may be, and is closed: Gone comes once its server knows
 	Silent   // what was sent on it is not acknowledged in time, and goes out again
+	Heard    // its server, to which one was Silent, says something: the first time since
 )
 
 // Neighbour is where frames for an address go.

@@ -60,7 +60,7 @@ func (a *script) Upstream(_ sim.Cycle, ep splice.Endpoint, what splice.ConnEvent
 
 var (
 	failures = [...]string{"refused", "unreachable", "table full", "server reset", "server closed", "unanswered", "client reset", "client closed", "bad message", "dropped"}
-	events   = [...]string{"dialed", "connected", "reused", "idle", "gone", "gone idle", "idle over", "silent"}
+	events   = [...]string{"dialed", "connected", "reused", "idle", "gone", "gone idle", "idle over", "silent", "heard"}
 )
 
 func headOf(b []byte) (head string, ok bool) {

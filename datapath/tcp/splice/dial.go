@@ -78,6 +78,7 @@ func (e *Engine) synAnswered(n int32, s *segment) {
 		}
 	case s.flags.Has(wire.RST):
 		if ackOK {
+			e.heard(u)
 			e.serverGone(n, Refused)
 		}
 	case !ackOK || !s.flags.Has(wire.SYN):
@@ -89,6 +90,7 @@ func (e *Engine) synAnswered(n int32, s *segment) {
 		u.told = gatherWindow >> u.rcvScale
 		u.state, u.deadline, u.tries = established, 0, 0
 		e.unwait(n)
+		e.heard(u)
 		e.app.Upstream(e.now, u.ep, Connected)
 		if u.peer != none {
 			e.begin(u.peer) // the request is the third segment of the handshake

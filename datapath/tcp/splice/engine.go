@@ -39,6 +39,7 @@ type endpoint struct {
 	remote, local Addr // of local the address only
 	next          Neighbour
 	known         bool // next is
+	silent        bool // it was sent something again, and has said nothing since
 	connect       sim.Cycle
 	expire        sim.Cycle // how long a connection may stay in its pool; 0 for ever
 	idle          int32     // the first of its pool
@@ -94,7 +95,7 @@ func (e *Engine) SetEndpoint(ep Endpoint, a Addr, from [16]byte) {
 		e.comes(x.local.IP, -1)
 	}
 	e.comes(from, 1)
-	x.remote, x.local.IP, x.known = a, from, false
+	x.remote, x.local.IP, x.known, x.silent = a, from, false, false
 }
 
 // SetConnectTimeout has connections to ep given up that are not there in time; 0 is
@@ -175,7 +176,17 @@ func (e *Engine) wait(n int32) {
 // silent tells the App that what was sent on n goes out again.
 func (e *Engine) silent(n int32) {
 	e.wait(n)
-	e.app.Upstream(e.now, e.conn(n).ep, Silent)
+	u := e.conn(n)
+	e.ends[u.ep].silent = true
+	e.app.Upstream(e.now, u.ep, Silent)
+}
+
+// heard tells the App, once, that the endpoint of u is not silent any more.
+func (e *Engine) heard(u *conn) {
+	if x := &e.ends[u.ep]; x.silent {
+		x.silent = false
+		e.app.Upstream(e.now, u.ep, Heard)
+	}
 }
 
 // unwait takes connection n off those that wait for their endpoint.

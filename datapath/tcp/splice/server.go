@@ -15,15 +15,16 @@ func (e *Engine) fromServer(n int32, s *segment) datapath.Verdict {
 	if !e.valid(u, s) {
 		return datapath.Consume
 	}
+	if u.has(flagWaits) {
+		e.unwait(n)
+		e.heard(u)
+	}
 	if s.flags.Has(wire.RST) {
 		e.endsByReset(n)
 		e.serverGone(n, ServerReset)
 		return datapath.Consume
 	}
 	s.advanced = e.note(u, s)
-	if u.has(flagWaits) {
-		e.unwait(n)
-	}
 	if u.unsent() > 0 {
 		e.sendHeld(u)
 	}
