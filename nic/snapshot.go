@@ -3,6 +3,7 @@ package nic
 import (
 	"context"
 	"net/netip"
+	"runtime/metrics"
 
 	"github.com/meshnic/meshnic/datapath"
 	"github.com/meshnic/meshnic/hostif"
@@ -18,6 +19,10 @@ type Snapshot struct {
 	Ports    map[string]hostif.Stats `json:"ports"`
 	Counters map[string]uint64       `json:"counters"` // by name: drop.<reason>, tcp.*, eswitch.*, xdp.*
 	ModelNS  *ModelTime              `json:"model_ns"` // nil if the program has no pipeline or nothing passed
+
+	// HeapLive is what the last collection found to be in use of the heap of the process
+	// whose loop was asked, bytes: every table in full, whatever has been touched of it.
+	HeapLive uint64 `json:"heap_live_bytes,omitempty"`
 }
 
 // ModelTime is time on the modelled card: from a frame's first beat at the
@@ -95,6 +100,9 @@ func (n *NIC) Do(ctx context.Context, f func(*NIC)) error {
 // the loop does not answer in time. It is safe from any goroutine.
 func (n *NIC) Snapshot(ctx context.Context) (s Snapshot, err error) {
 	err = n.Do(ctx, func(n *NIC) { s = n.Counters() })
+	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
+	metrics.Read(live)
+	s.HeapLive = live[0].Value.Uint64()
 	return s, err
 }
 

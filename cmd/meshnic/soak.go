@@ -24,7 +24,7 @@ func newSoak() *cobra.Command {
 		Use:   "soak",
 		Short: "Run Bookinfo through the NIC for a long time, with faults; exit 7 if an answer was wrong or missing",
 		Long: `soak asks for pages of Bookinfo through a NIC with faults on its ports. It ends with exit code
-7 if one was wrong or missing, if the NIC left a connection to a host, or if its memory grew.
+7 if one was wrong or missing, if the NIC left a connection to a host, or if its heap grew.
 
 Services wait 30 s for each other, as the load does for a page; the originals wait 3 s in
 productpage, 10 s or 2.5 s in reviews. What is asked is whether the NIC loses or garbles
