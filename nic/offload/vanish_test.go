@@ -134,6 +134,15 @@ func (h *byHand) server() (*far, string) {
 	return f, f.takes()
 }
 
+// asked is a client whose request has come to a server to which a connection was opened for it.
+func (h *byHand) asked(port uint16) (client, server *far) {
+	client = h.client(port)
+	client.say("PA", "GET / HTTP/1.1\r\nhost: a\r\n\r\n")
+	server, head := h.server()
+	require.Contains(h.t, head, "GET / HTTP/1.1")
+	return client, server
+}
+
 // conns is how many connections there are.
 func (h *byHand) conns() uint64 { return h.o.Counters()["splice.conns"] }
 
@@ -164,9 +173,7 @@ func TestClientVanishesBeforeItsSidecar(t *testing.T) {
 // the connections that wait for requests are closed.
 func TestHostMoves(t *testing.T) {
 	h := newByHand(t, Config{})
-	c := h.client(4000)
-	c.say("PA", "GET / HTTP/1.1\r\nhost: a\r\n\r\n")
-	s, _ := h.server()
+	c, s := h.asked(4000)
 	s.say("PA", "HTTP/1.1 204 No Content\r\n\r\n")
 	require.Contains(t, c.takes(), "204")
 	c.say("A", "")
@@ -190,10 +197,7 @@ func TestHostMoves(t *testing.T) {
 // well have closed and forgotten it, is not waited for for ever.
 func TestClientVanishesWithItsResponse(t *testing.T) {
 	h := newByHand(t, Config{})
-	c := h.client(4000)
-	c.say("PA", "GET / HTTP/1.1\r\nhost: a\r\n\r\n")
-	s, head := h.server()
-	require.Contains(t, head, "GET / HTTP/1.1")
+	c, s := h.asked(4000)
 	s.say("A", "HTTP/1.1 200 OK\r\ncontent-length: 2000\r\n\r\n")
 	require.Contains(t, c.takes(), "200 OK")
 	c.say("A", "")
@@ -209,10 +213,7 @@ func TestClientVanishesWithItsResponse(t *testing.T) {
 // The answer to a request that was waited for in vain is there to be taken.
 func TestAnswerAfterLongSilence(t *testing.T) {
 	h := newByHand(t, Config{})
-	c := h.client(4000)
-	c.say("PA", "GET / HTTP/1.1\r\nhost: a\r\n\r\n")
-	s, head := h.server()
-	require.Contains(t, head, "GET / HTTP/1.1")
+	c, s := h.asked(4000)
 	s.say("A", "")
 	h.pass(5*60*second + second/1000)
 	require.Contains(t, c.takes(), " 504 ")
@@ -221,22 +222,17 @@ func TestAnswerAfterLongSilence(t *testing.T) {
 		require.False(t, s.TCPFlags.Has(wire.RST))
 	}
 	c.say("A", "")
-	require.EqualValues(t, 1, h.o.Counters()["splice.conns"], "the client's, kept alive")
+	require.EqualValues(t, 1, h.conns(), "the client's, kept alive")
 }
 
 // A host that lets the proxy's questions go unanswered, but acknowledges, is there.
 func TestHostThatAcknowledgesIsThere(t *testing.T) {
 	h := newByHand(t, Config{})
-	c := h.client(4000)
-	c.say("PA", "GET / HTTP/1.1\r\nhost: a\r\n\r\n")
-	s, _ := h.server()
+	_, s := h.asked(4000)
 	h.pass(second / 2)
 	require.Contains(t, s.takes(), "GET / HTTP/1.1", "again: it is in doubt, and asked for")
 	s.say("A", "")
 	h.pass(4 * second)
 	require.Zero(t, h.o.Counters()["neighbours.gone"])
-	d := h.client(4001)
-	d.say("PA", "GET / HTTP/1.1\r\nhost: a\r\n\r\n")
-	_, head := h.server()
-	require.Contains(t, head, "GET / HTTP/1.1")
+	h.asked(4001)
 }
