@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"errors"
 	"os"
 	"time"
@@ -59,15 +60,9 @@ func (c *capture) Frame(at time.Duration, port int, data []byte) error {
 // close writes what is left. A capture that is not whole is an error, also of a NIC that has
 // carried everything.
 func (c *capture) close() error {
-	if c.failed == nil {
-		c.failed = errors.Join(c.Close(), c.buffered.Flush())
-	}
-	err := c.file.Close()
-	if c.failed == nil {
-		c.failed = err
-	}
-	if c.failed == nil {
+	failed := cmp.Or(c.failed, c.Close(), c.buffered.Flush(), c.file.Close())
+	if failed == nil {
 		return nil
 	}
-	return failure.Wrap(failure.Unexpected, c.failed, "capture "+c.path, "its end is missing: make room, or name a file elsewhere")
+	return failure.Wrap(failure.Unexpected, failed, "capture "+c.path, "its end is missing: make room, or name a file elsewhere")
 }
