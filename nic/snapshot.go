@@ -99,11 +99,13 @@ func (n *NIC) Do(ctx context.Context, f func(*NIC)) error {
 // Snapshot asks the running loop for its counters. It returns ctx's error if
 // the loop does not answer in time. It is safe from any goroutine.
 func (n *NIC) Snapshot(ctx context.Context) (s Snapshot, err error) {
-	err = n.Do(ctx, func(n *NIC) { s = n.Counters() })
+	if err := n.Do(ctx, func(n *NIC) { s = n.Counters() }); err != nil {
+		return s, err
+	}
 	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
 	metrics.Read(live)
 	s.HeapLive = live[0].Value.Uint64()
-	return s, err
+	return s, nil
 }
 
 // Flow says where the proxy has the connection of a client; ok is false if it has
